@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The border between kernel and agent: every struct, enum and limit that crosses it.
+ * src/tulle/abi/_generated.py is made from this file's BTF by `./run abi`.
+ *
+ * Rules: no implicit padding (generation fails on a hole), __beNN for network order,
+ * addresses are 128 bit with IPv4 mapped into ::ffff:0:0/96 (RFC 4291, 2.5.5.2).
+ */
+#pragma once
+
+#include <linux/types.h>
+
+/* Sizes are load-time defaults; the loader may change them before maps are created. */
+enum limit {
+	LIMIT_ENDPOINTS = 4096,
+	LIMIT_IPCACHE = 65536,
+	LIMIT_POLICY = 262144,
+	LIMIT_SERVICES = 65536,
+	LIMIT_SLOTS = 262144,
+	LIMIT_BACKENDS = 131072,
+	LIMIT_AFFINITY = 65536,
+	LIMIT_SOCK_NAT = 131072,
+	LIMIT_CONNTRACK = 262144,
+	LIMIT_FRAGMENTS = 8192,
+	LIMIT_RULES = 65536,
+	LIMIT_EVENT_BYTES = 4194304,
+};
+
+/* Why a packet or a connect() passed or fell. From REASON_DROP on it fell. */
+enum reason {
+	REASON_ALLOWED = 1,	/* first packet of a connection, a rule allowed it */
+	REASON_ESTABLISHED = 2, /* later packet of an allowed connection, either direction */
+	REASON_RELATED = 3,	/* ICMP error about an allowed connection */
+	REASON_LINK_LOCAL = 4,	/* ARP, neighbour discovery: between workload and node only */
+	REASON_TRANSLATED = 5,	/* connect() or sendmsg() to a service got a backend */
+	REASON_DROP = 64,
+	REASON_POLICY_DENIED = 64,
+	REASON_SPOOFED_SOURCE = 65,	  /* source address is not the workload's own */
+	REASON_MALFORMED = 66,		  /* headers that do not parse */
+	REASON_UNSUPPORTED_PROTOCOL = 67, /* not IPv4/IPv6, or an extension header we refuse */
+	REASON_FRAGMENT_UNTRACKED = 68,	  /* later fragment whose first one was not seen */
+	REASON_ICMP_UNRELATED = 69,	  /* ICMP error about no connection we know */
+	REASON_NO_BACKEND = 70,		  /* service without a ready endpoint */
+	REASON_NO_SERVICE_PORT = 71,	  /* packet to a service address on a port it has not */
+	REASON_NO_POLICY = 72,		  /* policy set missing from the map: fail closed */
+	REASON_NO_ENDPOINT = 73,	  /* interface of no known workload */
+	REASON_CONNTRACK_FULL = 74,	  /* kernel could not store the connection */
+	REASON_MAX = 75,
+};
+
+/* Numeric identities below this are the same on every node. */
+enum identity {
+	IDENTITY_ANY = 0, /* in a policy key: whoever */
+	IDENTITY_HOST = 1,
+	IDENTITY_WORLD = 2,
+	IDENTITY_SERVICE = 3, /* a service's own address, which no packet should carry */
+	IDENTITY_FIRST = 256,
+};
+
+/* Rules that exist without any policy. */
+enum rule {
+	RULE_NONE = 0,
+	RULE_NOT_ISOLATED = 1, /* no policy selects the workload in this direction */
+	RULE_HOST = 2,	       /* a pod's own node always reaches it, and it the node */
+	RULE_FIRST = 256,
+};
+
+enum action {
+	ACTION_ALLOW = 1,
+	ACTION_DENY = 2,
+};
+
+/* Where a packet or call was judged. */
+enum hook {
+	HOOK_FROM_WORKLOAD = 1,
+	HOOK_TO_WORKLOAD = 2,
+	HOOK_SOCKET = 3,
+};
+
+enum policy_set {
+	POLICY_SET_OPEN = 0, /* not isolated: no look-up */
+	POLICY_SET_FIRST = 1,
+};
+
+/* Prefix lengths of policy_key after its own length field: set and peer always count. */
+enum policy_prefix {
+	POLICY_PREFIX_ANY = 64,	 /* every protocol and port */
+	POLICY_PREFIX_PORT = 80, /* protocol fixed; plus 0..16 leading bits of the port */
+	POLICY_PREFIX_FULL = 96,
+};
+
+struct addr {
+	__be32 word[4];
+};
+
+struct endpoint {
+	__u32 ifindex; /* node's side of the veth pair */
+	__u32 identity;
+	__u32 ingress_set;
+	__u32 egress_set;
+};
+
+struct ipcache_key {
+	__u32 prefixlen; /* 0..128 */
+	struct addr addr;
+};
+
+struct ipcache_entry {
+	__u32 identity;
+};
+
+struct policy_key {
+	__u32 prefixlen; /* enum policy_prefix */
+	__u32 set;
+	__u32 peer; /* identity, or IDENTITY_ANY */
+	__u8 proto;
+	__u8 pad;
+	__be16 port;
+};
+
+struct policy_entry {
+	__u32 rule;
+	__u32 order; /* lower wins when two entries match */
+	__u32 action;
+};
+
+struct service_key {
+	struct addr addr;
+	__be16 port;
+	__u8 proto;
+	__u8 pad;
+};
+
+struct service {
+	__u32 id;
+	__u32 table; /* key into slots */
+	__u32 slots; /* 0: no ready endpoint */
+	__u32 affinity_s;
+};
+
+struct slot_key {
+	__u32 table;
+	__u32 index;
+};
+
+/* Vose's alias method: take this slot's backend when a 32-bit draw is <= keep, else alias's. */
+struct slot {
+	__u32 keep;
+	__u32 alias;
+	__u32 backend;
+	__be16 port;
+	__u16 pad;
+	struct addr addr;
+};
+
+struct backend {
+	__u32 service;
+	__be16 port;
+	__u16 pad;
+	struct addr addr;
+};
+
+struct affinity_key {
+	__u64 client; /* network namespace cookie */
+	__u32 service;
+	__u32 pad;
+};
+
+struct affinity {
+	__u64 last_used_ns;
+	__u32 backend;
+	__u32 pad;
+};
+
+/* What a socket asked for, so that getpeername() and recvmsg() can answer in its words. */
+struct sock_nat_key {
+	__u64 cookie;
+	struct addr addr;
+	__be16 port;
+	__u16 pad16;
+	__u32 pad32;
+};
+
+struct sock_nat {
+	struct addr addr;
+	__be16 port;
+	__u16 pad;
+};
+
+/* Ends are sorted, so that both directions of a connection find one entry. */
+struct ct_key {
+	struct addr addr[2];
+	__be16 port[2];
+	__u8 proto;
+	__u8 pad[3];
+};
+
+enum ct_flag {
+	CT_FIN_0 = 1, /* end 0 sent FIN */
+	CT_FIN_1 = 2,
+	CT_RST = 4,
+	CT_REPLIED = 8,
+	CT_DENIED = 16, /* a changed policy cut it; kept, so that no reply passes as new */
+};
+
+struct ct_entry {
+	__u64 last_seen_ns;
+	__u32 epoch;	  /* of the policy that judged it */
+	__u32 ifindex[2]; /* of each end's workload, 0 if it is not local */
+	__u32 rule;	  /* that decided */
+	__u8 initiator;	  /* which end */
+	__u8 flags;
+	__u8 reason;
+	__u8 pad;
+	__u32 pad32;
+};
+
+struct fragment_key {
+	struct addr src;
+	struct addr dst;
+	__u32 id;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+struct fragment {
+	__be16 sport;
+	__be16 dport;
+};
+
+struct state {
+	__u32 epoch; /* raised after every change that a verdict may depend on */
+};
+
+struct counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* What the pure decisions work on: one direction of one connection. */
+struct flow {
+	struct addr src;
+	struct addr dst;
+	__be16 sport;
+	__be16 dport;
+	__u8 proto;
+	__u8 tcp_flags;
+	__u8 icmp_error; /* 1: the tuple is that of the packet that the error is about */
+	__u8 pad;
+	__u32 ifindex; /* where the packet was seen */
+	__u32 hook;
+};
+
+struct verdict {
+	__u32 reason;
+	__u32 src_identity;
+	__u32 dst_identity;
+	__u32 src_ifindex; /* of local workloads, else 0 */
+	__u32 dst_ifindex;
+	__u32 egress_rule;
+	__u32 ingress_rule;
+};
+
+struct event {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	struct flow flow;
+	struct verdict verdict;
+	__u32 bytes;
+	__u32 service; /* id, for HOOK_SOCKET */
+	__u32 pad;
+};
+
+/* The test harness's calls into lib/. */
+struct decide_args {
+	struct flow flow;
+	struct verdict verdict;
+	struct service service;
+	struct slot slot;
+	__u32 op; /* enum decide_op */
+	__u32 draw[2];
+	__u32 pad;
+};
+
+enum decide_op {
+	DECIDE_JUDGE = 1,   /* flow -> verdict, stateless */
+	DECIDE_TRACK = 2,   /* flow -> verdict, through conntrack */
+	DECIDE_BALANCE = 3, /* flow.dst, draws -> slot */
+};

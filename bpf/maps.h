@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Map definitions only. Names are at most 15 characters and are the pin names. */
+#pragma once
+
+#include "abi.h"
+#include <bpf/bpf_helpers.h>
+#include <linux/bpf.h>
+
+#define MAP(name, kind, key_type, value_type, entries, map_flags)                                  \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_##kind);                                                 \
+		__uint(max_entries, entries);                                                      \
+		__uint(map_flags, map_flags);                                                      \
+		__type(key, key_type);                                                             \
+		__type(value, value_type);                                                         \
+	} name SEC(".maps")
+
+/* Derived: rebuilt from the world at any time. */
+MAP(endpoints, HASH, struct addr, struct endpoint, LIMIT_ENDPOINTS, 0);
+MAP(ipcache, LPM_TRIE, struct ipcache_key, struct ipcache_entry, LIMIT_IPCACHE, BPF_F_NO_PREALLOC);
+MAP(policy, LPM_TRIE, struct policy_key, struct policy_entry, LIMIT_POLICY, BPF_F_NO_PREALLOC);
+MAP(services, HASH, struct service_key, struct service, LIMIT_SERVICES, BPF_F_NO_PREALLOC);
+MAP(slots, HASH, struct slot_key, struct slot, LIMIT_SLOTS, BPF_F_NO_PREALLOC);
+MAP(backends, HASH, __u32, struct backend, LIMIT_BACKENDS, BPF_F_NO_PREALLOC);
+MAP(state, ARRAY, __u32, struct state, 1, 0);
+
+/* State: outlives agents and programs. */
+MAP(conntrack, LRU_HASH, struct ct_key, struct ct_entry, LIMIT_CONNTRACK, 0);
+MAP(fragments, LRU_HASH, struct fragment_key, struct fragment, LIMIT_FRAGMENTS, 0);
+MAP(affinity, LRU_HASH, struct affinity_key, struct affinity, LIMIT_AFFINITY, 0);
+MAP(sock_nat, LRU_HASH, struct sock_nat_key, struct sock_nat, LIMIT_SOCK_NAT, 0);
+
+/* Telemetry. */
+MAP(reasons, PERCPU_ARRAY, __u32, struct counter, REASON_MAX, 0);
+MAP(rules, PERCPU_HASH, __u32, struct counter, LIMIT_RULES, BPF_F_NO_PREALLOC);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, LIMIT_EVENT_BYTES);
+} events SEC(".maps");
+
+/* events_lost counts, per CPU, what did not fit into the ring. */
+MAP(events_lost, PERCPU_ARRAY, __u32, __u64, 1, 0);

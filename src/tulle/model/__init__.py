@@ -1,0 +1,1 @@
+"""Frozen types that everything else speaks in. Imports nothing of Tulle but errors."""
