@@ -33,8 +33,8 @@ enum reason {
 	REASON_RELATED = 3,	/* ICMP error about an allowed connection */
 	REASON_LINK_LOCAL = 4,	/* ARP, neighbour discovery: between workload and node only */
 	REASON_TRANSLATED = 5,	/* connect() or sendmsg() to a service got a backend */
-	REASON_DROP = 64,
 	REASON_POLICY_DENIED = 64,
+	REASON_DROP = 64, /* the first of them */
 	REASON_SPOOFED_SOURCE = 65,	  /* source address is not the workload's own */
 	REASON_MALFORMED = 66,		  /* headers that do not parse */
 	REASON_UNSUPPORTED_PROTOCOL = 67, /* not IPv4/IPv6, or an extension header we refuse */
@@ -58,7 +58,7 @@ enum identity {
 };
 
 /* Rules that exist without any policy. */
-enum rule {
+enum rule_id {
 	RULE_NONE = 0,
 	RULE_NOT_ISOLATED = 1, /* no policy selects the workload in this direction */
 	RULE_HOST = 2,	       /* a pod's own node always reaches it, and it the node */
@@ -286,3 +286,42 @@ enum decide_op {
 	DECIDE_TRACK = 2,   /* flow -> verdict, through conntrack */
 	DECIDE_BALANCE = 3, /* flow.dst, draws -> slot */
 };
+
+/* A type that only code uses is absent from BTF until something in a section points to it. */
+#define ABI_EXPORT(kind, name)                                                                     \
+	static kind name *abi_##name __attribute__((section(".abi"), used))
+
+ABI_EXPORT(enum, limit);
+ABI_EXPORT(enum, reason);
+ABI_EXPORT(enum, identity);
+ABI_EXPORT(enum, rule_id);
+ABI_EXPORT(enum, action);
+ABI_EXPORT(enum, hook);
+ABI_EXPORT(enum, policy_set);
+ABI_EXPORT(enum, policy_prefix);
+ABI_EXPORT(enum, ct_flag);
+ABI_EXPORT(enum, decide_op);
+ABI_EXPORT(struct, endpoint);
+ABI_EXPORT(struct, ipcache_key);
+ABI_EXPORT(struct, ipcache_entry);
+ABI_EXPORT(struct, policy_key);
+ABI_EXPORT(struct, policy_entry);
+ABI_EXPORT(struct, service_key);
+ABI_EXPORT(struct, service);
+ABI_EXPORT(struct, slot_key);
+ABI_EXPORT(struct, slot);
+ABI_EXPORT(struct, backend);
+ABI_EXPORT(struct, affinity_key);
+ABI_EXPORT(struct, affinity);
+ABI_EXPORT(struct, sock_nat_key);
+ABI_EXPORT(struct, sock_nat);
+ABI_EXPORT(struct, ct_key);
+ABI_EXPORT(struct, ct_entry);
+ABI_EXPORT(struct, fragment_key);
+ABI_EXPORT(struct, fragment);
+ABI_EXPORT(struct, state);
+ABI_EXPORT(struct, counter);
+ABI_EXPORT(struct, flow);
+ABI_EXPORT(struct, verdict);
+ABI_EXPORT(struct, event);
+ABI_EXPORT(struct, decide_args);

@@ -6,11 +6,11 @@
 #include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
 
-#define MAP(name, kind, key_type, value_type, entries, map_flags)                                  \
+#define MAP(name, kind, key_type, value_type, entries, flag_bits)                                  \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_##kind);                                                 \
 		__uint(max_entries, entries);                                                      \
-		__uint(map_flags, map_flags);                                                      \
+		__uint(map_flags, flag_bits);                                                      \
 		__type(key, key_type);                                                             \
 		__type(value, value_type);                                                         \
 	} name SEC(".maps")
