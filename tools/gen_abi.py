@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tulle.abi.btf import Abi, Field, Layout, read_abi
+from tulle.btf import Abi, Field, Layout, read_abi
 
 ROOT = Path(__file__).parent.parent
 OBJECT = ROOT / "src/tulle/objects/decide.bpf.o"

@@ -1,0 +1,554 @@
+"""Generated from bpf/abi.h by `./run abi`; do not edit."""
+
+# ruff: noqa
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+from struct import Struct
+from typing import NamedTuple, Tuple
+
+
+def _be16(value: int) -> int:
+    return value if sys.byteorder == "big" else (value & 0xFF) << 8 | value >> 8
+
+
+class Action(IntEnum):
+    ALLOW = 1
+    DENY = 2
+
+
+class CtFlag(IntEnum):
+    FIN_0 = 1
+    FIN_1 = 2
+    RST = 4
+    REPLIED = 8
+    DENIED = 16
+
+
+class DecideOp(IntEnum):
+    JUDGE = 1
+    TRACK = 2
+    BALANCE = 3
+
+
+class Hook(IntEnum):
+    FROM_WORKLOAD = 1
+    TO_WORKLOAD = 2
+    SOCKET = 3
+
+
+class Identity(IntEnum):
+    ANY = 0
+    HOST = 1
+    WORLD = 2
+    SERVICE = 3
+    FIRST = 256
+
+
+class Limit(IntEnum):
+    ENDPOINTS = 4096
+    IPCACHE = 65536
+    POLICY = 262144
+    SERVICES = 65536
+    SLOTS = 262144
+    BACKENDS = 131072
+    AFFINITY = 65536
+    SOCK_NAT = 131072
+    CONNTRACK = 262144
+    FRAGMENTS = 8192
+    RULES = 65536
+    EVENT_BYTES = 4194304
+
+
+class PolicyPrefix(IntEnum):
+    ANY = 64
+    PORT = 80
+    FULL = 96
+
+
+class PolicySet(IntEnum):
+    OPEN = 0
+    FIRST = 1
+
+
+class Reason(IntEnum):
+    ALLOWED = 1
+    ESTABLISHED = 2
+    RELATED = 3
+    LINK_LOCAL = 4
+    TRANSLATED = 5
+    POLICY_DENIED = 64
+    DROP = 64
+    SPOOFED_SOURCE = 65
+    MALFORMED = 66
+    UNSUPPORTED_PROTOCOL = 67
+    FRAGMENT_UNTRACKED = 68
+    ICMP_UNRELATED = 69
+    NO_BACKEND = 70
+    NO_SERVICE_PORT = 71
+    NO_POLICY = 72
+    NO_ENDPOINT = 73
+    CONNTRACK_FULL = 74
+    MAX = 75
+
+
+class RuleId(IntEnum):
+    NONE = 0
+    NOT_ISOLATED = 1
+    HOST = 2
+    FIRST = 256
+
+
+_Affinity = Struct("=QI4x")
+
+
+class Affinity(NamedTuple):
+    last_used_ns: int = 0
+    backend: int = 0
+
+    def pack(self) -> bytes:
+        return _Affinity.pack(self.last_used_ns, self.backend)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "Affinity":
+        v = _Affinity.unpack(raw)
+        return cls(v[0], v[1])
+
+
+_AffinityKey = Struct("=QI4x")
+
+
+class AffinityKey(NamedTuple):
+    client: int = 0
+    service: int = 0
+
+    def pack(self) -> bytes:
+        return _AffinityKey.pack(self.client, self.service)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "AffinityKey":
+        v = _AffinityKey.unpack(raw)
+        return cls(v[0], v[1])
+
+
+_Backend = Struct("=IH2x16s")
+
+
+class Backend(NamedTuple):
+    service: int = 0
+    port: int = 0
+    addr: bytes = bytes(16)
+
+    def pack(self) -> bytes:
+        return _Backend.pack(self.service, _be16(self.port), self.addr)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "Backend":
+        v = _Backend.unpack(raw)
+        return cls(v[0], _be16(v[1]), v[2])
+
+
+_Counter = Struct("=QQ")
+
+
+class Counter(NamedTuple):
+    packets: int = 0
+    bytes: int = 0
+
+    def pack(self) -> bytes:
+        return _Counter.pack(self.packets, self.bytes)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "Counter":
+        v = _Counter.unpack(raw)
+        return cls(v[0], v[1])
+
+
+_CtEntry = Struct("=QIIIIBBB1x4x")
+
+
+class CtEntry(NamedTuple):
+    last_seen_ns: int = 0
+    epoch: int = 0
+    ifindex: Tuple[int, int] = (0, 0)
+    rule: int = 0
+    initiator: int = 0
+    flags: int = 0
+    reason: int = 0
+
+    def pack(self) -> bytes:
+        return _CtEntry.pack(self.last_seen_ns, self.epoch, self.ifindex[0], self.ifindex[1], self.rule, self.initiator, self.flags, self.reason)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "CtEntry":
+        v = _CtEntry.unpack(raw)
+        return cls(v[0], v[1], (v[2], v[3]), v[4], v[5], v[6], v[7])
+
+
+_CtKey = Struct("=16s16sHHB3x")
+
+
+class CtKey(NamedTuple):
+    addr: Tuple[bytes, bytes] = (bytes(16), bytes(16))
+    port: Tuple[int, int] = (0, 0)
+    proto: int = 0
+
+    def pack(self) -> bytes:
+        return _CtKey.pack(self.addr[0], self.addr[1], _be16(self.port[0]), _be16(self.port[1]), self.proto)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "CtKey":
+        v = _CtKey.unpack(raw)
+        return cls((v[0], v[1]), (_be16(v[2]), _be16(v[3])), v[4])
+
+
+_Flow = Struct("=16s16sHHBBB1xII")
+
+
+class Flow(NamedTuple):
+    src: bytes = bytes(16)
+    dst: bytes = bytes(16)
+    sport: int = 0
+    dport: int = 0
+    proto: int = 0
+    tcp_flags: int = 0
+    icmp_error: int = 0
+    ifindex: int = 0
+    hook: int = 0
+
+    def pack(self) -> bytes:
+        return _Flow.pack(self.src, self.dst, _be16(self.sport), _be16(self.dport), self.proto, self.tcp_flags, self.icmp_error, self.ifindex, self.hook)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "Flow":
+        v = _Flow.unpack(raw)
+        return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4], v[5], v[6], v[7], v[8])
+
+
+_Verdict = Struct("=IIIIIII")
+
+
+class Verdict(NamedTuple):
+    reason: int = 0
+    src_identity: int = 0
+    dst_identity: int = 0
+    src_ifindex: int = 0
+    dst_ifindex: int = 0
+    egress_rule: int = 0
+    ingress_rule: int = 0
+
+    def pack(self) -> bytes:
+        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "Verdict":
+        v = _Verdict.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6])
+
+
+_Service = Struct("=IIII")
+
+
+class Service(NamedTuple):
+    id: int = 0
+    table: int = 0
+    slots: int = 0
+    affinity_s: int = 0
+
+    def pack(self) -> bytes:
+        return _Service.pack(self.id, self.table, self.slots, self.affinity_s)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "Service":
+        v = _Service.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3])
+
+
+_Slot = Struct("=IIIH2x16s")
+
+
+class Slot(NamedTuple):
+    keep: int = 0
+    alias: int = 0
+    backend: int = 0
+    port: int = 0
+    addr: bytes = bytes(16)
+
+    def pack(self) -> bytes:
+        return _Slot.pack(self.keep, self.alias, self.backend, _be16(self.port), self.addr)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "Slot":
+        v = _Slot.unpack(raw)
+        return cls(v[0], v[1], v[2], _be16(v[3]), v[4])
+
+
+_DecideArgs = Struct("=48s28s16s32sIII4x")
+
+
+class DecideArgs(NamedTuple):
+    flow: Flow = Flow()
+    verdict: Verdict = Verdict()
+    service: Service = Service()
+    slot: Slot = Slot()
+    op: int = 0
+    draw: Tuple[int, int] = (0, 0)
+
+    def pack(self) -> bytes:
+        return _DecideArgs.pack(self.flow.pack(), self.verdict.pack(), self.service.pack(), self.slot.pack(), self.op, self.draw[0], self.draw[1])
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "DecideArgs":
+        v = _DecideArgs.unpack(raw)
+        return cls(Flow.unpack(v[0]), Verdict.unpack(v[1]), Service.unpack(v[2]), Slot.unpack(v[3]), v[4], (v[5], v[6]))
+
+
+_Endpoint = Struct("=IIII")
+
+
+class Endpoint(NamedTuple):
+    ifindex: int = 0
+    identity: int = 0
+    ingress_set: int = 0
+    egress_set: int = 0
+
+    def pack(self) -> bytes:
+        return _Endpoint.pack(self.ifindex, self.identity, self.ingress_set, self.egress_set)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "Endpoint":
+        v = _Endpoint.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3])
+
+
+_Event = Struct("=Q48s28sII4x")
+
+
+class Event(NamedTuple):
+    time_ns: int = 0
+    flow: Flow = Flow()
+    verdict: Verdict = Verdict()
+    bytes: int = 0
+    service: int = 0
+
+    def pack(self) -> bytes:
+        return _Event.pack(self.time_ns, self.flow.pack(), self.verdict.pack(), self.bytes, self.service)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "Event":
+        v = _Event.unpack(raw)
+        return cls(v[0], Flow.unpack(v[1]), Verdict.unpack(v[2]), v[3], v[4])
+
+
+_Fragment = Struct("=HH")
+
+
+class Fragment(NamedTuple):
+    sport: int = 0
+    dport: int = 0
+
+    def pack(self) -> bytes:
+        return _Fragment.pack(_be16(self.sport), _be16(self.dport))
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "Fragment":
+        v = _Fragment.unpack(raw)
+        return cls(_be16(v[0]), _be16(v[1]))
+
+
+_FragmentKey = Struct("=16s16sIB3x")
+
+
+class FragmentKey(NamedTuple):
+    src: bytes = bytes(16)
+    dst: bytes = bytes(16)
+    id: int = 0
+    proto: int = 0
+
+    def pack(self) -> bytes:
+        return _FragmentKey.pack(self.src, self.dst, self.id, self.proto)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "FragmentKey":
+        v = _FragmentKey.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3])
+
+
+_IpcacheEntry = Struct("=I")
+
+
+class IpcacheEntry(NamedTuple):
+    identity: int = 0
+
+    def pack(self) -> bytes:
+        return _IpcacheEntry.pack(self.identity)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "IpcacheEntry":
+        v = _IpcacheEntry.unpack(raw)
+        return cls(v[0])
+
+
+_IpcacheKey = Struct("=I16s")
+
+
+class IpcacheKey(NamedTuple):
+    prefixlen: int = 0
+    addr: bytes = bytes(16)
+
+    def pack(self) -> bytes:
+        return _IpcacheKey.pack(self.prefixlen, self.addr)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "IpcacheKey":
+        v = _IpcacheKey.unpack(raw)
+        return cls(v[0], v[1])
+
+
+_PolicyEntry = Struct("=III")
+
+
+class PolicyEntry(NamedTuple):
+    rule: int = 0
+    order: int = 0
+    action: int = 0
+
+    def pack(self) -> bytes:
+        return _PolicyEntry.pack(self.rule, self.order, self.action)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "PolicyEntry":
+        v = _PolicyEntry.unpack(raw)
+        return cls(v[0], v[1], v[2])
+
+
+_PolicyKey = Struct("=IIIB1xH")
+
+
+class PolicyKey(NamedTuple):
+    prefixlen: int = 0
+    set: int = 0
+    peer: int = 0
+    proto: int = 0
+    port: int = 0
+
+    def pack(self) -> bytes:
+        return _PolicyKey.pack(self.prefixlen, self.set, self.peer, self.proto, _be16(self.port))
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "PolicyKey":
+        v = _PolicyKey.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], _be16(v[4]))
+
+
+_ServiceKey = Struct("=16sHB1x")
+
+
+class ServiceKey(NamedTuple):
+    addr: bytes = bytes(16)
+    port: int = 0
+    proto: int = 0
+
+    def pack(self) -> bytes:
+        return _ServiceKey.pack(self.addr, _be16(self.port), self.proto)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "ServiceKey":
+        v = _ServiceKey.unpack(raw)
+        return cls(v[0], _be16(v[1]), v[2])
+
+
+_SlotKey = Struct("=II")
+
+
+class SlotKey(NamedTuple):
+    table: int = 0
+    index: int = 0
+
+    def pack(self) -> bytes:
+        return _SlotKey.pack(self.table, self.index)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "SlotKey":
+        v = _SlotKey.unpack(raw)
+        return cls(v[0], v[1])
+
+
+_SockNat = Struct("=16sH2x")
+
+
+class SockNat(NamedTuple):
+    addr: bytes = bytes(16)
+    port: int = 0
+
+    def pack(self) -> bytes:
+        return _SockNat.pack(self.addr, _be16(self.port))
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "SockNat":
+        v = _SockNat.unpack(raw)
+        return cls(v[0], _be16(v[1]))
+
+
+_SockNatKey = Struct("=Q16sH2x4x")
+
+
+class SockNatKey(NamedTuple):
+    cookie: int = 0
+    addr: bytes = bytes(16)
+    port: int = 0
+
+    def pack(self) -> bytes:
+        return _SockNatKey.pack(self.cookie, self.addr, _be16(self.port))
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "SockNatKey":
+        v = _SockNatKey.unpack(raw)
+        return cls(v[0], v[1], _be16(v[2]))
+
+
+_State = Struct("=I")
+
+
+class State(NamedTuple):
+    epoch: int = 0
+
+    def pack(self) -> bytes:
+        return _State.pack(self.epoch)
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "State":
+        v = _State.unpack(raw)
+        return cls(v[0])
+
+
+class MapSpec(NamedTuple):
+    """`kind` is the BPF_MAP_TYPE; sizes are in bytes."""
+
+    kind: int
+    key_size: int
+    value_size: int
+    max_entries: int
+
+
+MAPS = {
+    "affinity": MapSpec(9, 16, 16, 65536),
+    "backends": MapSpec(1, 4, 24, 131072),
+    "conntrack": MapSpec(9, 40, 32, 262144),
+    "endpoints": MapSpec(1, 16, 16, 4096),
+    "events": MapSpec(27, 0, 0, 4194304),
+    "events_lost": MapSpec(6, 4, 8, 1),
+    "fragments": MapSpec(9, 40, 4, 8192),
+    "ipcache": MapSpec(11, 20, 4, 65536),
+    "policy": MapSpec(11, 16, 12, 262144),
+    "reasons": MapSpec(6, 4, 16, 75),
+    "rules": MapSpec(5, 4, 16, 65536),
+    "services": MapSpec(1, 20, 16, 65536),
+    "slots": MapSpec(1, 8, 32, 262144),
+    "sock_nat": MapSpec(9, 32, 20, 131072),
+    "state": MapSpec(2, 4, 4, 1),
+}
+
+
+ABI_HASH = "49f93a93b9089570"
