@@ -1,0 +1,78 @@
+"""Plain veth routing, and the same with kube-proxy's rules on the node.
+
+The client of a kube-proxy scenario asks for a service's address, that of `direct` for the
+server's own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import kubeproxy, nginx
+from bench.namespaces import SERVER_ADDRESS, PlainNetwork, command, enter, wait_for_listener
+
+from . import Cores, Target
+
+
+class Plain:
+    """A node that only routes. `Rules` builds on it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.network = PlainNetwork(name)
+        self._directory = tempfile.TemporaryDirectory(prefix=f"tulle-bench-{name}-")
+        self._server: subprocess.Popen[str] | None = None
+
+    def setup(self, cores: Cores) -> Target:
+        self.network.create()
+        inside = enter(self.network.server)
+        self._server = subprocess.Popen(
+            [*inside, *nginx.command_line(Path(self._directory.name), cores.server)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # Ctrl-C is the harness's, which then tears down
+        )
+        wait_for_listener(inside, nginx.PORT, self._server)
+        return Target(enter(self.network.client), f"http://{SERVER_ADDRESS}:{nginx.PORT}/")
+
+    def teardown(self) -> None:
+        self.network.remove()
+        if self._server is not None:
+            self._server.communicate()
+        self._directory.cleanup()
+
+
+class Rules(Plain):
+    """kube-proxy's rules for `count` services, loaded by `loader` inside the node."""
+
+    def __init__(
+        self,
+        name: str,
+        count: int,
+        render: Callable[[list[kubeproxy.Service]], str],
+        loader: tuple[str, ...],
+    ) -> None:
+        super().__init__(name)
+        self._count, self._render, self._loader = count, render, loader
+
+    def setup(self, cores: Cores) -> Target:
+        target = super().setup(cores)
+        services = kubeproxy.services(self._count, SERVER_ADDRESS)
+        command(*enter(self.network.node), *self._loader, stdin=self._render(services))
+        address = kubeproxy.measured(services).address
+        return Target(target.inside, f"http://{address}:{kubeproxy.PORT}/")
+
+
+def iptables(count: int) -> Rules:
+    """Legacy tables: iptables' nft variant walks the same list, but slower."""
+    loader = ("iptables-legacy-restore",)
+    return Rules(f"iptables-{count}", count, kubeproxy.iptables, loader)
+
+
+def nftables(count: int) -> Rules:
+    return Rules(f"nftables-{count}", count, kubeproxy.nftables, ("nft", "-f", "-"))
