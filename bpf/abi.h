@@ -89,6 +89,10 @@ enum policy_prefix {
 	POLICY_PREFIX_FULL = 96,
 };
 
+/* Every workload's interface, and the node's side of every pair. */
+#define WORKLOAD_MAC 0x02, 0x74, 0x75, 0x6c, 0x6c, 0x02
+#define NODE_MAC 0x02, 0x74, 0x75, 0x6c, 0x6c, 0x01
+
 struct addr {
 	__be32 word[4];
 };
@@ -204,15 +208,14 @@ enum ct_flag {
 };
 
 struct ct_entry {
-	__u64 last_seen_ns;
-	__u32 epoch;	  /* of the policy that judged it */
-	__u32 ifindex[2]; /* of each end's workload, 0 if it is not local */
-	__u32 rule;	  /* that decided */
-	__u8 initiator;	  /* which end */
-	__u8 flags;
-	__u8 reason;
-	__u8 pad;
-	__u32 pad32;
+	__u64 last_seen_ns; /* CLOCK_MONOTONIC_COARSE */
+	__u32 epoch;	    /* of the policy that judged it */
+	__u32 ifindex[2];   /* of each end's workload, 0 if it is not local */
+	__u32 egress_rule;
+	__u32 ingress_rule;
+	__u32 flags;	 /* enum ct_flag */
+	__u32 initiator; /* which end */
+	__u32 pad;
 };
 
 struct fragment_key {
@@ -266,6 +269,7 @@ struct event {
 	struct flow flow;
 	struct verdict verdict;
 	__u32 bytes;
+	__u64 cgroup;  /* of the caller, for HOOK_SOCKET */
 	__u32 service; /* id, for HOOK_SOCKET */
 	__u32 pad;
 };
@@ -276,6 +280,8 @@ struct decide_args {
 	struct verdict verdict;
 	struct service service;
 	struct slot slot;
+	__u32 pad0;
+	__u64 now_ns;
 	__u32 op; /* enum decide_op */
 	__u32 draw[2];
 	__u32 pad;

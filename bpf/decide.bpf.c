@@ -1,3 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "maps.h"
+/* The pure decisions, callable from tests: BPF_PROG_TEST_RUN on struct decide_args. */
+#include "lib/balance.h"
+#include "lib/conntrack.h"
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline void decide_balance(struct decide_args *args, const struct flow *flow)
+{
+	const struct service *service = find_service(&flow->dst, flow->dport, flow->proto);
+	const struct slot *slot;
+
+	if (!service)
+		return;
+	args->service = *service;
+	slot = balance(service, args->draw[0], args->draw[1]);
+	if (slot)
+		args->slot = *slot;
+}
+
+/* A tc program, since SEC("syscall") ones may not use LPM tries; the packet is the argument. */
+SEC("tc")
+int decide(struct __sk_buff *skb)
+{
+	struct decide_args *args = (void *)(long)skb->data;
+	struct verdict verdict = {};
+	struct flow flow;
+
+	if ((void *)(args + 1) > (void *)(long)skb->data_end)
+		return -1;
+	flow = args->flow;
+	if (args->op == DECIDE_JUDGE)
+		verdict.reason = judge(&flow, 0, &verdict);
+	else if (args->op == DECIDE_TRACK)
+		verdict.reason = track(&flow, args->now_ns, current_epoch(), &verdict);
+	else if (args->op == DECIDE_BALANCE)
+		decide_balance(args, &flow);
+	args->verdict = verdict;
+	return 0;
+}

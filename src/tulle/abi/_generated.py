@@ -165,20 +165,20 @@ class Counter(NamedTuple):
         return cls(v[0], v[1])
 
 
-_CtEntry = Struct("=QIIIIBBB1x4x")
+_CtEntry = Struct("=QIIIIIII4x")
 
 
 class CtEntry(NamedTuple):
     last_seen_ns: int = 0
     epoch: int = 0
     ifindex: Tuple[int, int] = (0, 0)
-    rule: int = 0
-    initiator: int = 0
+    egress_rule: int = 0
+    ingress_rule: int = 0
     flags: int = 0
-    reason: int = 0
+    initiator: int = 0
 
     def pack(self) -> bytes:
-        return _CtEntry.pack(self.last_seen_ns, self.epoch, self.ifindex[0], self.ifindex[1], self.rule, self.initiator, self.flags, self.reason)
+        return _CtEntry.pack(self.last_seen_ns, self.epoch, self.ifindex[0], self.ifindex[1], self.egress_rule, self.ingress_rule, self.flags, self.initiator)
 
     @classmethod
     def unpack(cls, raw: bytes) -> "CtEntry":
@@ -284,7 +284,7 @@ class Slot(NamedTuple):
         return cls(v[0], v[1], v[2], _be16(v[3]), v[4])
 
 
-_DecideArgs = Struct("=48s28s16s32sIII4x")
+_DecideArgs = Struct("=48s28s16s32s4xQIII4x")
 
 
 class DecideArgs(NamedTuple):
@@ -292,16 +292,17 @@ class DecideArgs(NamedTuple):
     verdict: Verdict = Verdict()
     service: Service = Service()
     slot: Slot = Slot()
+    now_ns: int = 0
     op: int = 0
     draw: Tuple[int, int] = (0, 0)
 
     def pack(self) -> bytes:
-        return _DecideArgs.pack(self.flow.pack(), self.verdict.pack(), self.service.pack(), self.slot.pack(), self.op, self.draw[0], self.draw[1])
+        return _DecideArgs.pack(self.flow.pack(), self.verdict.pack(), self.service.pack(), self.slot.pack(), self.now_ns, self.op, self.draw[0], self.draw[1])
 
     @classmethod
     def unpack(cls, raw: bytes) -> "DecideArgs":
         v = _DecideArgs.unpack(raw)
-        return cls(Flow.unpack(v[0]), Verdict.unpack(v[1]), Service.unpack(v[2]), Slot.unpack(v[3]), v[4], (v[5], v[6]))
+        return cls(Flow.unpack(v[0]), Verdict.unpack(v[1]), Service.unpack(v[2]), Slot.unpack(v[3]), v[4], v[5], (v[6], v[7]))
 
 
 _Endpoint = Struct("=IIII")
@@ -322,7 +323,7 @@ class Endpoint(NamedTuple):
         return cls(v[0], v[1], v[2], v[3])
 
 
-_Event = Struct("=Q48s28sII4x")
+_Event = Struct("=Q48s28sIQI4x")
 
 
 class Event(NamedTuple):
@@ -330,15 +331,16 @@ class Event(NamedTuple):
     flow: Flow = Flow()
     verdict: Verdict = Verdict()
     bytes: int = 0
+    cgroup: int = 0
     service: int = 0
 
     def pack(self) -> bytes:
-        return _Event.pack(self.time_ns, self.flow.pack(), self.verdict.pack(), self.bytes, self.service)
+        return _Event.pack(self.time_ns, self.flow.pack(), self.verdict.pack(), self.bytes, self.cgroup, self.service)
 
     @classmethod
     def unpack(cls, raw: bytes) -> "Event":
         v = _Event.unpack(raw)
-        return cls(v[0], Flow.unpack(v[1]), Verdict.unpack(v[2]), v[3], v[4])
+        return cls(v[0], Flow.unpack(v[1]), Verdict.unpack(v[2]), v[3], v[4], v[5])
 
 
 _Fragment = Struct("=HH")
@@ -535,7 +537,7 @@ class MapSpec(NamedTuple):
 MAPS = {
     "affinity": MapSpec(9, 16, 16, 65536),
     "backends": MapSpec(1, 4, 24, 131072),
-    "conntrack": MapSpec(9, 40, 32, 262144),
+    "conntrack": MapSpec(9, 40, 40, 262144),
     "endpoints": MapSpec(1, 16, 16, 4096),
     "events": MapSpec(27, 0, 0, 4194304),
     "events_lost": MapSpec(6, 4, 8, 1),
@@ -551,4 +553,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "49f93a93b9089570"
+ABI_HASH = "d9c88b95f4984879"

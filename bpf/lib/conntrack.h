@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Connections. An entry exists only for what policy allowed, and remembers all that judging it
+ * found, so that a later packet costs one look-up as long as the epoch stands.
+ */
+#pragma once
+
+#include "judge.h"
+#include <linux/in.h>
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+/* Returns which end of the key the flow's source is. */
+static __always_inline __u32 ct_key_of(const struct flow *flow, struct ct_key *key)
+{
+	int order = addr_compare(&flow->src, &flow->dst);
+	__u32 end = order > 0 || (order == 0 && flow->sport > flow->dport);
+
+	__builtin_memset(key, 0, sizeof(*key));
+	key->addr[0] = end ? flow->dst : flow->src;
+	key->addr[1] = end ? flow->src : flow->dst;
+	key->port[0] = end ? flow->dport : flow->sport;
+	key->port[1] = end ? flow->sport : flow->dport;
+	key->proto = flow->proto;
+	return end;
+}
+
+static __always_inline int ct_closing(__u32 flags)
+{
+	return (flags & CT_RST) || (flags & (CT_FIN_0 | CT_FIN_1)) == (CT_FIN_0 | CT_FIN_1);
+}
+
+/* Idle seconds after which an entry counts as gone; nf_conntrack's defaults, shortened at the end. */
+static __always_inline __u64 ct_lifetime_s(__u8 proto, __u32 flags)
+{
+	if (proto != IPPROTO_TCP)
+		return flags & CT_REPLIED ? 120 : 30;
+	if (ct_closing(flags))
+		return 10;
+	return flags & CT_REPLIED ? 86400 : 60;
+}
+
+static __always_inline int ct_expired(const struct ct_entry *entry, __u8 proto, __u64 now)
+{
+	__u64 idle = now - entry->last_seen_ns;
+
+	/* Another CPU's later clock reads as a negative age. */
+	return (__s64)idle > (__s64)(ct_lifetime_s(proto, entry->flags) * SECOND_NS);
+}
+
+static __always_inline int opens_connection(const struct flow *flow)
+{
+	return flow->proto == IPPROTO_TCP && !flow->icmp_error &&
+	       (flow->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* A SYN on a live entry is a retransmission, unless it comes from the other end or after the end. */
+static __always_inline int reopens(const struct flow *flow, const struct ct_entry *entry, __u32 end)
+{
+	return opens_connection(flow) && (end != entry->initiator || ct_closing(entry->flags));
+}
+
+/*
+ * A TCP packet in mid-stream whose entry is gone (evicted, or older than Tulle): which end opened
+ * the connection? SYN+ACK says so; else the server is taken to be the end with the lower port.
+ */
+static __always_inline int looks_like_reply(const struct flow *flow)
+{
+	if (flow->proto != IPPROTO_TCP || opens_connection(flow))
+		return 0;
+	if (flow->tcp_flags & TCP_SYN)
+		return 1;
+	return bpf_ntohs(flow->sport) < bpf_ntohs(flow->dport);
+}
+
+static __always_inline void ct_touch(struct ct_entry *entry, const struct flow *flow, __u32 end,
+				     __u64 now)
+{
+	__u32 flags = end == entry->initiator ? 0 : CT_REPLIED;
+
+	if (flow->icmp_error)
+		return;
+	entry->last_seen_ns = now;
+	if (flow->proto == IPPROTO_TCP) {
+		if (flow->tcp_flags & TCP_FIN)
+			flags |= end ? CT_FIN_1 : CT_FIN_0;
+		if (flow->tcp_flags & TCP_RST)
+			flags |= CT_RST;
+	}
+	if ((entry->flags & flags) != flags)
+		__sync_fetch_and_or(&entry->flags, flags);
+}
+
+static __always_inline __u32 ct_verdict(const struct ct_entry *entry, const struct flow *flow)
+{
+	if (entry->flags & CT_DENIED)
+		return REASON_POLICY_DENIED;
+	return flow->icmp_error ? REASON_RELATED : REASON_ESTABLISHED;
+}
+
+/* The epoch has moved, or the packet came by another interface: judge the connection again. */
+static __always_inline __u32 ct_rejudge(struct ct_entry *entry, const struct flow *flow, __u32 end,
+					__u32 epoch, struct verdict *verdict)
+{
+	__u32 reason = judge(flow, end != entry->initiator, verdict);
+
+	if (reason != REASON_ALLOWED && reason != REASON_POLICY_DENIED)
+		return reason;
+	entry->ifindex[0] = end ? verdict->dst_ifindex : verdict->src_ifindex;
+	entry->ifindex[1] = end ? verdict->src_ifindex : verdict->dst_ifindex;
+	entry->egress_rule = verdict->egress_rule;
+	entry->ingress_rule = verdict->ingress_rule;
+	if (reason == REASON_ALLOWED)
+		__sync_fetch_and_and(&entry->flags, ~CT_DENIED);
+	else
+		__sync_fetch_and_or(&entry->flags, CT_DENIED);
+	entry->epoch = epoch;
+	return ct_verdict(entry, flow);
+}
+
+static __always_inline int ct_fresh(const struct ct_entry *entry, const struct flow *flow,
+				    __u32 end, __u32 epoch)
+{
+	__u32 here = flow->hook == HOOK_TO_WORKLOAD ? !end : end;
+
+	if (flow->hook == HOOK_TO_WORKLOAD && entry->ifindex[end & 1])
+		return 0;
+	return entry->epoch == epoch && entry->ifindex[here & 1] == flow->ifindex;
+}
+
+static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow *flow, __u32 end,
+				      __u64 now, __u32 epoch, struct verdict *verdict)
+{
+	__u32 reason;
+
+	if (ct_fresh(entry, flow, end, epoch)) {
+		verdict->src_ifindex = entry->ifindex[end & 1];
+		verdict->dst_ifindex = entry->ifindex[!end];
+		verdict->egress_rule = entry->egress_rule;
+		verdict->ingress_rule = entry->ingress_rule;
+		reason = ct_verdict(entry, flow);
+	} else {
+		reason = ct_rejudge(entry, flow, end, epoch, verdict);
+	}
+	if (reason < REASON_DROP)
+		ct_touch(entry, flow, end, now);
+	return reason;
+}
+
+static __always_inline __u32 ct_open(const struct ct_key *key, const struct flow *flow, __u32 end,
+				     __u64 now, __u32 epoch, struct verdict *verdict)
+{
+	int reply = looks_like_reply(flow);
+	__u32 reason = judge(flow, reply, verdict);
+	struct ct_entry entry = {
+		.last_seen_ns = now,
+		.epoch = epoch,
+		.initiator = reply ? !end : end,
+		.flags = reply ? CT_REPLIED : 0,
+	};
+
+	/* A lone RST closes nothing that we know and opens nothing. */
+	if (reason != REASON_ALLOWED ||
+	    (flow->proto == IPPROTO_TCP && (flow->tcp_flags & TCP_RST)))
+		return reason;
+	entry.ifindex[0] = end ? verdict->dst_ifindex : verdict->src_ifindex;
+	entry.ifindex[1] = end ? verdict->src_ifindex : verdict->dst_ifindex;
+	entry.egress_rule = verdict->egress_rule;
+	entry.ingress_rule = verdict->ingress_rule;
+	return bpf_map_update_elem(&conntrack, key, &entry, BPF_ANY) ? REASON_CONNTRACK_FULL
+								     : REASON_ALLOWED;
+}
+
+/*
+ * The verdict on one packet. `now` is CLOCK_MONOTONIC_COARSE in ns. A global function, so that the
+ * verifier checks it once and not once for every way through the parser.
+ */
+__noinline __u32 track(const struct flow *flow, __u64 now, __u32 epoch, struct verdict *verdict)
+{
+	struct ct_entry *entry;
+	struct ct_key key;
+	__u32 end;
+
+	if (!flow || !verdict)
+		return REASON_MALFORMED;
+	end = ct_key_of(flow, &key);
+	entry = bpf_map_lookup_elem(&conntrack, &key);
+	if (entry && !ct_expired(entry, flow->proto, now) && !reopens(flow, entry, end))
+		return ct_known(entry, flow, end, now, epoch, verdict);
+	if (flow->icmp_error)
+		return REASON_ICMP_UNRELATED;
+	return ct_open(&key, flow, end, now, epoch, verdict);
+}
+
+static __always_inline __u32 current_epoch(void)
+{
+	__u32 zero = 0;
+	struct state *now = bpf_map_lookup_elem(&state, &zero);
+
+	return now ? now->epoch : 0;
+}

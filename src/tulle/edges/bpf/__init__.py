@@ -1,0 +1,1 @@
+"""The kernel's BPF side: loading, pinning, maps, links, events."""

@@ -1,0 +1,120 @@
+"""bpf(2), as far as Tulle needs it. Layouts: union bpf_attr of include/uapi/linux/bpf.h.
+
+The calls release the GIL. Every failure is a KernelError that says what was being done.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+from struct import pack, unpack_from
+
+from tulle.errors import KernelError
+
+_NR_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT_KEY = 1, 2, 3, 4
+OBJ_PIN, OBJ_GET, TEST_RUN, OBJ_INFO = 6, 7, 10, 15
+LOOKUP_BATCH, UPDATE_BATCH, DELETE_BATCH = 24, 26, 27
+LINK_CREATE, LINK_UPDATE, LINK_DETACH = 28, 29, 34
+BPF_NOEXIST = 1
+
+
+def bpf(command: int, attr: bytes | ctypes.Array[ctypes.c_char], doing: str) -> int:
+    """Raises KernelError."""
+    number = _NR_BPF.get(platform.machine())
+    if number is None:
+        raise KernelError(errno.ENOSYS, f"{doing} on {platform.machine()}")
+    buffer = (
+        attr if isinstance(attr, ctypes.Array) else ctypes.create_string_buffer(attr, len(attr))
+    )
+    result: int = _libc.syscall(number, command, buffer, len(buffer))
+    if result < 0:
+        raise KernelError(ctypes.get_errno(), doing)
+    return result
+
+
+def address(buffer: ctypes.Array[ctypes.c_char]) -> int:
+    return ctypes.addressof(buffer)
+
+
+def pin(fd: int, path: str) -> None:
+    name = ctypes.create_string_buffer(path.encode())
+    bpf(OBJ_PIN, pack("=QII", address(name), fd, 0), f"pin {path}")
+
+
+def get_pinned(path: str) -> int:
+    """A new descriptor; KernelError with ENOENT if nothing is pinned there."""
+    name = ctypes.create_string_buffer(path.encode())
+    return bpf(OBJ_GET, pack("=QII", address(name), 0, 0), f"open pinned {path}")
+
+
+def info(fd: int, size: int) -> bytes:
+    """The first `size` bytes of struct bpf_{map,link,prog}_info."""
+    buffer = ctypes.create_string_buffer(size)
+    bpf(OBJ_INFO, pack("=IIQ", fd, size, address(buffer)), "read object info")
+    return buffer.raw
+
+
+def link_create(program: int, target: int, attach_type: int) -> int:
+    attr = pack("=IIII48x", program, target, attach_type, 0)
+    return bpf(LINK_CREATE, attr, f"attach program (type {attach_type})")
+
+
+def link_update(link: int, program: int) -> None:
+    """Swaps the program behind a link in one step; a program already there is no error."""
+    try:
+        bpf(LINK_UPDATE, pack("=IIII", link, program, 0, 0), "swap program")
+    except KernelError as error:
+        if error.errno != errno.EEXIST:
+            raise
+
+
+def link_detach(link: int) -> None:
+    bpf(LINK_DETACH, pack("=I", link), "detach program")
+
+
+def test_run(
+    program: int, *, data: bytes = b"", context: bytes = b"", data_out: int = 0
+) -> tuple[int, bytes, bytes]:
+    """BPF_PROG_TEST_RUN once: return value, packet afterwards, context afterwards."""
+    data_in = ctypes.create_string_buffer(data, len(data) or 1)
+    out = ctypes.create_string_buffer(data_out or 1)
+    ctx = ctypes.create_string_buffer(context, len(context) or 1)
+    attr = ctypes.create_string_buffer(
+        pack(
+            "=IIIIQQIIIIQQIII4x",
+            program,
+            0,
+            len(data),
+            data_out,
+            address(data_in) if data else 0,
+            address(out) if data_out else 0,
+            0,
+            0,
+            len(context),
+            len(context) if data else 0,
+            address(ctx) if context else 0,
+            address(ctx) if context and data else 0,
+            0,
+            0,
+            0,
+        )
+    )
+    bpf(TEST_RUN, attr, "test-run program")
+    result, size = unpack_from("=I", attr, 4)[0], unpack_from("=I", attr, 12)[0]
+    return result, out.raw[:size] if data_out else b"", ctx.raw[: len(context)]
+
+
+def possible_cpus() -> int:
+    """CPUs that per-CPU maps have room for."""
+    with open("/sys/devices/system/cpu/possible") as file:  # noqa: PTH123
+        last = file.read().strip().replace(",", "-").split("-")[-1]
+    return int(last) + 1
+
+
+def close(fd: int) -> None:
+    os.close(fd)
