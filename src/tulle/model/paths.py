@@ -1,0 +1,85 @@
+"""Names and places that belong to a node, and the check that names are fit to be paths.
+
+Pure: nothing here looks at the file system.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tulle.errors import Refused
+
+LOCAL = "local"  # the node that is the machine itself; others are the lab's
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+def require_label(value: str, what: str, limit: int = 63) -> str:
+    """`value` if it is an RFC 1123 label, which is also safe as a part of a path.
+
+    Raises Refused.
+    """
+    if len(value) > limit or not _LABEL.fullmatch(value):
+        raise Refused(
+            f"{what} {value!r}: must be at most {limit} lower-case letters, digits and '-', "
+            "and start and end with a letter or digit"
+        )
+    return value
+
+
+def require_subdomain(value: str, what: str, limit: int = 180) -> str:
+    """`value` if it is an RFC 1123 subdomain: labels joined by dots. Raises Refused."""
+    if len(value) > limit or not _SUBDOMAIN.fullmatch(value):
+        raise Refused(
+            f"{what} {value!r}: must be at most {limit} lower-case letters, digits, '-' and '.', "
+            "and start and end with a letter or digit"
+        )
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class NodePaths:
+    """Where a node keeps its things. Raises Refused for a name that is no RFC 1123 label."""
+
+    node: str = LOCAL
+
+    def __post_init__(self) -> None:
+        require_label(self.node, "node", 20)
+
+    @property
+    def state(self) -> Path:
+        return Path("/run/tulle") / self.node
+
+    @property
+    def socket(self) -> Path:
+        return self.state / "agent.sock"
+
+    @property
+    def manifests(self) -> Path:
+        return Path("/etc/tulle/manifests") if self.node == LOCAL else self.state / "manifests"
+
+    @property
+    def namespaces(self) -> Path:
+        """Directory of the network namespaces, the node's own and its workloads'."""
+        return self.state / "netns"
+
+    @property
+    def netns(self) -> Path | None:
+        """The node's own network namespace; None is the machine's."""
+        return None if self.node == LOCAL else self.namespaces / "node"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    @property
+    def cgroup(self) -> str:
+        """Name of the node's cgroup below the cgroup2 mount."""
+        return f"tulle-{self.node}"
+
+    @property
+    def bpffs(self) -> Path:
+        return Path("/sys/fs/bpf/tulle") / self.node
