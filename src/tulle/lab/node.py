@@ -1,0 +1,84 @@
+"""A node of the lab: a network namespace with a node's own state, cgroup and bpffs directory.
+
+`destroy` takes any node, the machine's own too, and removes what carries that node's name and
+nothing else. The node's agent must have ended before.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tulle.agent.addresses import POD_CIDRS, node_addresses
+from tulle.agent.workloads import Workloads
+from tulle.edges import netlink, netns
+from tulle.edges.cgroup import NodeCgroup, find_mount
+from tulle.errors import Broken, Refused
+from tulle.model.paths import LOCAL, NodePaths
+from tulle.model.world import IPNetwork
+
+_BPFFS = Path("/sys/fs/bpf")
+
+
+def create(node: str, pod_cidrs: Sequence[IPNetwork] = POD_CIDRS) -> NodePaths:
+    """Make a node that routes between its workloads; one that exists stays.
+
+    Raises Refused for a bad name, KernelError, and Broken if there is no bpffs.
+    """
+    paths = NodePaths(node)
+    if paths.netns is None:
+        raise Refused(f"node {LOCAL!r} is the machine itself; give the lab's node another name")
+    paths.manifests.mkdir(mode=0o700, parents=True, exist_ok=True)
+    netns.create(paths.netns)
+    netns.run_in(paths.netns, lambda: _configure(pod_cidrs))
+    _mount_bpffs()
+    paths.bpffs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    NodeCgroup(find_mount(), paths.cgroup).make()
+    return paths
+
+
+def destroy(node: str) -> None:
+    """Remove everything of a node. Idempotent. Raises Refused, Unavailable or KernelError."""
+    paths = NodePaths(node)
+    cgroups = NodeCgroup(find_mount(), paths.cgroup)
+    if paths.netns is None:  # elsewhere the pairs end with the node's namespace, much faster
+        workloads = Workloads(paths.state, cgroups, None)
+        workloads.recover()
+        for key in workloads.all():
+            workloads.delete(key)
+    cgroups.remove(cgroups.root)
+    netns.delete_all(paths.namespaces)
+    for directory in (paths.bpffs, paths.state):
+        if directory.exists():
+            shutil.rmtree(directory)
+        with suppress(OSError):  # other nodes' are there
+            directory.parent.rmdir()
+
+
+def nodes() -> list[str]:
+    """Names of the nodes that have left something on this machine."""
+    run = NodePaths().state.parent
+    return sorted(path.name for path in run.iterdir()) if run.exists() else []
+
+
+def _configure(pod_cidrs: Sequence[IPNetwork]) -> None:
+    netlink.sysctl("ipv4/ip_forward", "1")
+    netlink.sysctl("ipv6/conf/all/forwarding", "1")
+    netlink.set_up_loopback(node_addresses(pod_cidrs))
+
+
+def _mount_bpffs() -> None:
+    """Mount bpffs at its usual place, where it then stays: it may be others' too."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    if any(line.split(" ")[4] == str(_BPFFS) for line in mounts):
+        return
+    done = subprocess.run(
+        ["/bin/mount", "-t", "bpf", "bpf", str(_BPFFS)],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise Broken(f"bpffs cannot be mounted on {_BPFFS}: {done.stderr.strip()}")
