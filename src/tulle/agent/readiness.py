@@ -1,0 +1,81 @@
+"""Whether a container is ready: a `readinessProbe.tcpSocket`, tried from the node."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tulle.edges import netns
+from tulle.errors import Refused
+from tulle.model.kubernetes import Container, Probe
+from tulle.model.world import IPAddress
+
+
+class Readiness:
+    """Counts results of a probe into a state, by its thresholds. Pure."""
+
+    def __init__(self, probe: Probe, ready: bool = False) -> None:
+        self._needed = {True: probe.success_threshold, False: probe.failure_threshold}
+        self.ready = ready
+        self._against = 0  # results in a row that speak against the present state
+
+    def saw(self, success: bool) -> bool:
+        """The state after one more result."""
+        self._against = self._against + 1 if success != self.ready else 0
+        if self._against >= self._needed[success]:
+            self.ready, self._against = success, 0
+        return self.ready
+
+
+def probe_port(container: Container, probe: Probe) -> int:
+    """The probe's port, which may be one of the container's by name. Raises Refused."""
+    port = probe.tcp_socket.port if probe.tcp_socket else 0
+    if isinstance(port, int):
+        return port
+    for known in container.ports:
+        if known.name == port:
+            return known.container_port
+    raise Refused(f"container {container.name}: readinessProbe: no port is named {port!r}")
+
+
+def probe_host(probe: Probe) -> IPAddress | None:
+    """The address that the probe names, None for the Pod's own. Raises Refused."""
+    host = probe.tcp_socket.host if probe.tcp_socket else ""
+    try:
+        return ipaddress.ip_address(host) if host else None
+    except ValueError as error:
+        raise Refused(f"readinessProbe: host {host!r} is not an IP address") from error
+
+
+async def watch(
+    probe: Probe,
+    target: tuple[IPAddress, int],
+    node_netns: Path | None,
+    ready: bool,
+    report: Callable[[bool], None],
+) -> None:
+    """Probe for ever, and report each result's state. `ready` is the state to begin with."""
+    state = Readiness(probe, ready)
+    if not ready:
+        await asyncio.sleep(probe.initial_delay_seconds)
+    while True:
+        report(state.saw(await _connects(target, node_netns, probe.timeout_seconds)))
+        await asyncio.sleep(probe.period_seconds)
+
+
+async def _connects(target: tuple[IPAddress, int], node_netns: Path | None, timeout_s: int) -> bool:
+    family = socket.AF_INET if target[0].version == 4 else socket.AF_INET6
+    # a socket stays in the namespace where it was made
+    made = netns.run_in(node_netns, partial(socket.socket, family, socket.SOCK_STREAM))
+    with made as sock:
+        sock.setblocking(False)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.get_running_loop().sock_connect(sock, (str(target[0]), target[1]))
+        except OSError:  # TimeoutError is one too
+            return False
+    return True
