@@ -1,0 +1,23 @@
+"""Refuses to build a wheel without its BPF objects: it would install and then not run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class ObjectsHook(BuildHookInterface[Any]):
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called by hatchling before it collects files; `version` is "standard" or "editable".
+
+        Raises FileNotFoundError if an object is missing from a wheel that leaves this tree.
+        """
+        if version == "editable":
+            return
+        root = Path(self.root)
+        wanted = [source.stem + ".o" for source in sorted(root.glob("bpf/*.bpf.c"))]
+        missing = [name for name in wanted if not (root / "src/tulle/objects" / name).is_file()]
+        if missing or not wanted:
+            raise FileNotFoundError(f"no compiled {', '.join(missing)}: run `./run wheel`")
