@@ -12,8 +12,10 @@ found and removed by the next one, and nothing else is touched.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -51,7 +53,7 @@ def enter(namespace: str) -> tuple[str, ...]:
 
 
 class PlainNetwork:
-    """Node, client and server; context is the caller's, who must call `remove`."""
+    """Node, client and server; who makes one calls `remove` in the end."""
 
     def __init__(self, name: str) -> None:
         base = f"{PREFIX}{os.getpid()}-{name}"
@@ -107,9 +109,11 @@ def remove_namespace(namespace: str) -> None:
 def remove_stale() -> None:
     """Remove what runs of the bench that are dead have left behind."""
     for path in Path("/run/netns").glob(f"{PREFIX}*"):
-        owner = path.name.removeprefix(PREFIX).partition("-")[0]
-        if owner.isdigit() and not Path("/proc", owner).exists():
+        if _stale(path.name):
             remove_namespace(path.name)
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        if _stale(path.name):
+            shutil.rmtree(path)
 
 
 def wait_for_listener(inside: tuple[str, ...], port: int, process: subprocess.Popen[str]) -> None:
@@ -123,6 +127,16 @@ def wait_for_listener(inside: tuple[str, ...], port: int, process: subprocess.Po
             return
         time.sleep(0.05)
     raise SetupError(f"nobody listens on port {port} after 10 s")
+
+
+def directory(name: str) -> tempfile.TemporaryDirectory[str]:
+    """A directory for the scenario `name` that `remove_stale` knows as ours."""
+    return tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-{name}-")
+
+
+def _stale(name: str) -> bool:
+    owner = name.removeprefix(PREFIX).partition("-")[0]
+    return owner.isdigit() and not Path("/proc", owner).exists()
 
 
 def _batch(namespace: str, *lines: str) -> None:

@@ -7,11 +7,10 @@ server's own.
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import kubeproxy, nginx
+from bench import kubeproxy, namespaces, nginx
 from bench.namespaces import SERVER_ADDRESS, PlainNetwork, command, enter, wait_for_listener
 
 from . import Cores, Target
@@ -23,7 +22,7 @@ class Plain:
     def __init__(self, name: str) -> None:
         self.name = name
         self.network = PlainNetwork(name)
-        self._directory = tempfile.TemporaryDirectory(prefix=f"tulle-bench-{name}-")
+        self._directory = namespaces.directory(name)
         self._server: subprocess.Popen[str] | None = None
 
     def setup(self, cores: Cores) -> Target:

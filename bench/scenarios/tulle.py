@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import yaml
 
-from bench import kubeproxy, nginx
+from bench import kubeproxy, namespaces, nginx
 from bench.namespaces import command, wait_for_listener
 
 from . import Cores, Target
@@ -29,7 +28,7 @@ class Tulle:
         self.name = name
         self._count = count
         self._node = f"bench-{os.getpid()}-{count}"
-        self._directory = tempfile.TemporaryDirectory(prefix=f"tulle-bench-{name}-")
+        self._directory = namespaces.directory(name)
         self._processes: list[subprocess.Popen[str]] = []
 
     def setup(self, cores: Cores) -> Target:
