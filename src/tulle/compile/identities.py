@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from tulle.model.kubernetes import (
     IPBlock,
@@ -22,6 +22,7 @@ from tulle.model.world import IPAddress, IPNetwork, Workload, World
 
 from .selectors import label_keys, matches
 
+MAPPED = IPv6Network("::ffff:0:0/96")  # RFC 4291, 2.5.5.2
 Pairs = tuple[tuple[str, str], ...]
 NamedPort = tuple[str, str, int]  # name, protocol, number
 
@@ -119,8 +120,12 @@ class Distinctions:
 
     def networks(self) -> frozenset[IPNetwork]:
         """Every prefix at whose border membership in some block changes."""
-        edges = [network for block in self.blocks for network in (block.cidr, *block.excluded)]
-        return frozenset(edges)
+        edges = {network for block in self.blocks for network in (block.cidr, *block.excluded)}
+        # The kernel keeps IPv4 inside MAPPED: an IPv6 block must not reach into it.
+        mapped = {network for network in edges if _within(network, MAPPED)}
+        if any(_within(MAPPED, network) for network in edges):
+            edges.add(IPv4Network("0.0.0.0/0"))
+        return frozenset(edges - mapped)
 
     def workload(self, world: World, workload: Workload, address: IPAddress) -> Peer:
         namespace_labels = world.namespace_labels(workload.namespace)
