@@ -14,7 +14,7 @@ from tulle.model.world import IPAddress, IPNetwork, Key, Refusal, Workload, Worl
 
 from .balance import alias_table
 from .identities import Distinctions, Peer
-from .ids import Allocator, Ids
+from .ids import SPACES, Allocator, Ids
 from .policies import PROTOCOLS, Decision, Match, PolicySet as Entries
 from .policies import compile_set, selecting
 from .services import Frontend, frontends
@@ -51,6 +51,25 @@ def unpacked(raw: bytes) -> IPAddress:
 def compile_world(world: World, ids: Ids) -> Compiled:
     """Services must have their addresses (`with_addresses`)."""
     return _Compilation(world, ids).run()
+
+
+def counters_above(image: Image) -> Ids:
+    """Ids whose counters stand above every number in an image whose names are lost."""
+    policy = [
+        (abi.PolicyKey.unpack(key), abi.PolicyEntry.unpack(value))
+        for key, value in image.get("policy", {}).items()
+    ]
+    endpoints = [abi.Endpoint.unpack(value) for value in image.get("endpoints", {}).values()]
+    services = [abi.Service.unpack(value) for value in image.get("services", {}).values()]
+    seen = {
+        "set": [key.set for key, _ in policy],
+        "rule": [entry.rule for _, entry in policy],
+        "identity": [key.peer for key, _ in policy] + [item.identity for item in endpoints],
+        "service": [item.id for item in services],
+        "table": [item.table for item in services],
+        "backend": [int.from_bytes(key, "little") for key in image.get("backends", {})],
+    }
+    return Ids({}, {kind: max(SPACES[kind].first, *numbers, 0) + 1 for kind, numbers in seen.items()})
 
 
 class _Compilation:

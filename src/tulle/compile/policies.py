@@ -44,7 +44,7 @@ PolicySet = Mapping[Match, Decision]
 
 
 def policy_types(policy: NetworkPolicy) -> frozenset[str]:
-    """Directions that a policy isolates; absent means Ingress, and Egress if it has such rules."""
+    """Directions that a policy isolates; absent or empty means Ingress, and Egress if it has such rules."""
     if policy.spec.policy_types:  # Kubernetes' defaulting treats an empty list as an absent one
         return frozenset(item.lower() for item in policy.spec.policy_types)
     return frozenset({"ingress", "egress"} if policy.spec.egress else {"ingress"})

@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ INTERFACE = "eth0"
 SCOPE_LINK = 253
 IFA_F_NODAD = 0x02
 RTNH_F_ONLINK = 4
+IFF_UP, IFF_NOARP = 0x1, 0x80
 
 # no router solicitations, duplicate address detection, or link-local address (and so no MLD)
 _QUIET = {
@@ -50,9 +51,9 @@ def connect_node_side(interface: str, workload_netns: Path, addresses: Sequence[
     """
     with _routes(f"interface {interface}") as routes:
         _add_pair(routes, interface, workload_netns)
-        index = socket.if_nametoindex(interface)
+        index = _index(interface)
         _node_sysctls(interface)
-        routes.link("set", index=index, state="up")
+        _set_up(routes, index)
         for address in addresses:
             prefix = f"{address}/{address.max_prefixlen}"
             routes.route("replace", dst=prefix, oif=index, scope=_link_scope(address))
@@ -65,9 +66,9 @@ def connect_workload_side(addresses: Sequence[IPAddress]) -> None:
     for name, value in _QUIET.items():
         sysctl(f"ipv6/conf/{INTERFACE}/{name}", value)
     with _routes(f"interface {INTERFACE} of the workload") as routes:
-        routes.link("set", index=socket.if_nametoindex("lo"), state="up")
-        index = socket.if_nametoindex(INTERFACE)
-        routes.link("set", index=index, state="up")
+        routes.link("set", index=_index("lo"), state="up")
+        index = _index(INTERFACE)
+        _set_up(routes, index)
         for address in addresses:
             _add_address(routes, index, address)
             gateway = GATEWAYS[address.version]
@@ -90,9 +91,9 @@ def disconnect(interface: str) -> None:
     """
     try:
         with _routes(f"interface {interface}") as routes:
-            routes.link("del", index=socket.if_nametoindex(interface))
+            routes.link("del", index=_index(interface))
     except KernelError as error:
-        if error.errno not in (errno.ENODEV, errno.ENXIO):
+        if error.errno != errno.ENODEV:
             raise
 
 
@@ -101,10 +102,17 @@ def interfaces() -> dict[str, int]:
     return {name: index for index, name in socket.if_nameindex()}
 
 
+def own_addresses() -> list[IPAddress]:
+    """Addresses of the namespace that the caller is in, but for 127.0.0.0/8 and ::1."""
+    with _routes("list addresses") as routes:
+        found = [ip_address(message.get("address")) for message in routes.get_addr()]
+    return sorted({item for item in found if not item.is_loopback}, key=str)
+
+
 def set_up_loopback(addresses: Sequence[IPAddress]) -> None:
     """Bring `lo` up with further addresses of the node itself. Raises KernelError."""
     with _routes("interface lo") as routes:
-        index = socket.if_nametoindex("lo")
+        index = _index("lo")
         routes.link("set", index=index, state="up")
         for address in addresses:
             _add_address(routes, index, address)
@@ -118,6 +126,13 @@ def sysctl(name: str, value: str) -> None:
         return
     except OSError as error:
         raise KernelError(error.errno or 0, f"sysctl net/{name}") from error
+
+
+def _index(interface: str) -> int:
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError as error:  # which carries no errno
+        raise KernelError(errno.ENODEV, f"interface {interface}") from error
 
 
 @contextmanager
@@ -143,6 +158,12 @@ def _add_pair(routes: IPRoute, interface: str, workload_netns: Path) -> None:
         routes.link("add", ifname=interface, kind="veth", address=NODE_MAC, peer=peer)
     finally:
         os.close(fd)
+
+
+def _set_up(routes: IPRoute, index: int) -> None:
+    # all neighbours are permanent; without ARP no solicited-node group is joined and reported
+    flags = IFF_UP | IFF_NOARP
+    routes.link("set", index=index, flags=flags, change=flags)
 
 
 def _node_sysctls(interface: str) -> None:

@@ -1,0 +1,36 @@
+"""What an agent must not forget: which numbers and service addresses are given out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from tulle.compile.ids import Ids
+
+from .records import write_atomically
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Written before the kernel learns of a number, so that none is ever given twice."""
+
+    taken: dict[str, dict[str, int]] = {}
+    next: dict[str, int] = {}
+    addresses: dict[str, str] = {}
+
+    @property
+    def ids(self) -> Ids:
+        return Ids(self.taken, self.next)
+
+
+def remember(path: Path, memory: Memory) -> None:
+    """Raises OSError."""
+    write_atomically(path, msgspec.json.encode(memory))
+
+
+def recall(path: Path) -> Memory | None:
+    """None if there is nothing readable: then numbers must start above what the kernel holds."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Memory)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None

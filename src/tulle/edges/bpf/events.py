@@ -1,0 +1,46 @@
+"""The kernel's event ring, read through shared memory on the reader's own clock.
+
+Layout: Documentation/bpf/ringbuf.rst. One page with the consumer's position, one with the
+producer's, then the data, mapped twice in a row so that no record is split.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from struct import pack_into, unpack_from
+
+from tulle.abi import MAPS, Event
+
+_BUSY, _HEADER = 1 << 31, 8
+_SIZE = len(Event().pack())
+_STRIDE = (_HEADER + _SIZE + 7) // 8 * 8
+
+
+class EventRing:
+    """Holds raw events; decoding one costs more than carrying a thousand."""
+
+    def __init__(self, fd: int) -> None:
+        page, self._size = mmap.PAGESIZE, MAPS["events"].max_entries
+        self._consumer = mmap.mmap(fd, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self._rest = mmap.mmap(
+            fd, page + 2 * self._size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page
+        )
+
+    def read(self) -> Iterator[bytes]:
+        """Every event that is complete; each is given once, to one reader of the ring."""
+        (position,) = unpack_from("=Q", self._consumer)
+        (produced,) = unpack_from("=Q", self._rest)
+        start = mmap.PAGESIZE + position % self._size
+        raw = self._rest[start : start + produced - position]
+        for at in range(0, len(raw), _STRIDE):
+            (length,) = unpack_from("=I", raw, at)
+            if length & _BUSY:
+                break
+            yield raw[at + _HEADER : at + _HEADER + _SIZE]
+            position += _STRIDE
+        pack_into("=Q", self._consumer, 0, position)
+
+    def close(self) -> None:
+        self._consumer.close()
+        self._rest.close()
