@@ -20,4 +20,5 @@ class ObjectsHook(BuildHookInterface[Any]):
         wanted = [source.stem + ".o" for source in sorted(root.glob("bpf/*.bpf.c"))]
         missing = [name for name in wanted if not (root / "src/tulle/objects" / name).is_file()]
         if missing or not wanted:
-            raise FileNotFoundError(f"no compiled {', '.join(missing)}: run `./run wheel`")
+            names = ", ".join(missing) or "BPF object"
+            raise FileNotFoundError(f"no compiled {names}: run `./run wheel`")
