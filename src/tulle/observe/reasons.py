@@ -1,0 +1,54 @@
+"""What each reason of the datapath is called: in a sentence, and in Hubble's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tulle.abi import Reason
+
+TEXT: Mapping[int, str] = {
+    Reason.ALLOWED: "allowed",
+    Reason.ESTABLISHED: "part of an allowed connection",
+    Reason.RELATED: "ICMP error about an allowed connection",
+    Reason.LINK_LOCAL: "between a workload and its node only",
+    Reason.TRANSLATED: "service address translated to a backend's",
+    Reason.POLICY_DENIED: "denied by policy",
+    Reason.SPOOFED_SOURCE: "spoofed source address",
+    Reason.MALFORMED: "malformed packet",
+    Reason.UNSUPPORTED_PROTOCOL: "unsupported protocol",
+    Reason.FRAGMENT_UNTRACKED: "fragment whose first one was not seen",
+    Reason.ICMP_UNRELATED: "ICMP error about no known connection",
+    Reason.NO_BACKEND: "service without a ready endpoint",
+    Reason.NO_SERVICE_PORT: "the service has no such port",
+    Reason.NO_POLICY: "the workload's policy is missing in the kernel: denied to be safe",
+    Reason.NO_ENDPOINT: "interface of no known workload",
+    Reason.CONNTRACK_FULL: "the connection table is full",
+}
+
+# `DropReason` of Cilium's flow.proto; the nearest word where there is no equal
+HUBBLE: Mapping[int, str] = {
+    Reason.POLICY_DENIED: "POLICY_DENIED",
+    Reason.SPOOFED_SOURCE: "INVALID_SOURCE_IP",
+    Reason.MALFORMED: "INVALID_PACKET_DROPPED",
+    Reason.UNSUPPORTED_PROTOCOL: "UNKNOWN_L4_PROTOCOL",
+    Reason.FRAGMENT_UNTRACKED: "FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND",
+    Reason.ICMP_UNRELATED: "UNKNOWN_CONNECTION_TRACKING_STATE",
+    Reason.NO_BACKEND: "SERVICE_BACKEND_NOT_FOUND",
+    Reason.NO_SERVICE_PORT: "IS_A_CLUSTERIP",
+    Reason.NO_POLICY: "NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION",
+    Reason.NO_ENDPOINT: "NO_MATCHING_LOCAL_CONTAINER_FOUND",
+    Reason.CONNTRACK_FULL: "CT_MAP_INSERTION_FAILED",
+}
+DROP_REASON_UNKNOWN = "DROP_REASON_UNKNOWN"
+
+
+def name_of(reason: int) -> str:
+    """`POLICY_DENIED` for 64; a number that this Tulle does not know stays one."""
+    try:
+        return Reason(reason).name
+    except ValueError:
+        return str(reason)
+
+
+def text_of(reason: int) -> str:
+    return TEXT.get(reason, f"reason {reason}")
