@@ -1,0 +1,105 @@
+"""Rules of core/v1 Pod, whose containers are processes of a plain host."""
+
+from __future__ import annotations
+
+import re
+
+from tulle.model.kubernetes import Container, ContainerPort, Pod, Probe
+
+from .fields import FieldError, quote
+from .syntax import INT32_MAX, check_absent, check_dns_label, check_port_name
+
+WEIGHT = "tulle.io/weight"
+_WEIGHT = re.compile(r"0|[1-9][0-9]{0,4}")
+_WEIGHT_MAX = 65535
+_POD_UNSUPPORTED = {
+    "init_containers": "initContainers",
+    "volumes": "volumes",
+    "security_context": "securityContext",
+}
+_CONTAINER_UNSUPPORTED = {
+    "volume_mounts": "volumeMounts",
+    "security_context": "securityContext",
+    "lifecycle": "lifecycle",
+}
+_PROBE_UNSUPPORTED = {"http_get": "httpGet", "exec": "exec", "grpc": "grpc"}
+# Lowest value of each whole number, by Kubernetes' rules.
+_PROBE_NUMBERS = {
+    "initial_delay_seconds": ("initialDelaySeconds", 0),
+    "period_seconds": ("periodSeconds", 1),
+    "timeout_seconds": ("timeoutSeconds", 1),
+    "success_threshold": ("successThreshold", 1),
+    "failure_threshold": ("failureThreshold", 1),
+}
+
+
+def validate_pod(pod: Pod) -> Pod:
+    spec = pod.spec
+    check_absent(spec, _POD_UNSUPPORTED, "spec")
+    weight = pod.metadata.annotations.get(WEIGHT, "1")
+    if not _WEIGHT.fullmatch(weight) or int(weight) > _WEIGHT_MAX:
+        reason = f"{quote(weight)} must be a whole number from 0 to {_WEIGHT_MAX}"
+        raise FieldError(reason, "metadata", "annotations", WEIGHT)
+    if spec.hostname:
+        check_dns_label(spec.hostname, "spec", "hostname")
+    grace = spec.termination_grace_period_seconds
+    _check_number(grace, 0, "spec", "terminationGracePeriodSeconds")
+    names: dict[str, int] = {}
+    ports: dict[str, int] = {}
+    for index, container in enumerate(spec.containers):
+        path = ("spec", "containers", index)
+        check_dns_label(container.name, *path, "name")
+        if index != (first := names.setdefault(container.name, index)):
+            raise FieldError(f"is the same as that of containers[{first}]", *path, "name")
+        _check_container(container, *path)
+        for position, port in enumerate(container.ports):
+            _check_port(port, ports, *path, "ports", position)
+    return pod
+
+
+def _check_container(container: Container, *path: str | int) -> None:
+    check_absent(container, _CONTAINER_UNSUPPORTED, *path)
+    words = (*container.command, *container.args)
+    if not words:
+        raise FieldError("is required: a plain host has no image to run", *path, "command")
+    if not words[0]:
+        name = "command" if container.command else "args"
+        raise FieldError("must not be empty: it names the program", *path, name, 0)
+    for index, variable in enumerate(container.env):
+        if not variable.name or "=" in variable.name or not variable.name.isprintable():
+            reason = f"{quote(variable.name)} cannot name an environment variable"
+            raise FieldError(reason, *path, "env", index, "name")
+    if container.readiness_probe:
+        _check_probe(container.readiness_probe, container, *path, "readinessProbe")
+
+
+def _check_port(port: ContainerPort, names: dict[str, int], *path: str | int) -> None:
+    check_absent(port, {"host_port": "hostPort", "host_ip": "hostIP"}, *path)
+    if not port.name:
+        return
+    check_port_name(port.name, *path, "name")
+    if port.name in names:
+        raise FieldError(f"{quote(port.name)} names port {names[port.name]} already", *path, "name")
+    names[port.name] = port.container_port
+
+
+def _check_probe(probe: Probe, container: Container, *path: str | int) -> None:
+    for attribute, name in _PROBE_UNSUPPORTED.items():
+        if getattr(probe, attribute) is not None:
+            raise FieldError("is not supported yet, tcpSocket is", *path, name)
+    if probe.tcp_socket is None:
+        raise FieldError("is required", *path, "tcpSocket")
+    for attribute, (name, lowest) in _PROBE_NUMBERS.items():
+        _check_number(getattr(probe, attribute), lowest, *path, name)
+    if probe.tcp_socket.host:
+        reason = "is not supported yet: the pod's own address is probed"
+        raise FieldError(reason, *path, "tcpSocket", "host")
+    port = probe.tcp_socket.port
+    if isinstance(port, str) and port not in {own.name for own in container.ports if own.name}:
+        reason = f"{quote(port)} is not the name of one of the container's ports"
+        raise FieldError(reason, *path, "tcpSocket", "port")
+
+
+def _check_number(value: int, lowest: int, *path: str | int) -> None:
+    if not lowest <= value <= INT32_MAX:
+        raise FieldError(f"must be from {lowest} to {INT32_MAX}", *path)

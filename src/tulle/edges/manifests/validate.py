@@ -1,0 +1,80 @@
+"""Is an object well-formed by Kubernetes' rules, and can Tulle do what it says?
+
+What would change the meaning of traffic or of a process and cannot be honoured is refused, never
+ignored.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tulle.model.kubernetes import (
+    EndpointSlice,
+    KubernetesObject,
+    Namespace,
+    NetworkPolicy,
+    ObjectMeta,
+    Pod,
+    Service,
+)
+
+from .fields import FieldError, quote
+from .pod import WEIGHT, validate_pod
+from .policy import validate_policy
+from .service import validate_service
+from .slices import validate_slice
+from .syntax import check_dns_label, check_dns_subdomain, check_key, check_labels
+
+DEFAULT_NAMESPACE = "default"
+CLUSTER_SCOPED = frozenset({"Namespace"})
+
+# Names of these become host names or directories; the others only name themselves.
+_LABEL_NAMED = (Namespace, Pod, Service)
+_ANNOTATION_BYTES = 256 << 10
+_OWN_PREFIX = "tulle.io/"
+
+
+def validate(obj: KubernetesObject) -> KubernetesObject:
+    """The object with defaults filled in and addresses in canonical form.
+
+    Raises ManifestError naming the field (without file and line).
+    """
+    _check_metadata(obj)
+    if obj.kind not in CLUSTER_SCOPED:
+        namespace = obj.metadata.namespace or DEFAULT_NAMESPACE
+        metadata = msgspec.structs.replace(obj.metadata, namespace=namespace)
+        obj = msgspec.structs.replace(obj, metadata=metadata)
+    match obj:
+        case Service():
+            return validate_service(obj)
+        case EndpointSlice():
+            return validate_slice(obj)
+        case NetworkPolicy():
+            return validate_policy(obj)
+        case Pod():
+            return validate_pod(obj)
+        case Namespace():
+            return obj
+
+
+def _check_metadata(obj: KubernetesObject) -> None:
+    metadata = obj.metadata
+    check_name = check_dns_label if isinstance(obj, _LABEL_NAMED) else check_dns_subdomain
+    check_name(metadata.name, "metadata", "name")
+    if obj.kind in CLUSTER_SCOPED and metadata.namespace:
+        raise FieldError(f"a {obj.kind} is in no namespace", "metadata", "namespace")
+    if metadata.namespace:
+        check_dns_label(metadata.namespace, "metadata", "namespace")
+    check_labels(metadata.labels, "metadata", "labels")
+    _check_annotations(obj.kind, metadata)
+
+
+def _check_annotations(kind: str, metadata: ObjectMeta) -> None:
+    path = ("metadata", "annotations")
+    for key in metadata.annotations:
+        check_key(key, *path)
+        if key.startswith(_OWN_PREFIX) and (kind, key) != ("Pod", WEIGHT):
+            raise FieldError(f"{quote(key)} means nothing on a {kind}", *path, key)
+    size = sum(len(key.encode()) + len(text.encode()) for key, text in metadata.annotations.items())
+    if size > _ANNOTATION_BYTES:
+        raise FieldError(f"is {size} bytes long, more than {_ANNOTATION_BYTES}", *path)

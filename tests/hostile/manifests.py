@@ -1,0 +1,14 @@
+"""Hostile manifests for parser and end-to-end tests.
+
+Each is one document, or a file refused as a whole: exactly one clear error, nothing accepted.
+"""
+
+from __future__ import annotations
+
+from .bent import bent_manifests
+from .raw import raw_manifests
+
+
+def hostile_manifests() -> list[tuple[str, bytes]]:
+    """Every hostile manifest with its name; names and order are the same in every run."""
+    return [*bent_manifests(), *raw_manifests()]
