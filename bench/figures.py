@@ -6,6 +6,7 @@ moment before or after: what the machine was doing meanwhile hits both, and drop
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ REQUESTS_16 = "requests, 16 connections"
 CONNECTS = "connects"
 
 
-def phases(seconds: float) -> tuple[Phase, ...]:
-    """The three kinds of load, `seconds` each."""
-    return (
-        Phase(REQUESTS_1, connections=1, keep_alive=True, seconds=seconds),
-        Phase(REQUESTS_16, connections=16, keep_alive=True, seconds=seconds),
-        Phase(CONNECTS, connections=16, keep_alive=False, seconds=seconds),
-    )
+# Short, since what disturbs is the machine's drift and not the number of samples: many short rounds
+# give a closer median than few long ones. wrk stops at multiples of 100 ms, so just under one.
+PHASE_S = 0.09
+PHASES = (
+    Phase(REQUESTS_1, connections=1, keep_alive=True, seconds=PHASE_S),
+    Phase(REQUESTS_16, connections=16, keep_alive=True, seconds=PHASE_S),
+    Phase(CONNECTS, connections=16, keep_alive=False, seconds=PHASE_S),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ METRICS = (
     Metric("p99", "p99", REQUESTS_1, "p99_us", "µs"),
     Metric("rps", "requests/s", REQUESTS_16, "requests_per_s", "/s", more_is_better=True),
     Metric("connects", "connects/s", CONNECTS, "requests_per_s", "/s", more_is_better=True),
-    Metric("cpu", "CPU/request", REQUESTS_16, "cpu_us_per_request", "µs"),
+    Metric("cpu", "CPU", REQUESTS_16, "cpu_us_per_request", "µs"),
 )
 
 # One round of one phase: scenario -> sample. A scenario that failed is absent.
@@ -57,17 +59,27 @@ Visit = Mapping[str, Sample]
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Median over the rounds, and the width of the middle half of them."""
+    """Median over `rounds` rounds, and the width of the middle half of them."""
 
     median: float
     spread: float
+    rounds: int
 
     @classmethod
     def over(cls, ratios: Sequence[float]) -> Ratio:
         if len(ratios) == 1:
-            return cls(ratios[0], 0.0)
+            return cls(ratios[0], 0.0, 1)
         low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
-        return cls(middle, high - low)
+        return cls(middle, high - low, len(ratios))
+
+    @property
+    def error(self) -> float:
+        """How far the median may be off, in 19 of 20 runs: twice its standard error.
+
+        For a normal distribution that error is 1.253 standard deviations / √n, and one deviation
+        is the spread / 1.349. Unlike the deviation itself, the spread shrugs stalls off.
+        """
+        return 2 * 1.253 / 1.349 * self.spread / math.sqrt(self.rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +109,7 @@ def row(scenario: str, visits: Mapping[str, Sequence[Visit]]) -> Row:
     }
     return Row(
         scenario,
-        rounds=min(len(ratios) for ratios in paired.values()),
+        rounds=len(visits[REQUESTS_1]),
         ratios={key: Ratio.over(ratios) for key, ratios in paired.items()},
     )
 

@@ -31,8 +31,8 @@ def show(
 
 def _print_table(console: Console, rows: Sequence[Row], base: Mapping[str, float]) -> None:
     """Ratios to `direct`, and under them what `direct` itself gave."""
-    title = f"Ratios to {BASE}: median ± half the width of the middle half"
-    table = Table(title=title, box=SIMPLE, pad_edge=False)
+    title = f"Ratios to {BASE}: median of the paired rounds ± its 95 % range"
+    table = Table(title=title, box=SIMPLE, pad_edge=False, collapse_padding=True)
     table.add_column("scenario", no_wrap=True)
     for metric in METRICS:
         table.add_column(metric.title, justify="right", no_wrap=True)
@@ -104,12 +104,12 @@ def write_json(
 
 
 def _cell(metric: Metric, ratio: Ratio) -> Text:
-    return Text(f"{ratio.median:.2f} ±{ratio.spread / 2:.2f}", style=_style(metric, ratio))
+    return Text(f"{ratio.median:.2f} ±{ratio.error:.2f}", style=_style(metric, ratio))
 
 
 def _style(metric: Metric, ratio: Ratio) -> str:
     """Colour only what stands out of the noise."""
     gain = ratio.median - 1 if metric.more_is_better else 1 - ratio.median
-    if abs(gain) <= max(ratio.spread / 2, 0.02):
+    if abs(gain) <= max(ratio.error, 0.02):
         return ""
     return "green" if gain > 0 else "red"

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .figures import BASE, Visit
+from .figures import BASE, PHASE_S, Visit
 from .load import Client, LoadError, Phase, Sample
 from .pace import Pace
 
-WARM_UP = Phase("warm-up", connections=1, keep_alive=True, seconds=0.09)
+WARM_UP = Phase("warm-up", connections=1, keep_alive=True, seconds=PHASE_S)
 WARM_UP_S = 10.0
 
 

@@ -16,19 +16,19 @@ def test_ratios_are_paired_so_a_slow_machine_drops_out() -> None:
     assert result.rounds == 3
     assert result.spread == 0
     for key in ("p50", "p99", "rps", "connects"):
-        assert result.ratios[key] == Ratio(1.5, 0)
+        assert result.ratios[key] == Ratio(1.5, 0, 3)
 
 
 def test_a_phase_shorter_than_the_cpu_clock_does_not_count() -> None:
     visits: list[Visit] = [{BASE: sample(1, cpu=c), "x": sample(1, cpu=20)} for c in (0, 10)]
     result = row("x", {REQUESTS_1: visits, REQUESTS_16: visits, CONNECTS: visits})
-    assert result.ratios["cpu"] == Ratio(2, 0)
-    assert result.rounds == 1
+    assert result.ratios["cpu"] == Ratio(2, 0, 1)
+    assert result.rounds == 2
 
 
 def test_spread_is_the_width_of_the_middle_half() -> None:
-    assert Ratio.over([1, 2, 3, 4, 5]) == Ratio(3, 2)
-    assert Ratio.over([7]) == Ratio(7, 0)
+    assert Ratio.over([1, 2, 3, 4, 5]) == Ratio(3, 2, 5)
+    assert Ratio.over([7]) == Ratio(7, 0, 1)
 
 
 def test_base_medians_are_those_of_each_metrics_phase() -> None:
@@ -40,3 +40,8 @@ def test_base_medians_are_those_of_each_metrics_phase() -> None:
         }
     )
     assert (medians["p50"], medians["rps"], medians["connects"]) == (50, 2000, 3000)
+
+
+def test_more_rounds_bring_the_median_closer() -> None:
+    assert Ratio(1, 0.1, 100).error == Ratio(1, 0.2, 400).error
+    assert 0.01 < Ratio(1, 0.1, 100).error < 0.02

@@ -9,8 +9,8 @@ from rich.console import Console
 from bench import report
 from bench.figures import METRICS, Ratio, Row
 
-ROW = Row("tulle-l4", 7, {metric.key: Ratio(1.04, 0.02) for metric in METRICS})
-ABSOLUTE = {metric.key: 50.0 for metric in METRICS}
+ROW = Row("nftables-10000", 7, {metric.key: Ratio(1.04, 0.02, 7) for metric in METRICS})
+ABSOLUTE = {metric.key: 123456.0 for metric in METRICS}
 
 
 def test_bar_marks_one_where_the_bar_ends_before_it() -> None:
@@ -26,7 +26,7 @@ def test_json_has_a_row_a_scenario_and_tells_failures(tmp_path: Path) -> None:
     (row,) = document["rows"]
     ratios = ("p50_ratio", "p99_ratio", "rps_ratio", "connects_ratio", "cpu_ratio")
     assert all(row[key] == 1.04 for key in ratios)
-    assert (row["scenario"], row["rounds"], row["spread"]) == ("tulle-l4", 7, 0.02)
+    assert (row["scenario"], row["rounds"], row["spread"]) == ("nftables-10000", 7, 0.02)
     assert document["failed"] == [{"scenario": "nftables-1", "reason": "nft is not installed"}]
 
 
