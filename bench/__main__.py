@@ -19,7 +19,7 @@ from .catalogue import SCENARIOS
 from .figures import BASE
 from .load import Client, LoadError
 from .pace import ByCount, ByTime, Pace
-from .scenarios import Cores
+from .scenarios import Cores, Scenario
 
 ROUNDS = 60
 QUICK_BUDGET_S = 44.0
@@ -56,7 +56,7 @@ def main(quick: bool, count: int | None, json_file: Path | None, names: tuple[st
             )
     except (LoadError, namespaces.SetupError) as error:
         raise click.ClickException(str(error)) from error
-    failed |= result.failed
+    failed = {**failed, **result.failed}
     measured = [name for name in clients if name != BASE and name not in failed]
     rows = [figures.row(name, result.visits) for name in measured]
     base = figures.base_medians(result.visits)
@@ -77,7 +77,7 @@ def _set_up(
     for name in names:
         show(0.0, f"setting up {name}")
         scenario = SCENARIOS[name]()
-        stack.callback(scenario.teardown)
+        stack.callback(_tear_down, scenario, failed)
         try:
             target = scenario.setup(cores)
             client = Client(target.inside, target.url, cores.client)
@@ -90,6 +90,14 @@ def _set_up(
         else:
             clients[name] = client
     return clients, failed
+
+
+def _tear_down(scenario: Scenario, failed: dict[str, str]) -> None:
+    """What one scenario leaves behind must not cost the others' figures, but be told."""
+    try:
+        scenario.teardown()
+    except namespaces.SetupError as error:
+        failed.setdefault(scenario.name, f"clean-up: {error}")
 
 
 @contextmanager

@@ -129,9 +129,9 @@ def wait_for_listener(inside: tuple[str, ...], port: int, process: subprocess.Po
     raise SetupError(f"nobody listens on port {port} after 10 s")
 
 
-def directory(name: str) -> tempfile.TemporaryDirectory[str]:
-    """A directory for the scenario `name` that `remove_stale` knows as ours."""
-    return tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-{name}-")
+def directory(name: str) -> Path:
+    """Make a directory for the scenario `name`, by a name that `remove_stale` knows as ours."""
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{name}-"))
 
 
 def _stale(name: str) -> bool:

@@ -6,6 +6,7 @@ server's own.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -22,14 +23,15 @@ class Plain:
     def __init__(self, name: str) -> None:
         self.name = name
         self.network = PlainNetwork(name)
-        self._directory = namespaces.directory(name)
+        self._directory: Path | None = None
         self._server: subprocess.Popen[str] | None = None
 
     def setup(self, cores: Cores) -> Target:
         self.network.create()
+        self._directory = namespaces.directory(self.name)
         inside = enter(self.network.server)
         self._server = subprocess.Popen(
-            [*inside, *nginx.command_line(Path(self._directory.name), cores.server)],
+            [*inside, *nginx.command_line(self._directory, cores.server)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -43,7 +45,8 @@ class Plain:
         self.network.remove()
         if self._server is not None:
             self._server.communicate()
-        self._directory.cleanup()
+        if self._directory is not None:
+            shutil.rmtree(self._directory)
 
 
 class Rules(Plain):

@@ -7,6 +7,7 @@ the client may only reach the server.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,14 +29,15 @@ class Tulle:
         self.name = name
         self._count = count
         self._node = f"bench-{os.getpid()}-{count}"
-        self._directory = namespaces.directory(name)
+        self._directory: Path | None = None
         self._processes: list[subprocess.Popen[str]] = []
 
     def setup(self, cores: Cores) -> Target:
         command(TULLE, "lab", "up", self._node)
         services = kubeproxy.services(self._count, endpoint="")
         command(*self._tulle("apply", "-f", "-"), stdin=manifests(services))
-        server = nginx.command_line(Path(self._directory.name), cores.server)
+        self._directory = namespaces.directory(self.name)
+        server = nginx.command_line(self._directory, cores.server)
         web = self._start("web", *server)
         self._start("client", "sleep", "infinity")
         wait_for_listener(self._tulle("exec", "web", "--"), nginx.PORT, web)
@@ -49,7 +51,8 @@ class Tulle:
             for process in self._processes:
                 process.kill()
                 process.communicate()
-            self._directory.cleanup()
+            if self._directory is not None:
+                shutil.rmtree(self._directory)
 
     def _tulle(self, *arguments: str) -> tuple[str, ...]:
         return (TULLE, "--node", self._node, *arguments)
