@@ -78,7 +78,12 @@ OUTSIDE = tuple(
     )
 )
 EVERYWHERE = PODS_V4 + PODS_V6 + NODES + OUTSIDE + CLUSTER_IPS
-PREFIXES = {4: (0, 1, 8, 23, 24, 27, 28, 29, 30, 31, 32), 6: (0, 1, 16, 64, 80, 123, 125, 127, 128)}
+# Blocks also start where the kernel keeps IPv4 among IPv6 addresses; packets never come from there.
+BASES = (*EVERYWHERE, ip_address("::ffff:10.0.0.1"))
+PREFIXES = {
+    4: (0, 1, 8, 23, 24, 27, 28, 29, 30, 31, 32),
+    6: (0, 1, 16, 64, 80, 96, 123, 125, 127, 128),
+}
 
 
 def random_world(rng: Random) -> World:
@@ -264,10 +269,10 @@ def _peer(rng: Random) -> NetworkPolicyPeer:
 
 
 def _block(rng: Random) -> IPBlock:
-    base = rng.choice(EVERYWHERE)
+    base = rng.choice(BASES)
     lengths = PREFIXES[base.version]
     network = ip_network((base, rng.choice(lengths)), strict=False)
-    inside = [address for address in EVERYWHERE if address in network]
+    inside = [address for address in BASES if address in network]
     holes = tuple(
         str(ip_network((rng.choice(inside), rng.choice(longer)), strict=False))
         for _ in range(rng.choice((0, 0, 1, 2)))
