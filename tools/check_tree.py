@@ -3,7 +3,8 @@
 - a source without a test of its own name, unless pyproject.toml says what tests it instead;
 - a module or header that nothing uses;
 - a file that names a host not listed, or a path of the machine it was written on;
-- a lock file that names where packages came from.
+- a lock file that names where packages came from;
+- a dependency without its hashes in requirements/.
 
 Prints one line a finding and exits with 1 if there is any.
 """
@@ -34,7 +35,7 @@ class Settings:
 
     hosts: frozenset[str]  # that files may name
     entry_points: frozenset[str]  # modules that are started, not imported
-    tested_by: dict[str, str]  # source → the test that covers it, or why it needs none
+    tested_by: dict[str, str]  # source or folder/ → the test that covers it, or why it needs none
 
     @classmethod
     def read(cls, root: Path) -> Settings:
@@ -70,15 +71,20 @@ def test_of(source: Path) -> Path:
     return Path("tests/unit") / inside.parent / f"test_{inside.stem.strip('_')}.py"
 
 
+def is_listed(source: Path, settings: Settings) -> bool:
+    folders = [f"{parent}/" for parent in source.parents]
+    return any(name in settings.tested_by for name in [str(source), *folders])
+
+
 def untested(root: Path, settings: Settings) -> Iterator[str]:
     sources = [path.relative_to(root) for path in sorted(root.glob("src/tulle/**/*.py"))]
     for source in sources:
-        if str(source) in settings.tested_by or not defines_something(root / source):
+        if is_listed(source, settings) or not defines_something(root / source):
             continue
         if not (root / test_of(source)).is_file():
             yield f"{source}: no {test_of(source)}, and no entry in tool.check_tree.tested_by"
     for name, by in settings.tested_by.items():
-        if not (root / name).is_file():
+        if not (root / name).exists():
             yield f"pyproject.toml: tool.check_tree.tested_by: no file {name}"
         elif by.startswith("tests/") and not (root / by).exists():
             yield f"pyproject.toml: tool.check_tree.tested_by: no file {by}"
@@ -147,7 +153,7 @@ def private_paths(root: Path) -> re.Pattern[str]:
     paths = [r"/home/\w", r"/root/\w", re.escape(f"{root}/")]
     if len(root.parts) > 2 and root.parts[1] not in SYSTEM:
         paths.append(re.escape(f"/{root.parts[1]}/"))
-    return re.compile(r"(?<![\w.])(?:" + "|".join(paths) + ")")
+    return re.compile(r"(?<![\w.}\])*])(?:" + "|".join(paths) + ")")
 
 
 def named_places(root: Path, settings: Settings) -> Iterator[str]:
@@ -169,6 +175,18 @@ def named_places(root: Path, settings: Settings) -> Iterator[str]:
                 yield f"{name}:{number}: a path of one machine: {found[0]}"
 
 
+def unlocked(root: Path) -> Iterator[str]:
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    wanted = [
+        *project.get("project", {}).get("dependencies", []),
+        *project.get("dependency-groups", {}).get("dev", []),
+    ]
+    locked = set(re.findall(r"^([\w.-]+)==", (root / "requirements/dev.txt").read_text(), re.M))
+    for name in (re.split(r"[^\w.-]", item)[0].lower() for item in wanted):
+        if name not in locked:
+            yield f"requirements/dev.txt: no {name}: run `./run lock`"
+
+
 def findings(root: Path) -> list[str]:
     settings = Settings.read(root)
     return [
@@ -176,6 +194,7 @@ def findings(root: Path) -> list[str]:
         *unimported(root, settings),
         *unincluded(root),
         *named_places(root, settings),
+        *unlocked(root),
     ]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tools.check_tree import findings, is_reserved
 
+URL = "https:" + "//"  # apart, so that the check on this file does not find our hosts
 SETTINGS = """
 [tool.check_tree]
 hosts = ["docs.example-project.dev"]
@@ -22,6 +23,7 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.write("pyproject.toml", SETTINGS)
+        self.write("requirements/dev.txt", "click==8 \\\n    --hash=sha256:0\n")
         self.write("src/tulle/__init__.py", "")
         self.write("src/tulle/cli/__init__.py", "def main():\n    from tulle.core import one\n")
         self.write("src/tulle/core/__init__.py", "")
@@ -65,6 +67,12 @@ def test_another_test_may_be_named_and_must_exist(tree: Tree) -> None:
     assert tree.findings() == []
 
 
+def test_a_whole_folder_may_be_listed(tree: Tree) -> None:
+    (tree.root / "tests/unit/core/test_one.py").unlink()
+    tree.write("pyproject.toml", SETTINGS + '"src/tulle/core/" = "tests/unit"\n')
+    assert tree.findings() == []
+
+
 def test_an_exception_for_a_source_that_is_gone(tree: Tree) -> None:
     tree.write("pyproject.toml", SETTINGS + '"src/tulle/gone.py" = "only constants"\n')
     assert tree.findings() == [
@@ -101,9 +109,7 @@ def test_a_header_that_nothing_includes(tree: Tree) -> None:
 
 
 def test_a_host_has_to_be_listed(tree: Tree) -> None:
-    tree.write(
-        "docs/a.md", "see https://docs.example-project.dev/x\nsee https://mirror.corp.dev/x\n"
-    )
+    tree.write("docs/a.md", f"see {URL}docs.example-project.dev/x\nsee {URL}mirror.corp.dev/x\n")
     assert tree.findings() == ["docs/a.md:2: host mirror.corp.dev is not in tool.check_tree.hosts"]
 
 
@@ -124,14 +130,24 @@ def test_the_checkouts_own_path(tree: Tree) -> None:
     assert tree.findings() == [f"docs/a.md:1: a path of one machine: {tree.root}/"]
 
 
+def test_a_process_root_is_nobodys_home(tree: Tree) -> None:
+    tree.write("docs/a.md", "open(f'/proc/{pid}/root/etc/hosts')\n")
+    assert tree.findings() == []
+
+
 def test_a_lock_file(tree: Tree) -> None:
     tree.write("uv.lock", "")
     [found] = tree.findings()
     assert found.startswith("uv.lock: ")
 
 
+def test_a_dependency_without_hashes(tree: Tree) -> None:
+    tree.write("pyproject.toml", '[project]\ndependencies = ["Click>=8", "rich"]\n' + SETTINGS)
+    assert tree.findings() == ["requirements/dev.txt: no rich: run `./run lock`"]
+
+
 def test_pictures_and_made_files_are_left_alone(tree: Tree) -> None:
-    tree.write("build/log/a.log", "https://mirror.corp.dev/\n")
+    tree.write("build/log/a.log", f"{URL}mirror.corp.dev/\n")
     (tree.root / "docs").mkdir()
     (tree.root / "docs/a.png").write_bytes(b"\x89PNG\xff\xfe")
     assert tree.findings() == []
