@@ -34,7 +34,7 @@ enum reason {
 	REASON_LINK_LOCAL = 4,	/* ARP, neighbour discovery: between workload and node only */
 	REASON_TRANSLATED = 5,	/* connect() or sendmsg() to a service got a backend */
 	REASON_POLICY_DENIED = 64,
-	REASON_DROP = 64, /* the first of them */
+	REASON_DROP = 64,		  /* the first of them */
 	REASON_SPOOFED_SOURCE = 65,	  /* source address is not the workload's own */
 	REASON_MALFORMED = 66,		  /* headers that do not parse */
 	REASON_UNSUPPORTED_PROTOCOL = 67, /* not IPv4/IPv6, or an extension header we refuse */
@@ -294,8 +294,7 @@ enum decide_op {
 };
 
 /* A type that only code uses is absent from BTF until something in a section points to it. */
-#define ABI_EXPORT(kind, name)                                                                     \
-	static kind name *abi_##name __attribute__((section(".abi"), used))
+#define ABI_EXPORT(kind, name) static kind name *abi_##name __attribute__((section(".abi"), used))
 
 ABI_EXPORT(enum, limit);
 ABI_EXPORT(enum, reason);

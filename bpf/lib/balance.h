@@ -5,7 +5,6 @@
 #include "../maps.h"
 #include "addr.h"
 
-
 static __always_inline const struct service *find_service(const struct addr *addr, __be16 port,
 							  __u8 proto)
 {

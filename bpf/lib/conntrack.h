@@ -33,7 +33,8 @@ static __always_inline int ct_closing(__u32 flags)
 	return (flags & CT_RST) || (flags & (CT_FIN_0 | CT_FIN_1)) == (CT_FIN_0 | CT_FIN_1);
 }
 
-/* Idle seconds after which an entry counts as gone; nf_conntrack's defaults, shortened at the end. */
+/* Idle seconds after which an entry counts as gone; nf_conntrack's defaults, shortened at the end.
+ */
 static __always_inline __u64 ct_lifetime_s(__u8 proto, __u32 flags)
 {
 	if (proto != IPPROTO_TCP)
@@ -57,7 +58,8 @@ static __always_inline int opens_connection(const struct flow *flow)
 	       (flow->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-/* A SYN on a live entry is a retransmission, unless it comes from the other end or after the end. */
+/* A SYN on a live entry is a retransmission, unless it comes from the other end or after the end.
+ */
 static __always_inline int reopens(const struct flow *flow, const struct ct_entry *entry, __u32 end)
 {
 	return opens_connection(flow) && (end != entry->initiator || ct_closing(entry->flags));
@@ -163,8 +165,7 @@ static __always_inline __u32 ct_open(const struct ct_key *key, const struct flow
 	};
 
 	/* A lone RST closes nothing that we know and opens nothing. */
-	if (reason != REASON_ALLOWED ||
-	    (flow->proto == IPPROTO_TCP && (flow->tcp_flags & TCP_RST)))
+	if (reason != REASON_ALLOWED || (flow->proto == IPPROTO_TCP && (flow->tcp_flags & TCP_RST)))
 		return reason;
 	entry.ifindex[0] = end ? verdict->dst_ifindex : verdict->src_ifindex;
 	entry.ifindex[1] = end ? verdict->src_ifindex : verdict->dst_ifindex;

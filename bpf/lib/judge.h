@@ -91,8 +91,7 @@ static __always_inline __u32 judge_located(const struct flow *flow, const struct
 }
 
 /* A packet must come from, or go to, the interface that its address belongs to. */
-static __always_inline __u32 check_interface(const struct flow *flow,
-					     const struct verdict *verdict)
+static __always_inline __u32 check_interface(const struct flow *flow, const struct verdict *verdict)
 {
 	if (flow->hook == HOOK_FROM_WORKLOAD && verdict->src_ifindex != flow->ifindex)
 		return REASON_SPOOFED_SOURCE;

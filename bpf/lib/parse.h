@@ -213,7 +213,8 @@ static __always_inline __u32 parse_icmp(struct cursor *cursor, int v4, struct fl
 		return parse_icmp_error(cursor, v4, flow);
 	if (v4 && icmp->type == ICMP_REDIRECT)
 		return REASON_UNSUPPORTED_PROTOCOL;
-	if (!v4 && ((icmp->type >= MLD_FIRST && icmp->type <= ND_LAST) || icmp->type == MLD2_REPORT))
+	if (!v4 &&
+	    ((icmp->type >= MLD_FIRST && icmp->type <= ND_LAST) || icmp->type == MLD2_REPORT))
 		return REASON_LINK_LOCAL;
 	set_echo(flow, icmp->id);
 	return 0;

@@ -120,7 +120,9 @@ class _Reader:
         """Name and type id of each variable in a section."""
         for type_ in self._types:
             if type_.kind == _DATASEC and type_.name == wanted:
-                variables = [self._types[ref] for ref, _, _ in struct.iter_unpack("<III", type_.extra)]
+                variables = [
+                    self._types[ref] for ref, _, _ in struct.iter_unpack("<III", type_.extra)
+                ]
                 return sorted((var.name, var.ref) for var in variables)
         raise AbiMismatch(f"the object has no {wanted} section in its BTF")
 

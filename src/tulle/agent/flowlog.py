@@ -29,9 +29,13 @@ class FlowLog:
     def kept(self) -> list[bytes]:
         return list(self._events)
 
-    async def follow(self) -> AsyncIterator[bytes]:
-        """Events that come from now on."""
-        seen = self._end
+    @property
+    def end(self) -> int:
+        """Where the stream stands: `follow` goes on from there."""
+        return self._end
+
+    async def follow(self, seen: int) -> AsyncIterator[bytes]:
+        """Events after `seen`, as they come."""
         while True:
             async with self._news:
                 await self._news.wait_for(lambda: self._end > seen)

@@ -7,6 +7,7 @@ one step, and looks again. Processes outlive the agent; the next one takes them 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import time
@@ -30,8 +31,10 @@ from .containers import ContainerRecord, ContainerRun, Launch, command_of, envir
 from .records import Records, file_stem
 from .workloads import Place, Workloads
 
+WEIGHT_ANNOTATION = "tulle.io/weight"  # relative to the service's other backends
 LOG_LIMIT_BYTES = 10_000_000
 LOG_CHECK_S = 5.0
+_log = logging.getLogger(__name__)
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -173,14 +176,21 @@ class Pods:
             try:
                 await self._step(key)
                 self._problems.pop(key, None)
-            except (TulleError, OSError) as error:
-                self._problems[key] = str(error)
-                self._on_change()
+            except Exception as error:  # whatever it is, this Pod alone has the trouble
+                self._tell(key, error)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(backoff.after(time.monotonic() - begun_s)):
                         await look.wait()
         self._problems.pop(key, None)
         del self._tasks[key], self._looks[key]
+
+    def _tell(self, key: Key, error: Exception) -> None:
+        if isinstance(error, TulleError | OSError):
+            self._problems[key] = str(error)
+        else:
+            self._problems[key] = f"internal error: {error!r}"
+            _log.error("Pod %s/%s", *key, exc_info=error)
+        self._on_change()
 
     def _is_there(self, key: Key) -> bool:
         return key in self._records or key in self._workloads.owned_by("pod")
@@ -218,12 +228,13 @@ class Pods:
         record.pod = pod
         self._save(key)
         labels = pod.metadata.labels
+        weight = int(pod.metadata.annotations.get(WEIGHT_ANNOTATION, "1"))
         if key in self._workloads.all():
-            if self._workloads.update(key, labels=labels):
+            if self._workloads.update(key, labels=labels, weight=weight):
                 self._on_change()
             return
         ports = [port for container in pod.spec.containers for port in container.ports]
-        make = partial(self._workloads.create, *key, labels, ports, owner="pod", ready=False)
+        make = partial(self._workloads.create, *key, labels, ports, weight, owner="pod", ready=False)
         await asyncio.to_thread(make)
         self._on_change()
 
@@ -240,7 +251,7 @@ class Pods:
                 for container in pod.spec.containers:
                     beside = partial(self._watch_readiness, key, container, workload)
                     group.create_task(runs[container.name].run(beside))
-        except* (TulleError, OSError) as errors:
+        except* Exception as errors:
             raise errors.exceptions[0] from None
         self._update_ready(key)
         await asyncio.Event().wait()

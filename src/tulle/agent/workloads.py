@@ -23,7 +23,7 @@ import msgspec
 
 from tulle.edges import netlink, netns
 from tulle.edges.cgroup import NodeCgroup
-from tulle.errors import Refused
+from tulle.errors import Refused, TulleError
 from tulle.model.kubernetes import ContainerPort, Labels
 from tulle.model.paths import require_label, require_subdomain
 from tulle.model.world import IPNetwork, Key, Workload
@@ -107,8 +107,10 @@ class Workloads:
             return {key: r.workload() for key, r in self._records.items() if r.phase == "up"}
 
     def owned_by(self, owner: Owner) -> list[Key]:
+        """Those of `owner`, with those whose deletion has not succeeded yet."""
         with self._lock:
-            return [key for key, r in self._records.items() if r.phase == "up" and r.owner == owner]
+            records = self._records.items()
+            return [key for key, r in records if r.phase != "making" and r.owner == owner]
 
     def create(
         self,
@@ -155,7 +157,12 @@ class Workloads:
         return record.workload()
 
     def update(
-        self, key: Key, *, labels: Mapping[str, str] | None = None, ready: bool | None = None
+        self,
+        key: Key,
+        *,
+        labels: Mapping[str, str] | None = None,
+        weight: int | None = None,
+        ready: bool | None = None,
     ) -> bool:
         """Change what can change while it runs; whether that changed anything.
 
@@ -166,6 +173,7 @@ class Workloads:
             new = msgspec.structs.replace(
                 old,
                 labels=old.labels if labels is None else dict(labels),
+                weight=old.weight if weight is None else weight,
                 ready=old.ready if ready is None else ready,
             )
             if new != old:
@@ -189,6 +197,12 @@ class Workloads:
         with self._lock:
             return self._place(self._record(key))
 
+    def cgroup_ids(self, key: Key) -> list[int]:
+        """Kernel ids of the cgroups that a workload's processes are in; none if it is gone."""
+        with self._lock:
+            record = self._records.get(key)
+        return self.cgroups.ids(self._place(record).cgroup) if record else []
+
     def recover(self) -> list[str]:
         """Take over what an earlier agent left: what lives is kept, the rest is removed.
 
@@ -203,17 +217,14 @@ class Workloads:
                 self._save(msgspec.structs.replace(record, ifindex=ifindex))
             else:
                 why = "its network is gone" if record.phase == "up" else f"left {record.phase}"
-                removed.append(f"workload {key[0]}/{key[1]}: {why}")
-                self._dismantle(record)
+                removed.append(f"workload {key[0]}/{key[1]}: {why}{self._try_to_end(record)}")
         return removed + self._sweep()
 
     def gone(self) -> list[Key]:
         """Workloads of `tulle run` whose last process has ended; they await `delete`."""
         now = time.monotonic()
         with self._lock:
-            records = [
-                r for r in self._records.values() if r.phase != "making" and r.owner == "run"
-            ]
+            records = [self._records[key] for key in self.owned_by("run")]
         return [r.key for r in records if self._has_ended(r, now)]
 
     def write_hosts(self, services: Iterable[HostsEntry]) -> None:
@@ -247,6 +258,15 @@ class Workloads:
         )
         netns.run_in(place.netns, partial(netlink.connect_workload_side, addresses))
         return ifindex
+
+    def _try_to_end(self, record: Record) -> str:
+        """What hindered it, for a message; `delete` may try again."""
+        self._records[record.key] = record
+        try:
+            self._end(record)
+        except TulleError as error:
+            return f"; cannot be removed: {error}"
+        return ""
 
     def _end(self, record: Record) -> None:
         with self._ending:  # one at a time: a retry must not meet the first try half-way

@@ -36,7 +36,9 @@ class Block:
 
     @classmethod
     def of(cls, block: IPBlock) -> Block:
-        excluded = tuple(sorted((ip_network(item, strict=False) for item in block.except_), key=str))
+        excluded = tuple(
+            sorted((ip_network(item, strict=False) for item in block.except_), key=str)
+        )
         return cls(ip_network(block.cidr, strict=False), excluded)
 
     def contains(self, network: IPNetwork) -> bool:

@@ -69,7 +69,9 @@ def counters_above(image: Image) -> Ids:
         "table": [item.table for item in services],
         "backend": [int.from_bytes(key, "little") for key in image.get("backends", {})],
     }
-    return Ids({}, {kind: max(SPACES[kind].first, *numbers, 0) + 1 for kind, numbers in seen.items()})
+    return Ids(
+        {}, {kind: max(SPACES[kind].first, *numbers, 0) + 1 for kind, numbers in seen.items()}
+    )
 
 
 class _Compilation:
@@ -133,9 +135,7 @@ class _Compilation:
         key = abi.IpcacheKey(length, packed(network.network_address)).pack()
         self.maps["ipcache"][key] = abi.IpcacheEntry(identity).pack()
 
-    def _endpoints(
-        self, of_address: Mapping[IPAddress, Peer], peers: Mapping[Peer, int]
-    ) -> None:
+    def _endpoints(self, of_address: Mapping[IPAddress, Peer], peers: Mapping[Peer, int]) -> None:
         memo: dict[tuple[object, ...], int] = {}
         for _, workload in sorted(self.world.workloads.items()):
             ingress, egress = (

@@ -40,7 +40,8 @@ class Frontend:
 
     @property
     def name(self) -> str:
-        return f"{self.service.namespace}/{self.service.name}:{self.port}/{self.protocol}"
+        of = f"{self.service.namespace}/{self.service.name}"
+        return f"{of}:{self.port}/{self.protocol}@{self.address}"
 
 
 def backends_of(world: World, service: Service, port: ServicePort, version: int) -> list[Backend]:
@@ -52,9 +53,7 @@ def backends_of(world: World, service: Service, port: ServicePort, version: int)
     return sorted({backend.address: backend for backend in found}.values())
 
 
-def _selected(
-    world: World, service: Service, port: ServicePort, version: int
-) -> Iterator[Backend]:
+def _selected(world: World, service: Service, port: ServicePort, version: int) -> Iterator[Backend]:
     for workload in world.workloads.values():
         if (
             workload.namespace != service.metadata.namespace

@@ -61,6 +61,14 @@ class NodeCgroup:
         """Processes in `path` and below it; none if it is gone. Zombies are not counted."""
         return [pid for cgroup in self._tree(path) for pid in _numbers(cgroup / "cgroup.procs")]
 
+    def ids(self, path: Path) -> list[int]:
+        """What bpf_get_current_cgroup_id() says in `path` and below it; none if it is gone."""
+        found = []
+        for cgroup in self._tree(path):
+            with suppress(FileNotFoundError):
+                found.append(cgroup.stat().st_ino)
+        return found
+
     def populated(self, path: Path) -> bool:
         """Whether a process lives in `path` or below it."""
         return "populated 1" in _text(self._own(path) / "cgroup.events")

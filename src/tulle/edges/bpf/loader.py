@@ -80,9 +80,7 @@ class Objects:
             self._adopt_map(handle, name)
         result = {}
         for name in programs:
-            program = ctypes.c_void_p(
-                lib.bpf_object__find_program_by_name(handle, name.encode())
-            )
+            program = ctypes.c_void_p(lib.bpf_object__find_program_by_name(handle, name.encode()))
             result[name] = os.dup(lib.bpf_program__fd(program))
         lib.bpf_object__close(handle)
         return result
@@ -99,9 +97,7 @@ class Objects:
         return log
 
     def _map_handle(self, handle: ctypes.c_void_p, name: str) -> ctypes.c_void_p:
-        return ctypes.c_void_p(
-            self._library.bpf_object__find_map_by_name(handle, name.encode())
-        )
+        return ctypes.c_void_p(self._library.bpf_object__find_map_by_name(handle, name.encode()))
 
     def _prepare_map(self, handle: ctypes.c_void_p, name: str) -> None:
         bpf_map = self._map_handle(handle, name)

@@ -1,0 +1,241 @@
+"""The node's agent: one loop that makes the kernel agree with the world.
+
+Level-triggered: whatever happened, a pass reads all that is true now, compiles it, and applies the
+difference to what the kernel has. A pass that fails leaves a safe prefix applied and runs again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from tulle.compile import Compiled, Ids, Image, compile_world
+from tulle.compile.diff import apply, diff
+from tulle.compile.image import counters_above
+from tulle.compile.services import addresses_of, with_addresses
+from tulle.edges import netlink, netns
+from tulle.edges.bpf.datapath import Datapath
+from tulle.edges.bpf.datapath import remove as remove_datapath
+from tulle.edges.cgroup import NodeCgroup, find_mount
+from tulle.edges.manifests.directory import ManifestDirectory, Snapshot
+from tulle.errors import TulleError
+from tulle.model.kubernetes import EndpointSlice, Namespace, NetworkPolicy, Pod, Service
+from tulle.model.paths import NodePaths
+from tulle.model.world import IPAddress, IPNetwork, Key, Node, Refusal, Workload, World
+
+from .flowlog import FlowLog
+from .hosts import HostsEntry
+from .memory import Memory, recall, remember
+from .pacer import Pacer
+from .pods import Pods
+from .workloads import Workloads
+
+log = logging.getLogger("tulle")
+
+EVENT_PERIOD_S = 0.05
+EXIT_PERIOD_S = 0.5
+REREAD_PERIOD_S = 30.0
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What the last successful pass put in force."""
+
+    world: World
+    compiled: Compiled
+    snapshot: Snapshot
+    addresses: dict[str, str] = field(default_factory=dict)
+    refusals: tuple[Refusal, ...] = ()
+    changes: int = 0
+    took_ms: float = 0.0
+    number: int = 0
+
+
+class Agent:
+    """Everything of one node. `start` before `run`; what is in force outlives both."""
+
+    def __init__(
+        self, paths: NodePaths, pod_cidrs: Sequence[IPNetwork], service_cidrs: Sequence[IPNetwork]
+    ) -> None:
+        self.paths = paths
+        self.service_cidrs = tuple(service_cidrs)
+        self.cgroups = NodeCgroup(find_mount(), paths.cgroup)
+        self.workloads = Workloads(paths.state, self.cgroups, paths.netns, pod_cidrs)
+        self.manifests = ManifestDirectory(paths.manifests, paths.state / "last-good.json")
+        self.pods = Pods(self.workloads, paths.state, self._admit, self.request)
+        self.datapath = Datapath(paths.bpffs)
+        self.flows = FlowLog()
+        self.problem = ""
+        self.started_s = time.monotonic()
+        self.current: Pass | None = None
+        self._pacer = Pacer(self._pass)
+        self._dismantled = False
+        self._have: Image = {}
+        self._attached: set[int] = set()
+        self._node_addresses: tuple[IPAddress, ...] = ()
+        self._have_read_s = 0.0
+        self._memory_path = paths.state / "ids.json"
+        self._memory: Memory | None = None
+
+    def request(self) -> None:
+        self._pacer.request()
+
+    async def converge(self) -> Pass:
+        """The state after a pass that saw all that is true now. Raises what stopped the pass."""
+        await self._pacer.done()
+        assert self.current is not None
+        return self.current
+
+    async def start(self) -> None:
+        """Takes over what an earlier agent left and puts the present world in force."""
+        for line in await asyncio.to_thread(self.workloads.recover):
+            log.info("removed %s", line)
+        self.pods.recover()
+        self.datapath.attach_sockets(self.cgroups.make())
+        memory = recall(self._memory_path)
+        if memory is None:
+            fresh = counters_above(self.datapath.read())
+            memory = Memory(next=dict(fresh.next))
+        self._memory = memory
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self.manifests.watch(self.request)
+        self.request()
+        tasks: list[Coroutine[Any, Any, None]] = [
+            self._pacer.run(),
+            _every(EVENT_PERIOD_S, self._collect_events),
+            _every(EXIT_PERIOD_S, self._collect_ended),
+            _every(REREAD_PERIOD_S, self._reread),
+        ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in tasks:
+                    group.create_task(task)
+        finally:
+            self.manifests.unwatch()
+            await self.pods.close()
+            self.datapath.close()
+
+    async def _admit(self, workload: Workload) -> None:
+        await self.converge()
+
+    async def _collect_events(self) -> None:
+        await self.flows.add(self.datapath.events())
+
+    async def _collect_ended(self) -> None:
+        for key in await asyncio.to_thread(self.workloads.gone):
+            await self.delete_workload(key)
+
+    async def delete_workload(self, key: Key) -> None:
+        """Raises Refused if there is none."""
+        await asyncio.to_thread(self.workloads.delete, key)
+        await self.converge()
+
+    async def dismantle(self) -> list[Key]:
+        """Takes everything of this node out of the kernel; returns the workloads that ended."""
+        self._dismantled = True
+        await self.pods.reconcile({})
+        await self.pods.settled()
+        ended = list(self.workloads.all())
+        for key in ended:
+            await asyncio.to_thread(self.workloads.delete, key)
+        remove_datapath(self.paths.bpffs)
+        await asyncio.to_thread(self.cgroups.remove, self.cgroups.root)
+        return ended
+
+    async def _reread(self) -> None:
+        self._have_read_s = 0.0
+        self.request()
+
+    async def _pass(self) -> None:
+        if self._dismantled:
+            return
+        began = time.monotonic()
+        try:
+            outcome = await asyncio.to_thread(self._put_in_force)
+        except (TulleError, OSError) as error:
+            self.problem = str(error)
+            self._have_read_s = 0.0  # what was applied before the failure is not known
+            log.error("cannot put the world in force: %s", error)
+            raise
+        self.problem = ""
+        number = self.current.number + 1 if self.current else 1
+        took_ms = (time.monotonic() - began) * 1000
+        self.current = Pass(**{**vars(outcome), "took_ms": took_ms, "number": number})
+        await self.pods.reconcile(_of_kind(outcome.snapshot, Pod))
+
+    def _put_in_force(self) -> Pass:
+        snapshot = self.manifests.scan()
+        assert self._memory is not None
+        have = self._read()
+        world, addresses, refused = with_addresses(self._world(snapshot), self._memory.addresses)
+        compiled = compile_world(world, self._memory.ids)
+        changes = diff(have, compiled.image)
+        self._remember(compiled.ids, addresses)
+        self._attach(world)
+        self.datapath.apply(changes)
+        self._have = apply(changes, have) if changes else have
+        self.datapath.keep_workloads(self._attached)
+        self.workloads.write_hosts(
+            HostsEntry(name, namespace, addresses_of(service))
+            for (namespace, name), service in world.services.items()
+        )
+        refusals = (*snapshot.refusals, *refused, *compiled.refusals)
+        return Pass(world, compiled, snapshot, addresses, refusals, len(changes))
+
+    def _world(self, snapshot: Snapshot) -> World:
+        return World(
+            node=Node(self.paths.node, self._node_addresses, self.service_cidrs),
+            namespaces={key[1]: item for key, item in _of_kind(snapshot, Namespace).items()},
+            workloads=self.workloads.all(),
+            services=_of_kind(snapshot, Service),
+            slices=_of_kind(snapshot, EndpointSlice),
+            policies=_of_kind(snapshot, NetworkPolicy),
+        )
+
+    def _read(self) -> Image:
+        """What the kernel has; read again now and then, so that a stranger's change is mended."""
+        if time.monotonic() - self._have_read_s > REREAD_PERIOD_S or not self._have_read_s:
+            self._have = self.datapath.read()
+            self._node_addresses = tuple(netns.run_in(self.paths.netns, netlink.own_addresses))
+            self._have_read_s = time.monotonic()
+        return self._have
+
+    def _remember(self, ids: Ids, addresses: dict[str, str]) -> None:
+        taken = {kind: dict(names) for kind, names in ids.taken.items()}
+        fresh = Memory(taken, dict(ids.next), addresses)
+        if fresh != self._memory:
+            remember(self._memory_path, fresh)
+            self._memory = fresh
+
+    def _attach(self, world: World) -> None:
+        """Hooks come before the endpoint's entry: until then its packets are dropped."""
+        present = {workload.ifindex for workload in world.workloads.values()}
+        for ifindex in present - self._attached:
+            netns.run_in(self.paths.netns, partial(self.datapath.attach_workload, ifindex))
+        self._attached = present
+
+
+T = TypeVar("T")
+
+
+def _of_kind(snapshot: Snapshot, kind: type[T]) -> dict[Key, T]:
+    return {
+        (ref.namespace, ref.name): item
+        for ref, item in snapshot.objects.items()
+        if isinstance(item, kind)
+    }
+
+
+async def _every(period_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        await asyncio.sleep(period_s)
+        with suppress(TulleError):
+            await work()

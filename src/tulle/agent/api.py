@@ -1,0 +1,231 @@
+"""The agent's HTTP API on its unix socket: what the CLI speaks. JSON in, JSON out."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from tulle.edges import enter
+from tulle.edges.manifests.parse import Parsed, parse
+from tulle.errors import Broken, Refused, TulleError, Unavailable
+from tulle.model.kubernetes import (
+    ContainerPort,
+    KubernetesObject,
+    Labels,
+    ObjectRef,
+    Protocol,
+    ref_of,
+)
+from tulle.model.world import Key
+
+from . import views
+from .agent import Agent, Pass
+from .explaining import explain_request
+from .naming import Naming
+from .streaming import stream_flows
+
+Json = dict[str, Any]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+AGENT = web.AppKey("agent", Agent)
+NAMING = web.AppKey("naming", Naming)
+STOP = web.AppKey("stop", asyncio.Event)
+BODY_LIMIT = 1 << 24
+
+
+class NewPort(msgspec.Struct, forbid_unknown_fields=True):
+    port: int
+    name: str = ""
+    protocol: Protocol = "TCP"
+
+
+class NewWorkload(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    namespace: str = "default"
+    labels: Labels = {}
+    ports: list[NewPort] = []
+    weight: int = 1
+
+
+class Question(
+    msgspec.Struct, forbid_unknown_fields=True, rename={"source": "from", "target": "to"}
+):
+    source: str
+    target: str
+    port: int = 0
+    protocol: str = "TCP"
+
+
+def make_app(agent: Agent, stop: asyncio.Event) -> web.Application:
+    """`stop` is set when somebody asked for the node to be taken down."""
+    app = web.Application(middlewares=[_errors_as_json], client_max_size=BODY_LIMIT)
+    app[AGENT], app[NAMING], app[STOP] = agent, Naming(agent), stop
+    app.add_routes(
+        [
+            web.get("/v1/status", _status),
+            web.get("/v1/objects/{kind}", _objects),
+            web.post("/v1/apply", _apply),
+            web.post("/v1/delete", _delete),
+            web.get("/v1/flows", _flows),
+            web.post("/v1/explain", _explain),
+            web.post("/v1/workloads", _create_workload),
+            web.get("/v1/workloads/{namespace}/{name}", _get_workload),
+            web.delete("/v1/workloads/{namespace}/{name}", _delete_workload),
+            web.post("/v1/shutdown", _shutdown),
+        ]
+    )
+    return app
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except (Refused, msgspec.ValidationError, msgspec.DecodeError) as error:
+        return web.json_response({"error": str(error)}, status=400)
+    except Unavailable as error:
+        return web.json_response({"error": str(error)}, status=503)
+    except (Broken, TulleError, OSError) as error:
+        return web.json_response({"error": str(error)}, status=500)
+
+
+def _now(request: web.Request) -> Pass:
+    now = request.app[AGENT].current
+    if now is None:
+        raise Unavailable(request.app[AGENT].problem or "the agent has not finished its first pass")
+    return now
+
+
+async def _status(request: web.Request) -> web.Response:
+    return web.json_response(views.status(request.app[AGENT]))
+
+
+async def _objects(request: web.Request) -> web.Response:
+    view = views.KINDS.get(request.match_info["kind"])
+    if view is None:
+        raise Refused(f"no such kind; there are {', '.join(views.KINDS)}")
+    return web.json_response({"items": view(request.app[AGENT], _now(request))})
+
+
+async def _parsed(request: web.Request) -> Parsed:
+    body = await request.read()
+    return await asyncio.to_thread(parse, body, request.query.get("file", "-"))
+
+
+async def _apply(request: web.Request) -> web.Response:
+    agent, parsed = request.app[AGENT], await _parsed(request)
+    began = asyncio.get_running_loop().time()
+    known = agent.manifests.scan().objects
+    results: list[Json] = []
+    errors = [str(bad.error) for bad in parsed.errors]
+    for placed in parsed.objects:
+        before = known.get(ref_of(placed.obj))
+        try:
+            result = _put(agent, placed.obj, before)
+        except TulleError as error:
+            errors.append(f"{placed.file}:{placed.line}: {ref_of(placed.obj)}: {error}")
+        else:
+            results.append({"object": str(ref_of(placed.obj)), "result": result})
+    if results:
+        await agent.converge()
+    took_ms = (asyncio.get_running_loop().time() - began) * 1000
+    answer = {"results": results, "errors": errors, "enforced_ms": took_ms}
+    return web.json_response(answer, status=422 if errors else 200)
+
+
+def _put(agent: Agent, obj: KubernetesObject, before: KubernetesObject | None) -> str:
+    if obj == before:
+        return "unchanged"
+    agent.manifests.put(obj)
+    return "configured" if before else "created"
+
+
+async def _delete(request: web.Request) -> web.Response:
+    agent, parsed = request.app[AGENT], await _parsed(request)
+    results: list[Json] = []
+    errors = [str(bad.error) for bad in parsed.errors]
+    for placed in parsed.objects:
+        ref = ref_of(placed.obj)
+        try:
+            removed = agent.manifests.remove(ref)
+        except TulleError as error:
+            errors.append(f"{placed.file}:{placed.line}: {ref}: {error}")
+        else:
+            results.append({"object": str(ref), "result": "deleted" if removed else "not found"})
+    await agent.converge()
+    await agent.pods.settled()
+    answer = {"results": results, "errors": errors}
+    return web.json_response(answer, status=422 if errors else 200)
+
+
+async def _flows(request: web.Request) -> web.StreamResponse:
+    return await stream_flows(request, request.app[AGENT].flows, request.app[NAMING])
+
+
+async def _explain(request: web.Request) -> web.Response:
+    asked = msgspec.json.decode(await request.read(), type=Question)
+    now = _now(request)
+    return web.json_response(
+        explain_request(now, asked.source, asked.target, asked.protocol, asked.port)
+    )
+
+
+async def _create_workload(request: web.Request) -> web.Response:
+    agent = request.app[AGENT]
+    asked = msgspec.json.decode(await request.read(), type=NewWorkload)
+    ports = [ContainerPort(item.port, item.name, item.protocol) for item in asked.ports]
+    if ObjectRef("Pod", asked.namespace, asked.name) in _now(request).snapshot.objects:
+        raise Refused(f"the name {asked.namespace}/{asked.name} belongs to a Pod")
+    workload = await asyncio.to_thread(
+        agent.workloads.create, asked.namespace, asked.name, asked.labels, ports, asked.weight
+    )
+    try:
+        await agent.converge()
+    except BaseException:
+        # Without its policy in force it must not exist.
+        await asyncio.to_thread(agent.workloads.delete, workload.key)
+        raise
+    return web.json_response(_entrance(agent, workload.key), status=201)
+
+
+async def _get_workload(request: web.Request) -> web.Response:
+    return web.json_response(_entrance(request.app[AGENT], _key(request)))
+
+
+async def _delete_workload(request: web.Request) -> web.Response:
+    await request.app[AGENT].delete_workload(_key(request))
+    return web.json_response({})
+
+
+def _key(request: web.Request) -> Key:
+    return request.match_info["namespace"], request.match_info["name"]
+
+
+def _entrance(agent: Agent, key: Key) -> Json:
+    """Where a command of this workload runs, and the argument vector that brings it there."""
+    place = agent.workloads.place(key)
+    workload = agent.workloads.all()[key]
+    line = enter.argv(
+        (),
+        netns=str(place.netns),
+        cgroup=str(place.cgroup),
+        hosts=str(place.hosts),
+        hostname=key[1],
+    )
+    return {
+        "netns": str(place.netns),
+        "cgroup": str(place.cgroup),
+        "hosts": str(place.hosts),
+        "addresses": [str(item) for item in workload.addresses],
+        "enter": [sys.executable, *line[1:-1]],
+    }
+
+
+async def _shutdown(request: web.Request) -> web.Response:
+    stopped = await request.app[AGENT].dismantle()
+    request.app[STOP].set()
+    return web.json_response({"stopped": [f"{namespace}/{name}" for namespace, name in stopped]})

@@ -1,0 +1,93 @@
+"""The agent as a process: one per node, in the foreground, until SIGTERM or `tulle down`."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from ipaddress import ip_network
+from pathlib import Path
+
+from aiohttp import web
+
+from tulle.errors import Refused, TulleError
+from tulle.model.paths import LOCAL, NodePaths
+from tulle.model.world import Node
+
+from .addresses import POD_CIDRS
+from .agent import Agent
+from .api import make_app
+
+log = logging.getLogger("tulle")
+
+
+def serve(
+    node: str = LOCAL, pod_cidrs: Sequence[str] = (), service_cidrs: Sequence[str] = ()
+) -> int:
+    """Runs until it is told to stop; the exit code. Raises TulleError if it cannot start."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    paths = NodePaths(node)
+    for directory in (paths.state, paths.manifests, paths.bpffs):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = _lock(paths.state / "agent.lock")
+    agent = Agent(
+        paths,
+        [ip_network(item) for item in pod_cidrs] or POD_CIDRS,
+        [ip_network(item) for item in service_cidrs] or Node().service_cidrs,
+    )
+    try:
+        asyncio.run(_serve(agent))
+    finally:
+        os.close(lock)
+    return 0
+
+
+def _lock(path: Path) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        pid = os.read(fd, 20).decode().strip()
+        os.close(fd)
+        raise Refused(f"an agent runs for this node already (pid {pid})") from error
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, str(os.getpid()).encode(), 0)
+    return fd
+
+
+async def _serve(agent: Agent) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await agent.start()
+    running = asyncio.create_task(agent.run())
+    # A pass that fails is told by `status`, so the socket opens all the same.
+    with suppress(TulleError, OSError):
+        await agent.converge()
+    runner = web.AppRunner(make_app(agent, stop), shutdown_timeout=1.0)
+    await runner.setup()
+    await _listen(runner, agent.paths.socket)
+    log.info("node %s: listening on %s", agent.paths.node, agent.paths.socket)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    await runner.cleanup()
+    running.cancel()
+    await asyncio.gather(running, stopping, return_exceptions=True)
+    if running.done() and not running.cancelled() and (error := running.exception()):
+        raise error
+
+
+async def _listen(runner: web.AppRunner, path: Path) -> None:
+    # The lock says that whoever left a socket here is gone.
+    path.unlink(missing_ok=True)
+    before = os.umask(0o177)
+    try:
+        await web.UnixSite(runner, str(path)).start()
+    finally:
+        os.umask(before)
