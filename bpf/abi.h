@@ -144,7 +144,7 @@ struct service {
 
 struct slot_key {
 	__u32 table;
-	__u32 index;
+	__u32 position;
 };
 
 /* Vose's alias method: take this slot's backend when a 32-bit draw is <= keep, else alias's. */

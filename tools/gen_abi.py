@@ -23,6 +23,8 @@ from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple, Tuple
 
+_Bytes = bytes  # fields may be called bytes
+
 
 def _be16(value: int) -> int:
     return value if sys.byteorder == "big" else (value & 0xFF) << 8 | value >> 8
@@ -60,7 +62,7 @@ class Member:
         else:
             self.format = f"{field.size}s" * count
             if field.type in RAW:
-                kind, default = "bytes", f"bytes({field.size})"
+                kind, default = "_Bytes", f"_Bytes({field.size})"
             else:
                 kind = camel(field.type)
                 each_pack, each_unpack, default = "{}.pack()", kind + ".unpack({})", f"{kind}()"
@@ -95,11 +97,11 @@ def struct_source(name: str, layout: Layout) -> str:
             f"class {code}(NamedTuple):",
             *[member.declare for member in shown],
             "",
-            "    def pack(self) -> bytes:",
+            "    def pack(self) -> _Bytes:",
             f"        return _{code}.pack({', '.join(pack)})",
             "",
             "    @classmethod",
-            f'    def unpack(cls, raw: bytes) -> "{code}":',
+            f'    def unpack(cls, raw: _Bytes) -> "{code}":',
             f"        v = _{code}.unpack(raw)",
             f"        return cls({', '.join(unpack)})",
         ]

@@ -19,13 +19,13 @@ static __always_inline const struct slot *balance(const struct service *service,
 {
 	struct slot_key key = {
 		.table = service->table,
-		.index = (__u64)draw * service->slots >> 32,
+		.position = (__u64)draw * service->slots >> 32,
 	};
 	const struct slot *slot = bpf_map_lookup_elem(&slots, &key);
 
 	if (!slot || second_draw <= slot->keep)
 		return slot;
-	key.index = slot->alias;
+	key.position = slot->alias;
 	return bpf_map_lookup_elem(&slots, &key);
 }
 

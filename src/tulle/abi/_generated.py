@@ -8,6 +8,8 @@ from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple, Tuple
 
+_Bytes = bytes  # fields may be called bytes
+
 
 def _be16(value: int) -> int:
     return value if sys.byteorder == "big" else (value & 0xFF) << 8 | value >> 8
@@ -107,11 +109,11 @@ class Affinity(NamedTuple):
     last_used_ns: int = 0
     backend: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _Affinity.pack(self.last_used_ns, self.backend)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "Affinity":
+    def unpack(cls, raw: _Bytes) -> "Affinity":
         v = _Affinity.unpack(raw)
         return cls(v[0], v[1])
 
@@ -123,11 +125,11 @@ class AffinityKey(NamedTuple):
     client: int = 0
     service: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _AffinityKey.pack(self.client, self.service)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "AffinityKey":
+    def unpack(cls, raw: _Bytes) -> "AffinityKey":
         v = _AffinityKey.unpack(raw)
         return cls(v[0], v[1])
 
@@ -138,13 +140,13 @@ _Backend = Struct("=IH2x16s")
 class Backend(NamedTuple):
     service: int = 0
     port: int = 0
-    addr: bytes = bytes(16)
+    addr: _Bytes = _Bytes(16)
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _Backend.pack(self.service, _be16(self.port), self.addr)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "Backend":
+    def unpack(cls, raw: _Bytes) -> "Backend":
         v = _Backend.unpack(raw)
         return cls(v[0], _be16(v[1]), v[2])
 
@@ -156,11 +158,11 @@ class Counter(NamedTuple):
     packets: int = 0
     bytes: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _Counter.pack(self.packets, self.bytes)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "Counter":
+    def unpack(cls, raw: _Bytes) -> "Counter":
         v = _Counter.unpack(raw)
         return cls(v[0], v[1])
 
@@ -177,11 +179,11 @@ class CtEntry(NamedTuple):
     flags: int = 0
     initiator: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _CtEntry.pack(self.last_seen_ns, self.epoch, self.ifindex[0], self.ifindex[1], self.egress_rule, self.ingress_rule, self.flags, self.initiator)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "CtEntry":
+    def unpack(cls, raw: _Bytes) -> "CtEntry":
         v = _CtEntry.unpack(raw)
         return cls(v[0], v[1], (v[2], v[3]), v[4], v[5], v[6], v[7])
 
@@ -190,15 +192,15 @@ _CtKey = Struct("=16s16sHHB3x")
 
 
 class CtKey(NamedTuple):
-    addr: Tuple[bytes, bytes] = (bytes(16), bytes(16))
+    addr: Tuple[_Bytes, _Bytes] = (_Bytes(16), _Bytes(16))
     port: Tuple[int, int] = (0, 0)
     proto: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _CtKey.pack(self.addr[0], self.addr[1], _be16(self.port[0]), _be16(self.port[1]), self.proto)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "CtKey":
+    def unpack(cls, raw: _Bytes) -> "CtKey":
         v = _CtKey.unpack(raw)
         return cls((v[0], v[1]), (_be16(v[2]), _be16(v[3])), v[4])
 
@@ -207,8 +209,8 @@ _Flow = Struct("=16s16sHHBBB1xII")
 
 
 class Flow(NamedTuple):
-    src: bytes = bytes(16)
-    dst: bytes = bytes(16)
+    src: _Bytes = _Bytes(16)
+    dst: _Bytes = _Bytes(16)
     sport: int = 0
     dport: int = 0
     proto: int = 0
@@ -217,11 +219,11 @@ class Flow(NamedTuple):
     ifindex: int = 0
     hook: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _Flow.pack(self.src, self.dst, _be16(self.sport), _be16(self.dport), self.proto, self.tcp_flags, self.icmp_error, self.ifindex, self.hook)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "Flow":
+    def unpack(cls, raw: _Bytes) -> "Flow":
         v = _Flow.unpack(raw)
         return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4], v[5], v[6], v[7], v[8])
 
@@ -238,11 +240,11 @@ class Verdict(NamedTuple):
     egress_rule: int = 0
     ingress_rule: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "Verdict":
+    def unpack(cls, raw: _Bytes) -> "Verdict":
         v = _Verdict.unpack(raw)
         return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6])
 
@@ -256,11 +258,11 @@ class Service(NamedTuple):
     slots: int = 0
     affinity_s: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _Service.pack(self.id, self.table, self.slots, self.affinity_s)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "Service":
+    def unpack(cls, raw: _Bytes) -> "Service":
         v = _Service.unpack(raw)
         return cls(v[0], v[1], v[2], v[3])
 
@@ -273,13 +275,13 @@ class Slot(NamedTuple):
     alias: int = 0
     backend: int = 0
     port: int = 0
-    addr: bytes = bytes(16)
+    addr: _Bytes = _Bytes(16)
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _Slot.pack(self.keep, self.alias, self.backend, _be16(self.port), self.addr)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "Slot":
+    def unpack(cls, raw: _Bytes) -> "Slot":
         v = _Slot.unpack(raw)
         return cls(v[0], v[1], v[2], _be16(v[3]), v[4])
 
@@ -296,11 +298,11 @@ class DecideArgs(NamedTuple):
     op: int = 0
     draw: Tuple[int, int] = (0, 0)
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _DecideArgs.pack(self.flow.pack(), self.verdict.pack(), self.service.pack(), self.slot.pack(), self.now_ns, self.op, self.draw[0], self.draw[1])
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "DecideArgs":
+    def unpack(cls, raw: _Bytes) -> "DecideArgs":
         v = _DecideArgs.unpack(raw)
         return cls(Flow.unpack(v[0]), Verdict.unpack(v[1]), Service.unpack(v[2]), Slot.unpack(v[3]), v[4], v[5], (v[6], v[7]))
 
@@ -314,11 +316,11 @@ class Endpoint(NamedTuple):
     ingress_set: int = 0
     egress_set: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _Endpoint.pack(self.ifindex, self.identity, self.ingress_set, self.egress_set)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "Endpoint":
+    def unpack(cls, raw: _Bytes) -> "Endpoint":
         v = _Endpoint.unpack(raw)
         return cls(v[0], v[1], v[2], v[3])
 
@@ -334,11 +336,11 @@ class Event(NamedTuple):
     cgroup: int = 0
     service: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _Event.pack(self.time_ns, self.flow.pack(), self.verdict.pack(), self.bytes, self.cgroup, self.service)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "Event":
+    def unpack(cls, raw: _Bytes) -> "Event":
         v = _Event.unpack(raw)
         return cls(v[0], Flow.unpack(v[1]), Verdict.unpack(v[2]), v[3], v[4], v[5])
 
@@ -350,11 +352,11 @@ class Fragment(NamedTuple):
     sport: int = 0
     dport: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _Fragment.pack(_be16(self.sport), _be16(self.dport))
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "Fragment":
+    def unpack(cls, raw: _Bytes) -> "Fragment":
         v = _Fragment.unpack(raw)
         return cls(_be16(v[0]), _be16(v[1]))
 
@@ -363,16 +365,16 @@ _FragmentKey = Struct("=16s16sIB3x")
 
 
 class FragmentKey(NamedTuple):
-    src: bytes = bytes(16)
-    dst: bytes = bytes(16)
+    src: _Bytes = _Bytes(16)
+    dst: _Bytes = _Bytes(16)
     id: int = 0
     proto: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _FragmentKey.pack(self.src, self.dst, self.id, self.proto)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "FragmentKey":
+    def unpack(cls, raw: _Bytes) -> "FragmentKey":
         v = _FragmentKey.unpack(raw)
         return cls(v[0], v[1], v[2], v[3])
 
@@ -383,11 +385,11 @@ _IpcacheEntry = Struct("=I")
 class IpcacheEntry(NamedTuple):
     identity: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _IpcacheEntry.pack(self.identity)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "IpcacheEntry":
+    def unpack(cls, raw: _Bytes) -> "IpcacheEntry":
         v = _IpcacheEntry.unpack(raw)
         return cls(v[0])
 
@@ -397,13 +399,13 @@ _IpcacheKey = Struct("=I16s")
 
 class IpcacheKey(NamedTuple):
     prefixlen: int = 0
-    addr: bytes = bytes(16)
+    addr: _Bytes = _Bytes(16)
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _IpcacheKey.pack(self.prefixlen, self.addr)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "IpcacheKey":
+    def unpack(cls, raw: _Bytes) -> "IpcacheKey":
         v = _IpcacheKey.unpack(raw)
         return cls(v[0], v[1])
 
@@ -416,11 +418,11 @@ class PolicyEntry(NamedTuple):
     order: int = 0
     action: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _PolicyEntry.pack(self.rule, self.order, self.action)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "PolicyEntry":
+    def unpack(cls, raw: _Bytes) -> "PolicyEntry":
         v = _PolicyEntry.unpack(raw)
         return cls(v[0], v[1], v[2])
 
@@ -435,11 +437,11 @@ class PolicyKey(NamedTuple):
     proto: int = 0
     port: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _PolicyKey.pack(self.prefixlen, self.set, self.peer, self.proto, _be16(self.port))
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "PolicyKey":
+    def unpack(cls, raw: _Bytes) -> "PolicyKey":
         v = _PolicyKey.unpack(raw)
         return cls(v[0], v[1], v[2], v[3], _be16(v[4]))
 
@@ -448,15 +450,15 @@ _ServiceKey = Struct("=16sHB1x")
 
 
 class ServiceKey(NamedTuple):
-    addr: bytes = bytes(16)
+    addr: _Bytes = _Bytes(16)
     port: int = 0
     proto: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _ServiceKey.pack(self.addr, _be16(self.port), self.proto)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "ServiceKey":
+    def unpack(cls, raw: _Bytes) -> "ServiceKey":
         v = _ServiceKey.unpack(raw)
         return cls(v[0], _be16(v[1]), v[2])
 
@@ -466,13 +468,13 @@ _SlotKey = Struct("=II")
 
 class SlotKey(NamedTuple):
     table: int = 0
-    index: int = 0
+    position: int = 0
 
-    def pack(self) -> bytes:
-        return _SlotKey.pack(self.table, self.index)
+    def pack(self) -> _Bytes:
+        return _SlotKey.pack(self.table, self.position)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "SlotKey":
+    def unpack(cls, raw: _Bytes) -> "SlotKey":
         v = _SlotKey.unpack(raw)
         return cls(v[0], v[1])
 
@@ -481,14 +483,14 @@ _SockNat = Struct("=16sH2x")
 
 
 class SockNat(NamedTuple):
-    addr: bytes = bytes(16)
+    addr: _Bytes = _Bytes(16)
     port: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _SockNat.pack(self.addr, _be16(self.port))
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "SockNat":
+    def unpack(cls, raw: _Bytes) -> "SockNat":
         v = _SockNat.unpack(raw)
         return cls(v[0], _be16(v[1]))
 
@@ -498,14 +500,14 @@ _SockNatKey = Struct("=Q16sH2x4x")
 
 class SockNatKey(NamedTuple):
     cookie: int = 0
-    addr: bytes = bytes(16)
+    addr: _Bytes = _Bytes(16)
     port: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _SockNatKey.pack(self.cookie, self.addr, _be16(self.port))
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "SockNatKey":
+    def unpack(cls, raw: _Bytes) -> "SockNatKey":
         v = _SockNatKey.unpack(raw)
         return cls(v[0], v[1], _be16(v[2]))
 
@@ -516,11 +518,11 @@ _State = Struct("=I")
 class State(NamedTuple):
     epoch: int = 0
 
-    def pack(self) -> bytes:
+    def pack(self) -> _Bytes:
         return _State.pack(self.epoch)
 
     @classmethod
-    def unpack(cls, raw: bytes) -> "State":
+    def unpack(cls, raw: _Bytes) -> "State":
         v = _State.unpack(raw)
         return cls(v[0])
 
@@ -553,4 +555,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "d9c88b95f4984879"
+ABI_HASH = "cf5e9a52c8b90017"

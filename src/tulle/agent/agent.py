@@ -141,10 +141,10 @@ class Agent:
     async def dismantle(self) -> list[Key]:
         """Takes everything of this node out of the kernel; returns the workloads that ended."""
         self._dismantled = True
+        ended = list(self.workloads.all())
         await self.pods.reconcile({})
         await self.pods.settled()
-        ended = list(self.workloads.all())
-        for key in ended:
+        for key in list(self.workloads.all()):
             await asyncio.to_thread(self.workloads.delete, key)
         remove_datapath(self.paths.bpffs)
         await asyncio.to_thread(self.cgroups.remove, self.cgroups.root)

@@ -38,7 +38,8 @@ class FlowLog:
         """Events after `seen`, as they come."""
         while True:
             async with self._news:
-                await self._news.wait_for(lambda: self._end > seen)
+                while self._end <= seen:
+                    await self._news.wait()
             missed = min(self._end - seen, len(self._events))
             fresh = [self._events[-count] for count in range(missed, 0, -1)]
             seen = self._end

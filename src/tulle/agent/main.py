@@ -35,6 +35,7 @@ def serve(
     for directory in (paths.state, paths.manifests, paths.bpffs):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _lock(paths.state / "agent.lock")
+    paths.socket.unlink(missing_ok=True)  # whoever left one is gone: the lock says so
     agent = Agent(
         paths,
         [ip_network(item) for item in pod_cidrs] or POD_CIDRS,
@@ -84,8 +85,6 @@ async def _serve(agent: Agent) -> None:
 
 
 async def _listen(runner: web.AppRunner, path: Path) -> None:
-    # The lock says that whoever left a socket here is gone.
-    path.unlink(missing_ok=True)
     before = os.umask(0o177)
     try:
         await web.UnixSite(runner, str(path)).start()

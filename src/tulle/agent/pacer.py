@@ -1,4 +1,4 @@
-"""Turns any number of requests into as few passes as keep each promise: a pass that began after it."""
+"""Any number of requests, as few passes as keep the promise that one begins after each request."""
 
 from __future__ import annotations
 

@@ -175,7 +175,6 @@ class Pods:
             begun_s = time.monotonic()
             try:
                 await self._step(key)
-                self._problems.pop(key, None)
             except Exception as error:  # whatever it is, this Pod alone has the trouble
                 self._tell(key, error)
                 with suppress(TimeoutError):
@@ -234,7 +233,9 @@ class Pods:
                 self._on_change()
             return
         ports = [port for container in pod.spec.containers for port in container.ports]
-        make = partial(self._workloads.create, *key, labels, ports, weight, owner="pod", ready=False)
+        make = partial(
+            self._workloads.create, *key, labels, ports, weight, owner="pod", ready=False
+        )
         await asyncio.to_thread(make)
         self._on_change()
 
@@ -245,6 +246,7 @@ class Pods:
         # of one that is taken over, readiness stands until a probe says otherwise
         self._ready[key] = {c.name: workload.ready for c in pod.spec.containers}
         runs = self._make_runs(key, pod)
+        self._problems.pop(key, None)
         self._container_changed(key)
         try:
             async with asyncio.TaskGroup() as group:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from tulle import abi
 from tulle.abi import MAPS, Action, Identity, PolicySet, RuleId
 from tulle.model.verdict import NOT_ISOLATED, Rule
-from tulle.model.world import IPAddress, IPNetwork, Key, Refusal, Workload, World
+from tulle.model.world import IPAddress, IPNetwork, Refusal, Workload, World
 
 from .balance import alias_table
 from .identities import Distinctions, Peer
 from .ids import SPACES, Allocator, Ids
-from .policies import PROTOCOLS, Decision, Match, PolicySet as Entries
-from .policies import compile_set, selecting
+from .policies import PROTOCOLS, Decision, Match, compile_set, selecting
+from .policies import PolicySet as Entries
 from .services import Frontend, frontends
 
 Image = Mapping[str, Mapping[bytes, bytes]]

@@ -1,9 +1,9 @@
-"""NetworkPolicy → policy sets: for one workload and direction, who may reach which port by which rule.
+"""NetworkPolicy → policy sets: who may reach which port of a workload, by which rule.
 
-The kernel looks up the peer's identity and "anybody", each by longest prefix of protocol and port,
-and takes the match of lower order. Order is the position of the rule, so the first rule that matches
-decides; each entry is given the order of the first rule that covers it, because a longer prefix
-hides a shorter one.
+The kernel looks up the peer's identity and "anybody", each by the longest prefix of protocol and
+port, and takes the match of lower order. Order is the position of the rule, so the first rule that
+matches decides; each entry is given the order of the first rule that covers it, because a longer
+prefix hides a shorter one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ PolicySet = Mapping[Match, Decision]
 
 
 def policy_types(policy: NetworkPolicy) -> frozenset[str]:
-    """Directions that a policy isolates; absent or empty means Ingress, and Egress if it has such rules."""
+    """Directions that a policy isolates.
+
+    Absent or empty means Ingress, and Egress too if there are egress rules.
+    """
     if policy.spec.policy_types:  # Kubernetes' defaulting treats an empty list as an absent one
         return frozenset(item.lower() for item in policy.spec.policy_types)
     return frozenset({"ingress", "egress"} if policy.spec.egress else {"ingress"})
@@ -67,7 +70,7 @@ def compile_set(
     workload: Workload,
     peers: Mapping[Peer, int],
 ) -> PolicySet:
-    """The set for a workload that at least one of `policies` isolates; `peers` are all identities."""
+    """The set for a workload that all of `policies` isolate; `peers` are all identities."""
     policies = tuple(policies)
     decisions = [Decision(Rule(direction, builtin=FROM_NODE), 0, True)]
     firsts: dict[Match, int] = {Match(Identity.HOST): 0}

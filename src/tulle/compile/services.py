@@ -100,7 +100,10 @@ def addresses_of(service: Service) -> tuple[IPAddress, ...]:
 
 
 def frontends(world: World) -> tuple[list[Frontend], list[Refusal]]:
-    """All frontends of a world whose services have addresses; a taken address refuses its service."""
+    """All frontends of a world whose services have addresses.
+
+    A service whose address belongs to another, earlier one is refused.
+    """
     chosen: list[Frontend] = []
     refused: list[Refusal] = []
     owners: dict[IPAddress, ObjectRef] = {}
