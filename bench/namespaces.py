@@ -116,11 +116,13 @@ def remove_stale() -> None:
             shutil.rmtree(path)
 
 
-def wait_for_listener(inside: tuple[str, ...], port: int, process: subprocess.Popen[str]) -> None:
+def wait_for_listener(
+    inside: tuple[str, ...], port: int, process: subprocess.Popen[str] | None = None
+) -> None:
     """Wait until somebody listens on TCP `port` in the namespace that `inside` enters."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        if process.poll() is not None:
+        if process is not None and process.poll() is not None:
             said = process.stdout.read()[-500:] if process.stdout else ""
             raise SetupError(f"the server ended with {process.returncode}: {said}")
         if command(*inside, "ss", "-Hltn", f"sport = :{port}").strip():

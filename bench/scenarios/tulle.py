@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -19,6 +19,8 @@ from bench.namespaces import command, wait_for_listener
 
 from . import Cores, Target
 
+DOCUMENTS_PER_FILE = 1000  # a manifest file has at most 1 MiB
+DUMPER = yaml.CSafeDumper
 TULLE = str(Path(sys.executable).with_name("tulle"))
 
 
@@ -30,17 +32,17 @@ class Tulle:
         self._count = count
         self._node = f"bench-{os.getpid()}-{count}"
         self._directory: Path | None = None
-        self._processes: list[subprocess.Popen[str]] = []
 
     def setup(self, cores: Cores) -> Target:
         command(TULLE, "lab", "up", self._node)
         services = kubeproxy.services(self._count, endpoint="")
-        command(*self._tulle("apply", "-f", "-"), stdin=manifests(services))
+        for documents in batched(manifests(services), DOCUMENTS_PER_FILE):
+            command(*self._tulle("apply", "-f", "-"), stdin=yaml.dump_all(documents, Dumper=DUMPER))
         self._directory = namespaces.directory(self.name)
         server = nginx.command_line(self._directory, cores.server)
-        web = self._start("web", *server)
+        self._start("web", *server)
         self._start("client", "sleep", "infinity")
-        wait_for_listener(self._tulle("exec", "web", "--"), nginx.PORT, web)
+        wait_for_listener(self._tulle("exec", "web", "--"), nginx.PORT)
         address = kubeproxy.measured(services).address
         return Target(self._tulle("exec", "client", "--"), f"http://{address}:{kubeproxy.PORT}/")
 
@@ -48,38 +50,28 @@ class Tulle:
         try:
             command(TULLE, "lab", "down", self._node)
         finally:
-            for process in self._processes:
-                process.kill()
-                process.communicate()
             if self._directory is not None:
                 shutil.rmtree(self._directory)
 
     def _tulle(self, *arguments: str) -> tuple[str, ...]:
         return (TULLE, "--node", self._node, *arguments)
 
-    def _start(self, name: str, *argv: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [*self._tulle("run", "--name", name, "-l", f"app={name}", "--"), *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # Ctrl-C is the harness's, which then tears down
-        )
-        self._processes.append(process)
-        return process
+    def _start(self, name: str, *argv: str) -> None:
+        command(*self._tulle("run", "-d", "--name", name, "-l", f"app={name}", "--"), *argv)
 
 
-def manifests(services: list[kubeproxy.Service]) -> str:
+def manifests(services: list[kubeproxy.Service]) -> list[object]:
     """The services, all with the server behind them, and a policy for each end."""
-    return yaml.dump_all(
-        [
-            *(_service(service) for service in services),
-            _policy("web", "Ingress", {"ingress": [{"from": [_peer("client")], "ports": _PORTS}]}),
-            _policy("client", "Egress", {"egress": [{"to": [_peer("web")], "ports": _PORTS}]}),
-        ],
-        Dumper=yaml.CSafeDumper,
-    )
+    return [
+        *(_service(service) for service in services),
+        _policy("web", "Ingress", {"ingress": [{"from": [_peer("client")], "ports": _PORTS}]}),
+        _policy("client", "Egress", {"egress": [{"to": [_peer("web")], "ports": _PORTS}]}),
+    ]
+
+
+def batched(items: list[object], size: int) -> Iterator[list[object]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 _PORTS = [{"port": nginx.PORT}]

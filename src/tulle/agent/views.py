@@ -180,7 +180,7 @@ def status(agent: Agent) -> Json:
     fill = maps(agent, now) if now else []
     problems = [agent.problem] if agent.problem else []
     problems += [
-        f"map {item['name']} is {item['entries'] / item['limit']:.0%} full ({item['limit']} entries)"
+        f"map {item['name']} is {item['entries'] / item['limit']:.0%} full (of {item['limit']})"
         for item in fill
         if item["name"] in DERIVED and item["entries"] >= FILL_WARNING * item["limit"]
     ]
