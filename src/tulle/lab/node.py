@@ -67,6 +67,8 @@ def nodes() -> list[str]:
 def _configure(pod_cidrs: Sequence[IPNetwork]) -> None:
     netlink.sysctl("ipv4/ip_forward", "1")
     netlink.sysctl("ipv6/conf/all/forwarding", "1")
+    # all is what counts; on an interface it means to join the all-routers group, and report it
+    netlink.sysctl("ipv6/conf/default/forwarding", "0")
     netlink.set_up_loopback(node_addresses(pod_cidrs))
 
 
