@@ -132,19 +132,9 @@ class Workloads:
         with self._lock:
             if (namespace, name) in self._records:
                 raise Refused(f"workload {namespace}/{name} exists already")
-            number = self._take_number()
-            record = Record(
-                namespace=namespace,
-                name=name,
-                owner=owner,
-                number=number,
-                addresses=tuple(str(a) for a in addresses_of(self._cidrs, number)),
-                interface=f"tl{secrets.token_hex(4)}",
-                created_s=time.monotonic(),
-                labels=dict(labels or {}),
-                ports=tuple(ports),
-                weight=weight,
-                ready=ready,
+            record = self._new_record(namespace, name, owner)
+            record = msgspec.structs.replace(
+                record, labels=dict(labels or {}), ports=tuple(ports), weight=weight, ready=ready
             )
             self._save(record)
         try:
@@ -236,6 +226,18 @@ class Workloads:
                 if record.namespace not in seen_from:
                     seen_from[record.namespace] = render_services(self._services, record.namespace)
                 self._write_hosts(record, seen_from[record.namespace])
+
+    def _new_record(self, namespace: str, name: str, owner: Owner) -> Record:
+        number = self._take_number()
+        return Record(
+            namespace=namespace,
+            name=name,
+            owner=owner,
+            number=number,
+            addresses=tuple(str(address) for address in addresses_of(self._cidrs, number)),
+            interface=f"tl{secrets.token_hex(4)}",
+            created_s=time.monotonic(),
+        )
 
     def _take_number(self) -> int:
         used = {record.number for record in self._records.values()}
