@@ -20,9 +20,8 @@ from pathlib import Path
 import msgspec
 
 from tulle.edges import enter
-from tulle.errors import Refused, TulleError
+from tulle.errors import TulleError
 from tulle.model.kubernetes import Container, Pod
-from tulle.model.paths import require_label
 from tulle.model.world import Key, Workload
 
 from . import readiness
@@ -55,21 +54,6 @@ class ContainerStatus:
     reason: str
 
 
-def check(pod: Pod) -> None:
-    """Raise Refused if this Pod cannot be run as host processes."""
-    names = [container.name for container in pod.spec.containers]
-    for index, container in enumerate(pod.spec.containers):
-        field = f"spec.containers[{index}]"
-        require_label(container.name, f"{field}.name")
-        if names.index(container.name) != index:
-            raise Refused(f"{field}.name: {container.name!r} is there twice")
-        if not container.command:
-            raise Refused(f"{field}.command: required, since no image is run on a plain host")
-        if container.readiness_probe and container.readiness_probe.tcp_socket:
-            readiness.probe_port(container, container.readiness_probe)
-            readiness.probe_host(container.readiness_probe)
-
-
 class Pods:
     """Keeps Pods running.
 
@@ -95,7 +79,6 @@ class Pods:
         self._runs: dict[Key, dict[str, ContainerRun]] = {}
         self._ready: dict[Key, dict[str, bool]] = {}
         self._problems: dict[Key, str] = {}
-        self._refused: dict[Key, str] = {}
         self._log_task: asyncio.Task[None] | None = None
 
     def recover(self) -> None:
@@ -108,13 +91,13 @@ class Pods:
                 self._store.remove(key)
 
     async def reconcile(self, pods: Mapping[Key, Pod]) -> None:
-        """Make these Pods run, and no others. Returns at once; `settled` waits.
+        """Make these Pods, which have passed validation, run, and no others.
 
-        One that is refused (see `problems`) leaves what runs under its name as it is.
+        Returns at once; `settled` waits.
         """
         if self._log_task is None:
             self._log_task = asyncio.create_task(self._trim_logs())
-        before, self._wanted = self._wanted, self._accept(pods)
+        before, self._wanted = self._wanted, dict(pods)
         for key in {*self._wanted, *self._records, *self._workloads.owned_by("pod")}:
             if key not in self._tasks:
                 self._looks[key] = asyncio.Event()
@@ -135,8 +118,8 @@ class Pods:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def problems(self) -> dict[Key, str]:
-        """Pods that cannot run now as they are given, and why."""
-        return {**self._problems, **self._refused}
+        """Pods that cannot run now, and why."""
+        return dict(self._problems)
 
     def status(self, key: Key) -> list[ContainerStatus]:
         """The containers of a Pod; none if it is not there."""
@@ -152,19 +135,6 @@ class Pods:
             )
             for name, run in self._runs.get(key, {}).items()
         ]
-
-    def _accept(self, pods: Mapping[Key, Pod]) -> dict[Key, Pod]:
-        accepted: dict[Key, Pod] = {}
-        self._refused = {}
-        for key, pod in pods.items():
-            try:
-                check(pod)
-                accepted[key] = pod
-            except Refused as error:
-                self._refused[key] = str(error)
-                if record := self._records.get(key):
-                    accepted[key] = record.pod
-        return accepted
 
     async def _keep(self, key: Key) -> None:
         """The task of one Pod: step by step until it is neither wanted nor there."""
@@ -305,10 +275,9 @@ class Pods:
         if probe is None or probe.tcp_socket is None:
             report(True)
             return
-        target = readiness.probe_host(probe) or workload.addresses[0]
-        port = readiness.probe_port(container, probe)
+        target = (workload.addresses[0], readiness.probe_port(container, probe.tcp_socket))
         ready = self._ready[key][container.name]
-        await readiness.watch(probe, (target, port), self._workloads.node_netns, ready, report)
+        await readiness.watch(probe, target, self._workloads.node_netns, ready, report)
 
     def _report_ready(self, key: Key, container: str, ready: bool) -> None:
         self._ready[key][container] = ready

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from tulle.edges import netns
-from tulle.errors import Refused
-from tulle.model.kubernetes import Container, Probe
+from tulle.model.kubernetes import Container, Probe, TCPSocketAction
 from tulle.model.world import IPAddress
 
 
@@ -31,24 +29,11 @@ class Readiness:
         return self.ready
 
 
-def probe_port(container: Container, probe: Probe) -> int:
-    """The probe's port, which may be one of the container's by name. Raises Refused."""
-    port = probe.tcp_socket.port if probe.tcp_socket else 0
-    if isinstance(port, int):
-        return port
-    for known in container.ports:
-        if known.name == port:
-            return known.container_port
-    raise Refused(f"container {container.name}: readinessProbe: no port is named {port!r}")
-
-
-def probe_host(probe: Probe) -> IPAddress | None:
-    """The address that the probe names, None for the Pod's own. Raises Refused."""
-    host = probe.tcp_socket.host if probe.tcp_socket else ""
-    try:
-        return ipaddress.ip_address(host) if host else None
-    except ValueError as error:
-        raise Refused(f"readinessProbe: host {host!r} is not an IP address") from error
+def probe_port(container: Container, action: TCPSocketAction) -> int:
+    """The port to connect to, which may be one of the container's by name."""
+    if isinstance(action.port, int):
+        return action.port
+    return {port.name: port.container_port for port in container.ports}[action.port]
 
 
 async def watch(
