@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from .flows import FlowDict
+if TYPE_CHECKING:  # the CLI prints flows without what it takes to make them
+    from .flows import FlowDict
 
 Style = Callable[[str, str], str]  # text, colour name → text
 FORMATS = ("compact", "dict", "json")
