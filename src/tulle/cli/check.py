@@ -1,0 +1,55 @@
+"""`tulle check`: what is there, and the rung that each missing thing costs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+
+import click
+
+from .output import format_option, print_json, style
+from .preflight import RUNGS, Check, preflight
+
+_WORDS = {True: ("ok", "green"), False: ("missing", "red"), None: ("unknown", "yellow")}
+
+
+@click.command()
+@format_option("text", "json")
+def command(output: str) -> None:
+    """Find out what this machine can do, by trying; leaves nothing behind.
+
+    Needs no agent. Exits with 1 if rung 0 or rung 1 cannot work here.
+    """
+    checks: list[Check] = []
+    for check in preflight():
+        checks.append(check)
+        if output == "text":
+            click.echo(_line(check))
+    works = rungs(checks)
+    if output == "json":
+        described = [{"rung": rung, "name": RUNGS[rung], "works": ok} for rung, ok in works.items()]
+        print_json({"checks": [asdict(check) for check in checks], "rungs": described})
+    else:
+        click.echo()
+        for rung, ok in works.items():
+            word = style("works here", "green") if ok else style("cannot work here", "red")
+            click.echo(f"rung {rung} ({RUNGS[rung]}): {word}")
+    if not all(works.values()):
+        sys.exit(1)
+
+
+def rungs(checks: Iterable[Check]) -> dict[int, bool]:
+    """Whether each rung has everything that it needs."""
+    lacking = {rung for check in checks if not check.ok for rung in check.rungs}
+    return {rung: rung not in lacking for rung in RUNGS}
+
+
+def _line(check: Check) -> str:
+    word, colour = _WORDS[check.ok]
+    line = f"{style(f'{word:<8}', colour)} {check.name:<16} {check.detail}"
+    if check.ok:
+        return line
+    cost = " and ".join(f"rung {rung} ({RUNGS[rung]})" for rung in check.rungs)
+    line += f"\n{'':<26}costs {cost or 'no rung'}"
+    return f"{line}: {check.advice}" if check.advice else line

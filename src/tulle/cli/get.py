@@ -1,0 +1,172 @@
+"""`tulle get`: what the agent knows and the kernel enforces, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import click
+
+from .client import Agent, Json
+from .output import format_option, print_json, print_yaml, size, table
+
+Rows = list[Sequence[object]]
+ALIASES = {
+    "svc": "services",
+    "service": "services",
+    "ep": "endpoints",
+    "endpoint": "endpoints",
+    "identity": "identities",
+    "netpol": "policies",
+    "policy": "policies",
+    "po": "pods",
+    "pod": "pods",
+}
+
+
+class Kind(click.Choice[str]):
+    """A kind's name, or the short or singular form that kubectl users type."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(ALIASES.get(value, value), param, ctx)
+
+
+@click.command()
+@click.argument("kind", type=Kind(["services", "endpoints", "identities", "policies", "pods"]))
+@click.option("-n", "--namespace", help="Only this namespace; without it, all.")
+@format_option("text", "wide", "json", "yaml")
+@click.pass_obj
+def command(agent: Agent, kind: str, namespace: str | None, output: str) -> None:
+    """List services, endpoints, identities, policies or pods."""
+    answer = agent.get(f"/v1/objects/{kind}")
+    items = [
+        item for item in answer["items"] if namespace in (None, item.get("namespace", namespace))
+    ]
+    if output == "json":
+        print_json({"items": items})
+    elif output == "yaml":
+        print_yaml({"items": items})
+    elif not items:
+        click.echo(f"no {kind}" + (f" in namespace {namespace}" if namespace else ""), err=True)
+    else:
+        headers, rows = _TABLES[kind](items, output == "wide")
+        click.echo(table(headers, rows))
+
+
+def _services(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
+    headers = ["NAMESPACE", "NAME", "CLUSTER-IP", "PORT(S)", "AFFINITY", "BACKENDS"]
+    rows: Rows = []
+    for item in items:
+        row = [
+            item["namespace"],
+            item["name"],
+            _list(item["cluster_ips"]) or "None",
+            _list([f"{port['port']}/{port['protocol']}" for port in item["ports"]]),
+            f"{item['affinity_s']} s" if item["affinity_s"] else "-",
+        ]
+        names = [_backend(backend) for backend in item["backends"]]
+        rows += [[*row, _backends(names, wide)]]
+    return headers, rows
+
+
+def _backend(item: Json) -> str:
+    name = f" ({item['workload']})" if item["workload"] else ""
+    return (
+        f"{item['service_port']}→{_joined(item['address'], item['port'])}{name} {item['share']:.0%}"
+    )
+
+
+def _backends(names: list[str], wide: bool) -> str:
+    return (_list(names) if wide else str(len(names))) or "none"
+
+
+def _joined(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _endpoints(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
+    headers = ["NAMESPACE", "NAME", "READY", "ADDRESSES", "IDENTITY", "INGRESS", "EGRESS"]
+    headers += ["LABELS", "WEIGHT", "IFINDEX"] if wide else []
+    rows: Rows = []
+    for item in items:
+        row: list[object] = [
+            item["namespace"],
+            item["name"],
+            _yes(item["ready"]),
+            _list(item["addresses"]),
+            item["identity"],
+            _isolation(item["ingress_policies"], wide),
+            _isolation(item["egress_policies"], wide),
+        ]
+        labels = [f"{key}={value}" for key, value in item["labels"].items()]
+        row += [_list(labels) or "-", item["weight"], item["ifindex"]] if wide else []
+        rows.append(row)
+    return headers, rows
+
+
+def _isolation(policies: list[str], wide: bool) -> str:
+    if not policies:
+        return "open"
+    return _list(policies) if wide else f"isolated ({len(policies)})"
+
+
+def _identities(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
+    return ["ID", "ENDPOINTS", "LABELS"], [
+        [item["id"], item["endpoints"], _list(item["labels"])] for item in items
+    ]
+
+
+def _policies(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
+    """A row a policy, or a row a rule with its counters."""
+    if wide:
+        return ["NAMESPACE", "NAME", "RULE", "VERDICTS", "BYTES"], [
+            [item["namespace"], item["name"], rule["rule"], rule["packets"], size(rule["bytes"])]
+            for item in items
+            for rule in item["rules"]
+        ]
+    return ["NAMESPACE", "NAME", "TYPES", "SELECTS", "ALLOWED", "DENIED"], [
+        [
+            item["namespace"],
+            item["name"],
+            _list(item["types"]),
+            _list(item["selects"]) or "nothing",
+            sum(rule["packets"] for rule in item["rules"] if not _denies(rule)),
+            sum(rule["packets"] for rule in item["rules"] if _denies(rule)),
+        ]
+        for item in items
+    ]
+
+
+def _denies(rule: Json) -> bool:
+    return str(rule["rule"]).startswith("default deny")
+
+
+def _pods(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
+    return ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "ADDRESSES", "REASON"], [
+        [
+            item["namespace"],
+            item["name"],
+            _yes(item["ready"]),
+            item["phase"],
+            item["restarts"],
+            _list(item["addresses"]) or "-",
+            item["reason"] or "-",
+        ]
+        for item in items
+    ]
+
+
+def _list(values: Sequence[str]) -> str:
+    return ",".join(values)
+
+
+def _yes(value: bool) -> str:
+    return click.style("yes", fg="green") if value else click.style("no", fg="red")
+
+
+_TABLES: dict[str, Callable[[list[Json], bool], tuple[list[str], Rows]]] = {
+    "services": _services,
+    "endpoints": _endpoints,
+    "identities": _identities,
+    "policies": _policies,
+    "pods": _pods,
+}

@@ -1,0 +1,90 @@
+"""`tulle status`: health, rungs in use, refused objects with their reasons, fill of the maps."""
+
+from __future__ import annotations
+
+import click
+
+from .client import Agent, Json
+from .output import amount, duration, format_option, print_json, size, style, table
+
+_NAMES = {
+    "workloads": "workload",
+    "services": "service",
+    "policies": "policy",
+    "identities": "identity",
+}
+
+
+@click.command()
+@format_option("text", "json")
+@click.pass_obj
+def command(agent: Agent, output: str) -> None:
+    """Show the node's health, the rungs in use, refused objects and how full the maps are."""
+    answer = agent.get("/v1/status")
+    if output == "json":
+        print_json(answer)
+    else:
+        click.echo("\n\n".join(part for part in _parts(answer) if part))
+
+
+def _parts(answer: Json) -> list[str]:
+    return [
+        _head(answer),
+        _section("Problems", [[item] for item in answer["problems"]]),
+        _section("Refused", [[item["object"], item["reason"]] for item in answer["refused"]]),
+        _section(
+            "Rungs",
+            [
+                [item["rung"], item["name"], _use(item["in_use"]), item["detail"]]
+                for item in answer["rungs"]
+            ],
+        ),
+        _section(
+            "Packets",
+            [
+                [name, item["packets"], size(item["bytes"])]
+                for name, item in answer["packets"].items()
+            ],
+        ),
+        _section(
+            "Maps",
+            [
+                [item["name"], item["entries"], item["limit"], _fill(item)]
+                for item in answer["maps"]
+            ],
+        ),
+    ]
+
+
+def _head(answer: Json) -> str:
+    health = style(answer["health"], "green" if answer["health"] == "ok" else "red")
+    lines = [
+        f"Node {answer['node']}: {health}",
+        f"  agent {answer['version']}, ABI {answer['abi']}, pid {answer['pid']},"
+        f" up {duration(answer['uptime_s'])}",
+    ]
+    if answer["counts"]:
+        counts = (amount(answer["counts"][key], one) for key, one in _NAMES.items())
+        lines.append("  " + ", ".join(counts))
+    if answer["apply"]:
+        last = answer["apply"]
+        lines.append(
+            f"  {amount(last['count'], 'update')}, the last changed"
+            f" {amount(last['changes'], 'entry')} in {last['last_ms']:.1f} ms"
+        )
+    if answer["events_lost"]:
+        lines.append(style(f"  {answer['events_lost']} events lost: the ring was full", "yellow"))
+    return "\n".join(lines)
+
+
+def _section(title: str, rows: list[list[object]]) -> str:
+    return f"{title}\n{table((), rows, '  ')}" if rows else ""
+
+
+def _use(in_use: bool) -> str:
+    return style("in use", "green") if in_use else "idle"
+
+
+def _fill(item: Json) -> str:
+    share = item["entries"] / item["limit"] if item["limit"] else 0.0
+    return style(f"{share:.0%}", "red") if share >= 0.9 else f"{share:.0%}"

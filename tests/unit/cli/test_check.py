@@ -1,0 +1,37 @@
+"""What `tulle check` says of what it found."""
+
+import json
+
+import pytest
+
+from tulle.cli import check
+from tulle.cli.preflight import Check
+
+from .conftest import Cli
+
+GOOD = Check("veth", True, "made", (1,))
+BAD = Check("tcx", False, "Invalid argument", (1,), "install Linux 6.6")
+
+
+def test_a_rung_needs_all_of_its_things() -> None:
+    unknown = Check("hooks", None, "not tried", (0,))
+    assert check.rungs([GOOD]) == {0: True, 1: True}
+    assert check.rungs([GOOD, BAD]) == {0: True, 1: False}
+    assert check.rungs([unknown]) == {0: False, 1: True}
+    assert check.rungs([Check("BTF", False, "no", ())]) == {0: True, 1: True}
+
+
+def test_text_and_exit_code(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "preflight", lambda: iter([GOOD, BAD]))
+    assert cli("check", code=1).stdout.splitlines() == [
+        "ok       veth             made",
+        "missing  tcx              Invalid argument",
+        "                          costs rung 1 (packet): install Linux 6.6",
+        "",
+        "rung 0 (socket): works here",
+        "rung 1 (packet): cannot work here",
+    ]
+    monkeypatch.setattr(check, "preflight", lambda: iter([GOOD]))
+    answer = json.loads(cli("check", "-o", "json").stdout)
+    assert answer["checks"][0]["name"] == "veth"
+    assert answer["rungs"][1] == {"rung": 1, "name": "packet", "works": True}

@@ -1,0 +1,129 @@
+"""Tables of what the agent has."""
+
+import json
+
+import pytest
+import yaml
+
+from .conftest import Cli, FakeAgent
+
+ITEMS = {
+    "services": {
+        "namespace": "shop",
+        "name": "web",
+        "cluster_ips": ["10.96.0.10", "fd00::a"],
+        "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
+        "backends": [
+            {
+                "address": "fd00::2",
+                "port": 8080,
+                "workload": "shop/web-1",
+                "share": 0.25,
+                "service_port": 80,
+            },
+            {
+                "address": "192.0.2.1",
+                "port": 8080,
+                "workload": "",
+                "share": 0.75,
+                "service_port": 80,
+            },
+        ],
+        "affinity_s": 0,
+    },
+    "endpoints": {
+        "namespace": "shop",
+        "name": "web-1",
+        "addresses": ["10.244.0.2"],
+        "identity": 257,
+        "labels": {"app": "web"},
+        "ifindex": 7,
+        "ready": True,
+        "weight": 1,
+        "ingress_policies": ["NetworkPolicy shop/web"],
+        "egress_policies": [],
+    },
+    "identities": {"id": 257, "labels": ["k8s:app=web"], "endpoints": 1},
+    "policies": {
+        "kind": "NetworkPolicy",
+        "namespace": "shop",
+        "name": "web",
+        "selects": ["shop/web-1"],
+        "types": ["Ingress"],
+        "rules": [
+            {"id": 300, "rule": "NetworkPolicy shop/web ingress[0]", "packets": 7, "bytes": 420},
+            {
+                "id": 301,
+                "rule": "default deny by NetworkPolicy shop/web (ingress)",
+                "packets": 3,
+                "bytes": 180,
+            },
+        ],
+    },
+    "pods": {
+        "namespace": "shop",
+        "name": "db",
+        "phase": "Pending",
+        "ready": False,
+        "restarts": 4,
+        "addresses": [],
+        "reason": "exit code 1",
+    },
+}
+
+
+@pytest.fixture
+def cluster(agent: FakeAgent) -> FakeAgent:
+    agent.answers = {
+        f"GET /v1/objects/{kind}": (200, {"items": [item]}) for kind, item in ITEMS.items()
+    }
+    return agent
+
+
+def rows(text: str) -> list[list[str]]:
+    return [
+        [cell.strip() for cell in line.split("   ") if cell.strip()] for line in text.splitlines()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "last"),
+    [
+        (["services"], ["shop", "web", "10.96.0.10,fd00::a", "80/TCP", "-", "2"]),
+        (["endpoints"], ["shop", "web-1", "yes", "10.244.0.2", "257", "isolated (1)", "open"]),
+        (["identities"], ["257", "1", "k8s:app=web"]),
+        (["policies"], ["shop", "web", "Ingress", "shop/web-1", "7", "3"]),
+        (["pods"], ["shop", "db", "no", "Pending", "4", "-", "exit code 1"]),
+        (
+            ["policies", "-o", "wide"],
+            ["shop", "web", "default deny by NetworkPolicy shop/web (ingress)", "3", "180 B"],
+        ),
+    ],
+)
+def test_tables(cluster: FakeAgent, cli: Cli, words: list[str], last: list[str]) -> None:
+    table = rows(cli("get", *words).stdout)
+    assert len(table[0]) == len(table[-1])
+    assert table[-1] == last
+
+
+def test_wide(cluster: FakeAgent, cli: Cli) -> None:
+    wide = cli("get", "services", "-o", "wide").stdout
+    assert "80→[fd00::2]:8080 (shop/web-1) 25%,80→192.0.2.1:8080 75%" in wide
+    assert (
+        "NetworkPolicy shop/web   open     app=web   1        7"
+        in cli("get", "ep", "-o", "wide").stdout
+    )
+
+
+def test_values(cluster: FakeAgent, cli: Cli) -> None:
+    for kind, item in ITEMS.items():
+        assert json.loads(cli("get", kind, "-o", "json").stdout) == {"items": [item]}
+        assert yaml.safe_load(cli("get", kind, "-o", "yaml").stdout) == {"items": [item]}
+
+
+def test_kubectl_s_names_and_namespace(cluster: FakeAgent, cli: Cli) -> None:
+    for alias in ("svc", "service", "netpol", "po", "ep"):
+        assert "shop" in cli("get", alias, "-n", "shop").stdout
+    nothing = cli("get", "svc", "-n", "other")
+    assert (nothing.stdout, nothing.stderr) == ("", "no services in namespace other\n")
+    assert "257" in cli("get", "identities", "-n", "shop").stdout  # they have none

@@ -1,0 +1,63 @@
+"""Health at a glance."""
+
+import json
+from typing import Any
+
+from .conftest import Cli, FakeAgent
+
+STATUS: dict[str, Any] = {
+    "node": "local",
+    "version": "0.1.0",
+    "abi": "d9c88b95f4984879",
+    "pid": 4242,
+    "uptime_s": 7260.4,
+    "health": "degraded",
+    "problems": ["map policy is 95% full (262144 entries)"],
+    "rungs": [{"rung": 0, "name": "socket", "in_use": True, "detail": "3 service ports"}],
+    "refused": [{"object": "NetworkPolicy shop/x", "reason": "shop.yaml:5:11: spec: no"}],
+    "maps": [{"name": "policy", "entries": 249036, "limit": 262144}],
+    "counts": {"workloads": 4, "services": 3, "policies": 1, "identities": 5},
+    "packets": {"ALLOWED": {"packets": 10, "bytes": 6000}},
+    "events_lost": 2,
+    "apply": {"count": 3, "last_ms": 4.25, "changes": 12},
+}
+
+
+def test_text(agent: FakeAgent, cli: Cli) -> None:
+    agent.answers = {"GET /v1/status": (200, STATUS)}
+    assert (
+        cli("status").stdout
+        == """\
+Node local: degraded
+  agent 0.1.0, ABI d9c88b95f4984879, pid 4242, up 2 h 1 min
+  4 workloads, 3 services, 1 policy, 5 identities
+  3 updates, the last changed 12 entries in 4.2 ms
+  2 events lost: the ring was full
+
+Problems
+  map policy is 95% full (262144 entries)
+
+Refused
+  NetworkPolicy shop/x   shop.yaml:5:11: spec: no
+
+Rungs
+  0   socket   in use   3 service ports
+
+Packets
+  ALLOWED   10   5.9 KiB
+
+Maps
+  policy   249036   262144   95%
+"""
+    )
+
+
+def test_before_the_first_pass(agent: FakeAgent, cli: Cli) -> None:
+    empty = {**STATUS, "counts": {}, "apply": {}, "maps": [], "packets": {}, "events_lost": 0}
+    agent.answers = {"GET /v1/status": (200, empty)}
+    assert "updates" not in cli("status").stdout
+
+
+def test_json(agent: FakeAgent, cli: Cli) -> None:
+    agent.answers = {"GET /v1/status": (200, STATUS)}
+    assert json.loads(cli("status", "-o", "json").stdout) == STATUS

@@ -1,0 +1,33 @@
+"""`tulle up` before it becomes an agent."""
+
+from pathlib import Path
+
+import pytest
+
+from tulle.cli.up import cidr_arguments
+from tulle.errors import Refused, UsageError
+
+from .conftest import Cli, FakeAgent
+
+
+def test_one_agent_a_node(agent: FakeAgent, cli: Cli) -> None:
+    agent.answers = {"GET /v1/status": (200, {"pid": 4242})}
+    with pytest.raises(Refused, match="up already"):
+        cli("up", "-d")
+
+
+def test_a_node_of_the_lab_has_to_be_made(state: Path, cli: Cli) -> None:
+    with pytest.raises(UsageError, match="make it with `tulle lab up elsewhere`"):
+        cli("--node", "elsewhere", "up")
+
+
+def test_ranges(cli: Cli) -> None:
+    assert "has host bits set" in cli("up", "--pod-cidr", "10.0.0.1/8", code=2).stderr
+    assert cidr_arguments(("10.0.0.0/8", "fd00::/64"), ("10.96.0.0/16",)) == [
+        "--pod-cidr",
+        "10.0.0.0/8",
+        "--pod-cidr",
+        "fd00::/64",
+        "--service-cidr",
+        "10.96.0.0/16",
+    ]
