@@ -37,7 +37,7 @@ def type_of(cls: type) -> inspect.Type:
 @cache
 def _fields(cls: type[msgspec.Struct]) -> dict[str, inspect.Type]:
     kind = type_of(cls)
-    assert isinstance(kind, inspect.StructType)  # noqa: S101 - for mypy; cls is a Struct
+    assert isinstance(kind, inspect.StructType)
     return {field.encode_name: _solid(field.type) for field in kind.fields}
 
 
