@@ -68,6 +68,7 @@ def make_app(agent: Agent, stop: asyncio.Event) -> web.Application:
         [
             web.get("/v1/status", _status),
             web.get("/v1/objects/{kind}", _objects),
+            web.get("/v1/image", _image),
             web.post("/v1/apply", _apply),
             web.post("/v1/delete", _delete),
             web.get("/v1/flows", _flows),
@@ -109,6 +110,16 @@ async def _objects(request: web.Request) -> web.Response:
     if view is None:
         raise Refused(f"no such kind; there are {', '.join(views.KINDS)}")
     return web.json_response({"items": view(request.app[AGENT], _now(request))})
+
+
+async def _image(request: web.Request) -> web.Response:
+    """What every derived map should hold, in hex: to compare with what bpftool shows."""
+    image = _now(request).compiled.image
+    as_hex = {
+        name: {key.hex(): value.hex() for key, value in entries.items()}
+        for name, entries in image.items()
+    }
+    return web.json_response(as_hex)
 
 
 async def _parsed(request: web.Request) -> Parsed:

@@ -1,0 +1,73 @@
+"""A client under load: KEEP connections that stay open and fresh ones, until stdin closes.
+
+Prints "ready" once all kept connections have had an answer, and at the end one JSON object:
+{"kept": {"requests", "failed"}, "fresh": {"requests", "failed"}, "errors": […]}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+HOST, PORT, KEEP = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+REQUEST = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+TIMEOUT_S = 5.0
+FRESH_AT_ONCE = 4
+
+
+class Tally:
+    def __init__(self) -> None:
+        self.requests = self.failed = 0
+
+    def as_dict(self) -> dict[str, int]:
+        return {"requests": self.requests, "failed": self.failed}
+
+
+kept, fresh, errors = Tally(), Tally(), set[str]()
+over, opened = asyncio.Event(), 0
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tally: Tally) -> None:
+    tally.requests += 1
+    writer.write(REQUEST)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT_S)
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    await asyncio.wait_for(reader.readexactly(length), TIMEOUT_S)
+
+
+async def connection(tally: Tally, rest_s: float | None) -> None:
+    """Requests on one connection, `rest_s` apart; None is a single one."""
+    global opened
+    try:
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(HOST, PORT), TIMEOUT_S)
+        await ask(reader, writer, tally)
+        opened += 1
+        while rest_s is not None and not over.is_set():
+            await asyncio.sleep(rest_s)
+            await ask(reader, writer, tally)
+        writer.close()
+    except (OSError, EOFError, asyncio.TimeoutError, ValueError) as error:
+        tally.failed += 1
+        errors.add(repr(error))
+
+
+async def fresh_ones() -> None:
+    while not over.is_set():
+        await connection(fresh, None)
+
+
+async def main() -> None:
+    tasks = [asyncio.create_task(connection(kept, 1.0)) for _ in range(KEEP)]
+    while opened + kept.failed < KEEP:
+        await asyncio.sleep(0.05)
+    tasks += [asyncio.create_task(fresh_ones()) for _ in range(FRESH_AT_ONCE)]
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    over.set()
+    await asyncio.gather(*tasks)
+    totals = {"kept": kept.as_dict(), "fresh": fresh.as_dict(), "errors": sorted(errors)}
+    print(json.dumps(totals), flush=True)
+
+
+asyncio.run(main())
