@@ -1,0 +1,39 @@
+from typing import Any
+
+import pytest
+
+from tulle.edges.manifests.slices import SERVICE_NAME, validate_slice
+from tulle.errors import ManifestError
+from tulle.model.kubernetes import Endpoint, EndpointPort, EndpointSlice, ObjectMeta
+
+
+def slice_(addresses: tuple[str, ...] = ("10.0.0.1",), **fields: Any) -> EndpointSlice:
+    labels = fields.pop("labels", {SERVICE_NAME: "db"})
+    fields = {"address_type": "IPv4", "endpoints": (Endpoint(addresses),), **fields}
+    return validate_slice(EndpointSlice(ObjectMeta("db-1", "shop", labels), **fields))
+
+
+def test_addresses_are_canonical() -> None:
+    found = slice_(("FD00::0:1",), address_type="IPv6")
+    assert found.endpoints[0].addresses == ("fd00::1",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"labels": {}}, "metadata.labels"),
+        ({"labels": {SERVICE_NAME: "A"}}, f'metadata.labels["{SERVICE_NAME}"]'),
+        ({"address_type": "IPv6"}, "endpoints[0].addresses[0]"),
+        ({"addresses": ("10.0.0.1", "127.0.0.1")}, "endpoints[0].addresses[1]"),
+        ({"ports": (EndpointPort(),)}, "ports[0].port"),
+        ({"ports": (EndpointPort(1), EndpointPort(2))}, "ports[1].name"),
+        ({"ports": (EndpointPort(1, "A"),)}, "ports[0].name"),
+        ({"ports": (EndpointPort(1, protocol="SCTP"),)}, "ports[0].protocol"),
+        ({"ports": tuple(EndpointPort(1, str(n)) for n in range(101))}, "ports"),
+        ({"endpoints": (Endpoint(("10.0.0.1",)),) * 1001}, "endpoints"),
+    ],
+)
+def test_refused(fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        slice_(**fields)
+    assert caught.value.field == field
