@@ -31,3 +31,8 @@ static __always_inline int addr_compare(const struct addr *a, const struct addr 
 	}
 	return 0;
 }
+
+static __always_inline int addr_is_mapped(const struct addr *addr)
+{
+	return !addr->word[0] && !addr->word[1] && addr->word[2] == bpf_htonl(0xffff);
+}

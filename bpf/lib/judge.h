@@ -84,10 +84,14 @@ static __always_inline __u32 judge_located(const struct flow *flow, const struct
 		if (reason != REASON_ALLOWED)
 			return reason;
 	}
-	if (verdict->dst_ifindex)
-		return judge_direction(parties->ingress_set, verdict->src_identity, flow,
-				       &verdict->ingress_rule);
-	return REASON_ALLOWED;
+	if (!verdict->dst_ifindex)
+		return REASON_ALLOWED;
+	reason = judge_direction(parties->ingress_set, verdict->src_identity, flow,
+				 &verdict->ingress_rule);
+	/* A denial names the rule that denied, and no other. */
+	if (reason != REASON_ALLOWED)
+		verdict->egress_rule = RULE_NONE;
+	return reason;
 }
 
 /* A packet must come from, or go to, the interface that its address belongs to. */

@@ -132,6 +132,9 @@ static __always_inline __u32 parse_v6_header(struct cursor *cursor, struct flow 
 		return REASON_MALFORMED;
 	flow->src = addr_v6(ip->saddr.in6_u.u6_addr32);
 	flow->dst = addr_v6(ip->daddr.in6_u.u6_addr32);
+	/* On the wire such an address is a forgery (RFC 6890); here it would pass for IPv4. */
+	if (addr_is_mapped(&flow->src) || addr_is_mapped(&flow->dst))
+		return REASON_MALFORMED;
 	next = ip->nexthdr;
 	for (int i = 0; i < MAX_EXTENSIONS; i++) {
 		if (next == IPPROTO_FRAGMENT) {

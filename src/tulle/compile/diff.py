@@ -4,9 +4,9 @@ What is referred to comes before what refers to it, and nothing is deleted befor
 policy sets and backend tables carry new numbers when their content changes, so endpoints and
 services flip from the old to the new one each in a single update.
 
-All identities change before any set does. A new identity that only refines an old one (a policy
-began to look at one more label) is unknown to the sets still in force: until the sets have flipped
-too, it is given the old one's entries there.
+A peer's identity and the sets that speak of it cannot change in one update. So an address whose
+identity changes goes there by a crossing: a number that the old sets treat as its old identity and
+the new ones as its new identity, from before the first address has it until after the last.
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tulle import abi
+from tulle.abi import Identity
 
 from .image import DERIVED, Image
 
 Entries = Mapping[bytes, bytes]
+Crossings = Mapping[tuple[int, int], int]  # old and new identity → the number in between
+Place = tuple[str, bytes]  # a map that gives out identities, and a key of it
+
+IDENTITY_LIMIT = 1 << 24
+HOLDERS = ("ipcache", "endpoints")  # maps that give addresses their identities
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,38 +43,21 @@ def diff(have: Image, want: Image) -> list[Change]:
     >>> diff({"slots": {b"k": b"1"}}, {"slots": {b"k": b"1"}})
     []
     """
-    grafts = list(_grafts(have, want))
-    puts = [
-        change
-        for name in DERIVED
-        for change in (
-            *(_renamed(have, want) if name == "endpoints" else ()),
-            *_puts(name, have.get(name, {}), want.get(name, {})),
-        )
+    moves = _moves(have, want)
+    crossings = _crossings(moves, have, want)
+    grafts = list(_grafts(crossings, have, want))
+    across = {place: crossings[move] for place, move in moves.items()}
+    referents = [c for name in DERIVED if name not in HOLDERS for c in _puts(name, have, want)]
+    return [
+        *grafts,
+        *(change for change in referents if change.map != "services"),
+        *_departures(across, have, want),
+        *_arrivals(across, have, want),
+        *(change for change in referents if change.map == "services"),
+        *_settled(across, want),
+        *_deletes(have, want),
+        *(Change(item.map, item.key) for item in reversed(grafts)),
     ]
-    deletes = [
-        Change(name, key)
-        for name in reversed(DERIVED)
-        for key in have.get(name, {})
-        if key not in want.get(name, {})
-    ]
-    return grafts + puts + [Change(item.map, item.key) for item in reversed(grafts)] + deletes
-
-
-def _puts(name: str, have: Entries, want: Entries) -> Iterator[Change]:
-    return (Change(name, key, value) for key, value in want.items() if have.get(key) != value)
-
-
-def _renamed(have: Image, want: Image) -> Iterator[Change]:
-    """Endpoints under their new identity, still with their old sets."""
-    before = have.get("endpoints", {})
-    for key, value in want.get("endpoints", {}).items():
-        if key not in before:
-            continue
-        old, new = abi.Endpoint.unpack(before[key]), abi.Endpoint.unpack(value)
-        between = old._replace(identity=new.identity)
-        if between not in (old, new):
-            yield Change("endpoints", key, between.pack())
 
 
 def moves_verdicts(changes: list[Change]) -> bool:
@@ -87,37 +76,124 @@ def apply(changes: list[Change], image: Image) -> dict[str, dict[bytes, bytes]]:
     return result
 
 
-def _grafts(have: Image, want: Image) -> Iterator[Change]:
-    ancestors = _refined(have, want)
-    if not ancestors:
-        return
-    by_peer: dict[int, list[tuple[abi.PolicyKey, bytes]]] = defaultdict(list)
-    for raw, value in have.get("policy", {}).items():
-        key = abi.PolicyKey.unpack(raw)
-        by_peer[key.peer].append((key, value))
-    for new, old in ancestors.items():
-        for key, value in by_peer[old]:
-            grafted = key._replace(peer=new).pack()
-            if grafted not in want.get("policy", {}) and grafted not in have.get("policy", {}):
-                yield Change("policy", grafted, value)
+def _puts(name: str, have: Image, want: Image) -> Iterator[Change]:
+    before = have.get(name, {})
+    for key, value in want.get(name, {}).items():
+        if before.get(key) != value:
+            yield Change(name, key, value)
 
 
-def _refined(have: Image, want: Image) -> dict[int, int]:
-    """New identity → the one old identity that all its addresses had."""
-    before, after = _identities(have), _identities(want)
-    known = set(before.values())
+def _deletes(have: Image, want: Image) -> Iterator[Change]:
+    for name in reversed(DERIVED):
+        wanted = want.get(name, {})
+        yield from (Change(name, key) for key in have.get(name, {}) if key not in wanted)
+
+
+def _departures(across: Mapping[Place, int], have: Image, want: Image) -> Iterator[Change]:
+    """Addresses on their crossings, under the old sets."""
+    for (name, key), identity in across.items():
+        if name == "endpoints":
+            old = abi.Endpoint.unpack(have[name][key])
+            yield Change(name, key, old._replace(identity=identity).pack())
+        else:
+            yield Change(name, key, abi.IpcacheEntry(identity).pack())
+    yield from (
+        change for change in _puts("ipcache", have, want) if ("ipcache", change.key) not in across
+    )
+
+
+def _arrivals(across: Mapping[Place, int], have: Image, want: Image) -> Iterator[Change]:
+    """Endpoints under the new sets, those that are crossing still on their crossings."""
+    for change in _puts("endpoints", have, want):
+        identity = across.get(("endpoints", change.key))
+        if identity is None or change.value is None:
+            yield change
+            continue
+        new = abi.Endpoint.unpack(change.value)._replace(identity=identity)
+        old = abi.Endpoint.unpack(have["endpoints"][change.key])
+        if new != old._replace(identity=identity):
+            yield Change("endpoints", change.key, new.pack())
+
+
+def _settled(across: Mapping[Place, int], want: Image) -> Iterator[Change]:
+    """Off the crossings; what is not wanted at all is deleted later, when its cover has settled."""
+    for (name, key), identity in across.items():
+        value = want.get(name, {}).get(key)
+        if value is not None and _identity(name, value) != identity:
+            yield Change(name, key, value)
+
+
+def _identity(name: str, value: bytes) -> int:
+    entry = abi.Endpoint if name == "endpoints" else abi.IpcacheEntry
+    return entry.unpack(value).identity
+
+
+def _moves(have: Image, want: Image) -> dict[Place, tuple[int, int]]:
+    """Old and new identity of every address and prefix whose identity changes."""
+    found: dict[Place, tuple[int, int]] = {}
+    before, after = (image.get("endpoints", {}) for image in (have, want))
+    for key in before.keys() & after.keys():
+        move = _identity("endpoints", before[key]), _identity("endpoints", after[key])
+        found["endpoints", key] = move
+    before, after = (image.get("ipcache", {}) for image in (have, want))
+    for key in before.keys() | after.keys():
+        if before.get(key) != after.get(key):
+            found["ipcache", key] = _covering(before, key), _covering(after, key)
+    return {place: found[place] for place in sorted(found) if len(set(found[place])) == 2}
+
+
+def _covering(ipcache: Entries, key: bytes) -> int:
+    """The identity that a prefix's addresses have: its own, else that of the next around it."""
+    length, raw = abi.IpcacheKey.unpack(key)
+    number = int.from_bytes(raw, "big")
+    for bits in range(length, -1, -1):
+        network = number >> (128 - bits) << (128 - bits)
+        value = ipcache.get(abi.IpcacheKey(bits, network.to_bytes(16, "big")).pack())
+        if value is not None:
+            return abi.IpcacheEntry.unpack(value).identity
+    return Identity.WORLD
+
+
+def _crossings(moves: Mapping[Place, tuple[int, int]], have: Image, want: Image) -> Crossings:
+    """A number for each pair; a new identity that comes from one old one is its own crossing."""
+    pairs = sorted(set(moves.values()))
+    if not pairs:
+        return {}
+    busy = _in_use(have) | _in_use(want)
+    free = (number for number in range(IDENTITY_LIMIT - 1, 0, -1) if number not in busy)
     origins: dict[int, set[int]] = defaultdict(set)
-    for address, identity in after.items():
-        if identity not in known and address in before:
-            origins[identity].add(before[address])
-    return {new: olds.pop() for new, olds in origins.items() if len(olds) == 1}
-
-
-def _identities(image: Image) -> Mapping[bytes, int]:
-    found = {
-        b"e" + key: abi.Endpoint.unpack(value).identity
-        for key, value in image.get("endpoints", {}).items()
+    for old, new in pairs:
+        origins[new].add(old)
+    known = _in_use(have) | {int(item) for item in Identity}
+    return {
+        (old, new): new if new not in known and len(origins[new]) == 1 else next(free)
+        for old, new in pairs
     }
-    for key, value in image.get("ipcache", {}).items():
-        found[b"c" + key] = abi.IpcacheEntry.unpack(value).identity
+
+
+def _in_use(image: Image) -> set[int]:
+    held = {_identity(name, value) for name in HOLDERS for value in image.get(name, {}).values()}
+    return held | {abi.PolicyKey.unpack(key).peer for key in image.get("policy", {})}
+
+
+def _grafts(crossings: Crossings, have: Image, want: Image) -> Iterator[Change]:
+    """Each set's entries for a crossing: the old identity's in old sets, the new one's in new."""
+    if not crossings:
+        return
+    old_sets = {abi.PolicyKey.unpack(key).set for key in have.get("policy", {})}
+    of_old = _by_peer(have.get("policy", {}))
+    of_new = _by_peer(want.get("policy", {}))
+    for (old, new), between in crossings.items():
+        for key, value in of_old[old]:
+            yield Change("policy", key._replace(peer=between).pack(), value)
+        for key, value in of_new[new] if between != new else ():
+            if key.set not in old_sets:
+                yield Change("policy", key._replace(peer=between).pack(), value)
+
+
+def _by_peer(policy: Entries) -> dict[int, list[tuple[abi.PolicyKey, bytes]]]:
+    found: dict[int, list[tuple[abi.PolicyKey, bytes]]] = defaultdict(list)
+    for raw, value in policy.items():
+        key = abi.PolicyKey.unpack(raw)
+        found[key.peer].append((key, value))
     return found

@@ -65,11 +65,11 @@ class Allocator:
 
     def _fresh(self, kind: str) -> int:
         space, busy = SPACES[kind], self._busy[kind]
-        number = self._next[kind]
-        while number in busy:
+        number = max(self._next[kind], space.first)
+        while number in busy or number >= space.limit:
             number = number + 1 if number + 1 < space.limit else space.first
         busy.add(number)
-        self._next[kind] = number + 1 if number + 1 < space.limit else space.first
+        self._next[kind] = number + 1
         return number
 
     def freeze(self) -> Ids:

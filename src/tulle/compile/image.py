@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from itertools import groupby
 
 from tulle import abi
 from tulle.abi import MAPS, Action, Identity, PolicySet, RuleId
+from tulle.model.kubernetes import ObjectRef, ref_of
 from tulle.model.verdict import NOT_ISOLATED, Rule
 from tulle.model.world import IPAddress, IPNetwork, Refusal, Workload, World
 
 from .balance import alias_table
+from .capacity import Limits, fit, full
 from .identities import Distinctions, Peer
 from .ids import SPACES, Allocator, Ids
 from .policies import PROTOCOLS, Decision, Match, compile_set, selecting
 from .policies import PolicySet as Entries
-from .services import Frontend, frontends
+from .services import Frontend, addresses_of, frontends
 
 Image = Mapping[str, Mapping[bytes, bytes]]
 DERIVED = ("policy", "slots", "backends", "rules", "ipcache", "endpoints", "services")
 DIRECTIONS = ("ingress", "egress")
+# Half of each map, as a change puts the new beside the old before it deletes that.
+LIMITS: Limits = {name: MAPS[name].max_entries // 2 for name in DERIVED}
+# Kept free for those whose policies do not fit: a rule and an entry per direction and full map.
+DENIALS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +55,12 @@ def unpacked(raw: bytes) -> IPAddress:
     return address.ipv4_mapped or address
 
 
-def compile_world(world: World, ids: Ids) -> Compiled:
-    """Services must have their addresses (`with_addresses`)."""
-    return _Compilation(world, ids).run()
+def compile_world(world: World, ids: Ids, limits: Limits = LIMITS) -> Compiled:
+    """Services must have their addresses (`with_addresses`).
+
+    What does not fit into `limits` is among the refusals, and denied where it concerns policy.
+    """
+    return _Compilation(world, ids, limits).run()
 
 
 def counters_above(image: Image) -> Ids:
@@ -75,27 +85,25 @@ def counters_above(image: Image) -> Ids:
 
 
 class _Compilation:
-    def __init__(self, world: World, ids: Ids) -> None:
-        self.world = world
+    def __init__(self, world: World, ids: Ids, limits: Limits) -> None:
+        self.world, self.refusals = fit(world, limits)
+        self.limits = limits
         self.allocator = Allocator(ids)
         self.maps: dict[str, dict[bytes, bytes]] = {name: {} for name in DERIVED}
-        self.distinctions = Distinctions(world.policies.values())
-        self.rules: dict[int, Rule] = {}
+        self.distinctions = Distinctions(self.world.policies.values())
+        self.rules: dict[Rule, int] = {Rule("", builtin=NOT_ISOLATED): int(RuleId.NOT_ISOLATED)}
         self.services: dict[int, Frontend] = {}
-        self.refusals: list[Refusal] = []
 
     def run(self) -> Compiled:
         of_address, peers = self._identities()
-        self._ipcache(peers)
+        unplaced = self._ipcache(peers)
         self._endpoints(of_address, peers)
-        self._services()
-        for rule in (RuleId.NOT_ISOLATED, *self.rules):
-            self.maps["rules"][_u32(rule)] = b""
-        builtin = {int(RuleId.NOT_ISOLATED): Rule("", builtin=NOT_ISOLATED)}
+        self._services(unplaced)
+        self.maps["rules"] = {_u32(number): b"" for number in self.rules.values()}
         return Compiled(
             self.maps,
             self.allocator.freeze(),
-            builtin | self.rules,
+            {number: rule for rule, number in self.rules.items()},
             self._names(peers),
             self.services,
             tuple(self.refusals),
@@ -119,16 +127,31 @@ class _Compilation:
         ordered = sorted(everyone, key=lambda peer: peer.name)
         return of_address, {peer: self.allocator.get("identity", peer.name) for peer in ordered}
 
-    def _ipcache(self, peers: Mapping[Peer, int]) -> None:
+    def _overflow(self, **needed: int) -> str:
+        """Says which map cannot hold so many entries more; empty if all can."""
+        for name, count in needed.items():
+            if len(self.maps[name]) + count > self.limits[name]:
+                return full(name, self.limits)
+        return ""
+
+    def _ipcache(self, peers: Mapping[Peer, int]) -> set[ObjectRef]:
+        """Returns the services whose addresses find no room."""
+        unplaced = set()
         for network in sorted(self.distinctions.networks(), key=str):
             number = peers.get(self.distinctions.network(network), int(Identity.WORLD))
             self._put_ipcache(network, number)
+        nodes = self.world.node.addresses
         for _, service in sorted(self.world.services.items()):
-            for text in service.spec.cluster_ips or (service.spec.cluster_ip,):
-                if text and text != "None":
-                    self._put_ipcache(ip_network(text), Identity.SERVICE)
-        for address in self.world.node.addresses:
+            addresses = addresses_of(service)
+            if overflow := self._overflow(ipcache=len(addresses) + len(nodes)):
+                self.refusals.append(Refusal(ref_of(service), overflow))
+                unplaced.add(ref_of(service))
+                continue
+            for address in addresses:
+                self._put_ipcache(ip_network(address), Identity.SERVICE)
+        for address in nodes:
             self._put_ipcache(ip_network(address), Identity.HOST)
+        return unplaced
 
     def _put_ipcache(self, network: IPNetwork, identity: int) -> None:
         length = network.prefixlen + (96 if network.version == 4 else 0)
@@ -159,15 +182,22 @@ class _Compilation:
         names = tuple((item.metadata.namespace, item.metadata.name) for item in policies)
         key = (direction, names, workload.ports if direction == "ingress" else ())
         if key not in memo:
-            memo[key] = self._put_set(compile_set(policies, direction, workload, peers), direction)
+            entries = compile_set(policies, direction, workload, peers)
+            if overflow := self._set_overflow(entries):
+                reason = f"{overflow}: all {direction} of {workload} is denied"
+                self.refusals += [Refusal(ref_of(policy), reason) for policy in policies]
+                refused = Rule(direction, builtin=f"refused: {overflow}")
+                entries = {Match(Identity.ANY): Decision(refused, 0, False)}
+            memo[key] = self._put_set(entries)
         return memo[key]
 
-    def _put_set(self, entries: Entries, direction: str) -> int:
-        room = MAPS["policy"].max_entries - len(self.maps["policy"])
-        if len(entries) > room:
-            full = f"refused: policy map is full ({MAPS['policy'].max_entries} entries)"
-            decision = Decision(Rule(direction, builtin=full), 0, False)
-            entries = {Match(Identity.ANY): decision}
+    def _set_overflow(self, entries: Entries) -> str:
+        fresh = {decision.rule for decision in entries.values()} - self.rules.keys()
+        if len(self.rules) + len(fresh) + DENIALS > self.limits["rules"]:
+            return full("rules", self.limits)
+        return self._overflow(policy=len(entries) + DENIALS)
+
+    def _put_set(self, entries: Entries) -> int:
         digest = hashlib.sha256(repr(sorted(entries.items(), key=lambda e: e[0])).encode())
         number = self.allocator.get("set", digest.hexdigest()[:32])
         for match, decision in entries.items():
@@ -178,15 +208,23 @@ class _Compilation:
         return number
 
     def _rule(self, rule: Rule) -> int:
-        number = self.allocator.get("rule", f"{rule.direction} {rule}")
-        self.rules[number] = rule
-        return number
+        if rule not in self.rules:
+            self.rules[rule] = self.allocator.get("rule", f"{rule.direction} {rule}")
+        return self.rules[rule]
 
-    def _services(self) -> None:
+    def _services(self, unplaced: Container[ObjectRef]) -> None:
         chosen, refused = frontends(self.world)
         self.refusals += refused
-        for frontend in chosen:
-            self._put_frontend(frontend)
+        for ref, group in groupby(chosen, key=lambda item: item.service):
+            if ref in unplaced:
+                continue
+            own = list(group)
+            rows = sum(len(frontend.backends) for frontend in own)
+            if overflow := self._overflow(services=len(own), slots=rows, backends=rows):
+                self.refusals.append(Refusal(ref, overflow))
+                continue
+            for frontend in own:
+                self._put_frontend(frontend)
 
     def _put_frontend(self, frontend: Frontend) -> None:
         number = self.allocator.get("service", frontend.name)
