@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from tulle.abi import Event, Flow, Hook, Reason, Verdict
+from tulle.abi import Event, Flow, Hook, Reason
 from tulle.compile.image import unpacked
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.verdict import Rule
@@ -45,7 +45,7 @@ def flow_of(event: Event, names: Names) -> FlowDict:
         "event_type": {"type": _event_type(event)},
         "traffic_direction": _direction(event),
         "reason": name_of(verdict.reason),
-        "rule": _deciding(verdict, names),
+        "rule": _deciding(event, names),
     }
     for key, number in (
         ("egress_rule", verdict.egress_rule),
@@ -109,7 +109,8 @@ def _l4(packet: Flow) -> FlowDict:
     name = PROTOCOLS.get(packet.proto)
     if name not in ("TCP", "UDP", "SCTP"):
         return {}
-    layer: FlowDict = {"source_port": packet.sport, "destination_port": packet.dport}
+    layer: FlowDict = {"source_port": packet.sport} if packet.sport else {}
+    layer["destination_port"] = packet.dport
     if name == "TCP" and packet.tcp_flags:
         layer["flags"] = dict.fromkeys(_flags(packet.tcp_flags), True)
     return layer
@@ -155,18 +156,28 @@ def _direction(event: Event) -> str:
     return "EGRESS"
 
 
-def _deciding(verdict: Verdict, names: Names) -> str:
+def _deciding(event: Event, names: Names) -> str:
     """What denied, or what admitted: a policy's rule rather than the absence of policies."""
-    if verdict.reason not in (Reason.ALLOWED, Reason.POLICY_DENIED):
-        return text_of(verdict.reason)
+    verdict = event.verdict
     numbers = [item for item in (verdict.ingress_rule, verdict.egress_rule) if item]
-    if not numbers:
-        return text_of(verdict.reason)
+    if verdict.reason not in (Reason.ALLOWED, Reason.POLICY_DENIED) or not numbers:
+        return _without_rule(event, names)
     for number in numbers:
         rule = names.rules.get(number)
         if rule and rule.policy:
             return str(rule)
     return _rule_text(numbers[0], names.rules.get(numbers[0]))
+
+
+def _without_rule(event: Event, names: Names) -> str:
+    """The reason in words; with the service's name where it is about one."""
+    packet, reason = event.flow, event.verdict.reason
+    service = _service(event, _address(packet.dst), names)
+    if service and reason == Reason.NO_BACKEND:
+        return f"{service} has no ready endpoint"
+    if service and reason == Reason.NO_SERVICE_PORT:
+        return f"{service} has no port {packet.dport}/{_protocol(packet.proto)}"
+    return text_of(reason)
 
 
 def _rule(number: int, direction: str, names: Names) -> FlowDict:

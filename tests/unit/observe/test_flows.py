@@ -90,12 +90,14 @@ def test_a_service_without_backends_is_told_from_the_caller_s_cgroup() -> None:
     assert flow["IP"]["source"] == "10.244.0.2"
     assert flow["source"]["pod_name"] == "web-1"
     assert flow["destination_service"] == {"name": "db", "namespace": "shop"}
-    assert flow["rule"] == "service without a ready endpoint"
+    assert flow["rule"] == "Service shop/db has no ready endpoint"
+    assert flow["l4"] == {"TCP": {"destination_port": 5432}}
 
 
 def test_a_packet_to_a_service_address_names_the_service() -> None:
     flow = flow_of(event(Reason.NO_SERVICE_PORT, dst="10.96.0.10", rules=(0, 0)), NAMES)
     assert flow["destination_service"] == {"name": "db", "namespace": "shop"}
+    assert flow["rule"] == "Service shop/db has no port 5432/TCP"
 
 
 def test_ipv6_icmp_and_flags() -> None:

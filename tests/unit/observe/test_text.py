@@ -38,7 +38,7 @@ def test_compact_of_foreign_ends() -> None:
     )
     assert compact(flow_of(world, NAMES)).endswith(
         ": [fd01::1]:43512 (world) -> shop/db:5432 (ID:3) drop DROPPED (TCP Flags: SYN)"
-        " the service has no such port"
+        " Service shop/db has no port 5432/TCP"
     )
 
 
