@@ -7,7 +7,7 @@ import sys
 import click
 
 from .client import Agent, Json
-from .output import format_option, print_json, style
+from .output import amount, format_option, print_json, style
 
 DENIED = 3
 _COLOURS = {"FORWARDED": "green", "DROPPED": "red"}
@@ -48,15 +48,20 @@ def command(
 def _text(answer: Json, port: int | None, protocol: str) -> str:
     where = f":{port}" if port else ""
     lines = [click.style(f"{answer['from']} → {answer['to']}{where} ({protocol})", bold=True)]
-    if answer["service"]:
-        lines.append(f"{answer['service']}: connect() is answered with a backend's address")
+    backends = {(item["destination"], item["port"]) for item in answer["results"] if item["share"]}
+    if backends:
+        count = amount(len(backends), "backend")
+        lines.append(f"rung 0: {answer['service']}: connect() chooses among {count}")
     for item in answer["results"]:
         lines += ["", *_path(item)]
     return "\n".join(lines)
 
 
 def _path(item: Json) -> list[str]:
-    """One backend's way: its verdict, and what each rung and direction says."""
+    """One way that the connection may take: its verdict, and what decides it where."""
+    from tulle.abi import Reason
+    from tulle.observe.reasons import text_of
+
     share = "" if item["share"] is None else f"  {item['share']:.0%} of connections"
     where = f":{item['port']}" if item["port"] else ""
     head = f"{item['source']} → {item['destination']}{where}"
@@ -64,6 +69,7 @@ def _path(item: Json) -> list[str]:
     rows += [(way, item[f"{way}_rule"]) for way in ("egress", "ingress") if item[f"{way}_rule"]]
     if len(rows) == 1 and item["rule"]:
         rows.append(("rule", item["rule"]))
-    rows.append(("reason", item["reason"]))
+    if item["verdict"] == "DROPPED":
+        rows.append(("reason", f"{item['reason']}: {text_of(Reason[item['reason']])}"))
     verdict = style(item["verdict"], _COLOURS[item["verdict"]])
     return [f"{verdict}  {head}{share}", *(f"  {key:<8} {value}" for key, value in rows)]

@@ -53,30 +53,35 @@ def command(agent: Agent, kind: str, namespace: str | None, output: str) -> None
 
 
 def _services(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
-    headers = ["NAMESPACE", "NAME", "CLUSTER-IP", "PORT(S)", "AFFINITY", "BACKENDS"]
-    rows: Rows = []
-    for item in items:
-        row = [
+    """A row a service, or a row a backend with its share of new connections."""
+    if wide:
+        headers = ["NAMESPACE", "NAME", "PORT", "BACKEND", "WORKLOAD", "SHARE"]
+        return headers, [row for item in items for row in _backends(item)]
+    return ["NAMESPACE", "NAME", "CLUSTER-IP", "PORT(S)", "AFFINITY", "ENDPOINTS"], [
+        [
             item["namespace"],
             item["name"],
             _list(item["cluster_ips"]) or "None",
-            _list([f"{port['port']}/{port['protocol']}" for port in item["ports"]]),
+            _list([f"{port['port']}/{port['protocol']}" for port in item["ports"]]) or "-",
             f"{item['affinity_s']} s" if item["affinity_s"] else "-",
+            len({backend["workload"] or backend["address"] for backend in item["backends"]}),
         ]
-        names = [_backend(backend) for backend in item["backends"]]
-        rows += [[*row, _backends(names, wide)]]
-    return headers, rows
+        for item in items
+    ]
 
 
-def _backend(item: Json) -> str:
-    name = f" ({item['workload']})" if item["workload"] else ""
-    return (
-        f"{item['service_port']}→{_joined(item['address'], item['port'])}{name} {item['share']:.0%}"
-    )
-
-
-def _backends(names: list[str], wide: bool) -> str:
-    return (_list(names) if wide else str(len(names))) or "none"
+def _backends(item: Json) -> Rows:
+    name: list[object] = [item["namespace"], item["name"]]
+    return [
+        [
+            *name,
+            backend["service_port"],
+            _joined(backend["address"], backend["port"]),
+            backend["workload"] or "-",
+            f"{backend['share']:.0%}",
+        ]
+        for backend in item["backends"]
+    ] or [[*name, "-", "none", "-", "-"]]
 
 
 def _joined(address: str, port: int) -> str:

@@ -40,11 +40,12 @@ def _parts(answer: Json) -> list[str]:
             ],
         ),
         _section(
-            "Packets",
+            "Verdicts",
             [
                 [name, item["packets"], size(item["bytes"])]
                 for name, item in answer["packets"].items()
             ],
+            ("REASON", "PACKETS", "BYTES"),
         ),
         _section(
             "Maps",
@@ -52,6 +53,7 @@ def _parts(answer: Json) -> list[str]:
                 [item["name"], item["entries"], item["limit"], _fill(item)]
                 for item in answer["maps"]
             ],
+            ("MAP", "ENTRIES", "LIMIT", "FULL"),
         ),
     ]
 
@@ -77,8 +79,8 @@ def _head(answer: Json) -> str:
     return "\n".join(lines)
 
 
-def _section(title: str, rows: list[list[object]]) -> str:
-    return f"{title}\n{table((), rows, '  ')}" if rows else ""
+def _section(title: str, rows: list[list[object]], headers: tuple[str, ...] = ()) -> str:
+    return f"{title}\n{table(headers, rows, '  ')}" if rows else ""
 
 
 def _use(in_use: bool) -> str:

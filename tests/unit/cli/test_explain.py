@@ -45,13 +45,12 @@ def test_allowed(agent: FakeAgent, cli: Cli) -> None:
     done = cli("explain", "shop/web", "shop/db", "--port", "5432")
     assert done.stdout.splitlines() == [
         "shop/web → shop/db:5432 (TCP)",
-        "Service shop/db: connect() is answered with a backend's address",
+        "rung 0: Service shop/db: connect() chooses among 1 backend",
         "",
         "FORWARDED  shop/web-1 → shop/db-1:5432  50% of connections",
         "  rung     1: addresses, protocol and port decide it",
         "  egress   no policy selects the workload",
         "  ingress  NetworkPolicy shop/db ingress[0]",
-        "  reason   ALLOWED",
     ]
     assert json.loads(agent.asked[0][2]) == {
         "from": "shop/web",
@@ -64,7 +63,10 @@ def test_allowed(agent: FakeAgent, cli: Cli) -> None:
 def test_one_denied_path_is_exit_code_3(agent: FakeAgent, cli: Cli) -> None:
     agent.answers = {"POST /v1/explain": answer(RESULT, DENIED)}
     done = cli("explain", "shop/web", "shop/db", "--port", "5432", code=3)
-    assert "  rule     Service shop/db has no ready endpoint" in done.stdout
+    assert done.stdout.endswith(
+        "  rule     Service shop/db has no ready endpoint\n"
+        "  reason   NO_BACKEND: service without a ready endpoint\n"
+    )
     done = cli("explain", "shop/web", "shop/db", "--port", "5432", "-o", "json", code=3)
     assert json.loads(done.stdout)["results"] == [RESULT, DENIED]
 

@@ -107,12 +107,25 @@ def test_tables(cluster: FakeAgent, cli: Cli, words: list[str], last: list[str])
 
 
 def test_wide(cluster: FakeAgent, cli: Cli) -> None:
-    wide = cli("get", "services", "-o", "wide").stdout
-    assert "80→[fd00::2]:8080 (shop/web-1) 25%,80→192.0.2.1:8080 75%" in wide
-    assert (
-        "NetworkPolicy shop/web   open     app=web   1        7"
-        in cli("get", "ep", "-o", "wide").stdout
-    )
+    assert rows(cli("get", "services", "-o", "wide").stdout)[1:] == [
+        ["shop", "web", "80", "[fd00::2]:8080", "shop/web-1", "25%"],
+        ["shop", "web", "80", "192.0.2.1:8080", "-", "75%"],
+    ]
+    assert rows(cli("get", "ep", "-o", "wide").stdout)[1][5:] == [
+        "NetworkPolicy shop/web",
+        "open",
+        "app=web",
+        "1",
+        "7",
+    ]
+
+
+def test_a_service_without_backends(agent: FakeAgent, cli: Cli) -> None:
+    bare = {**ITEMS["services"], "backends": []}
+    agent.answers = {"GET /v1/objects/services": (200, {"items": [bare]})}
+    assert rows(cli("get", "svc").stdout)[1][-1] == "0"
+    wide = rows(cli("get", "svc", "-o", "wide").stdout)
+    assert wide[1] == ["shop", "web", "-", "none", "-", "-"]
 
 
 def test_values(cluster: FakeAgent, cli: Cli) -> None:

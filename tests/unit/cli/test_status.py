@@ -43,11 +43,13 @@ Refused
 Rungs
   0   socket   in use   3 service ports
 
-Packets
-  ALLOWED   10   5.9 KiB
+Verdicts
+  REASON    PACKETS   BYTES
+  ALLOWED   10        5.9 KiB
 
 Maps
-  policy   249036   262144   95%
+  MAP      ENTRIES   LIMIT    FULL
+  policy   249036    262144   95%
 """
     )
 
