@@ -20,6 +20,9 @@ class Space:
     first: int
     limit: int
 
+    def after(self, number: int) -> int:
+        return max(number + 1, self.first) if number + 1 < self.limit else self.first
+
 
 SPACES: Mapping[str, Space] = {
     "identity": Space(Identity.FIRST, 1 << 24),  # fits a VXLAN network identifier

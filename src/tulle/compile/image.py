@@ -71,16 +71,18 @@ def counters_above(image: Image) -> Ids:
     ]
     endpoints = [abi.Endpoint.unpack(value) for value in image.get("endpoints", {}).values()]
     services = [abi.Service.unpack(value) for value in image.get("services", {}).values()]
+    known = [abi.IpcacheEntry.unpack(value).identity for value in image.get("ipcache", {}).values()]
+    known += [key.peer for key, _ in policy] + [item.identity for item in endpoints]
     seen = {
         "set": [key.set for key, _ in policy],
         "rule": [entry.rule for _, entry in policy],
-        "identity": [key.peer for key, _ in policy] + [item.identity for item in endpoints],
+        "identity": known,
         "service": [item.id for item in services],
         "table": [item.table for item in services],
         "backend": [int.from_bytes(key, "little") for key in image.get("backends", {})],
     }
     return Ids(
-        {}, {kind: max(SPACES[kind].first, *numbers, 0) + 1 for kind, numbers in seen.items()}
+        {}, {kind: SPACES[kind].after(max(numbers, default=0)) for kind, numbers in seen.items()}
     )
 
 
