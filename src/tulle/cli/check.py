@@ -17,9 +17,9 @@ _WORDS = {True: ("ok", "green"), False: ("missing", "red"), None: ("unknown", "y
 @click.command()
 @format_option("text", "json")
 def command(output: str) -> None:
-    """Find out what this machine can do, by trying; leaves nothing behind.
+    """Find out what this machine can do.
 
-    Needs no agent. Exits with 1 if rung 0 or rung 1 cannot work here.
+    By trying it; leaves nothing behind and needs no agent. Exits with 1 if rung 0 or rung 1 cannot work here.
     """
     checks: list[Check] = []
     for check in preflight():
@@ -48,8 +48,7 @@ def rungs(checks: Iterable[Check]) -> dict[int, bool]:
 def _line(check: Check) -> str:
     word, colour = _WORDS[check.ok]
     line = f"{style(f'{word:<8}', colour)} {check.name:<16} {check.detail}"
-    if check.ok:
+    if check.ok is not False:
         return line
     cost = " and ".join(f"rung {rung} ({RUNGS[rung]})" for rung in check.rungs)
-    line += f"\n{'':<26}costs {cost or 'no rung'}"
-    return f"{line}: {check.advice}" if check.advice else line
+    return f"{line}\n{'':<26}costs {cost or 'no rung'}: {check.advice}"

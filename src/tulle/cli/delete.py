@@ -31,9 +31,9 @@ def command(
     workloads: tuple[str, ...],
     output: str,
 ) -> None:
-    """Delete the objects that manifests name, or workloads that `tulle run` started.
+    """Delete objects of manifests, or workloads.
 
-    Returns when they are gone: Pods have had their grace period by then.
+    Workloads are those that `tulle run` started; Pods go with their manifests. Returns when they are gone: Pods have had their grace period by then.
     """
     if bool(names) == bool(workloads):
         raise click.UsageError("give either -f FILE or the names of workloads")

@@ -22,8 +22,8 @@ def report_down(agent: Agent, stopped: list[str], output: str) -> None:
 @format_option("text", "json")
 @click.pass_obj
 def command(agent: Agent, output: str) -> None:
-    """Stop the agent and all workloads, and take the node's programs out of the kernel.
+    """Take the node down.
 
-    Also cleans up after an agent that was killed. Manifests of the node `local` stay.
+    Stops the agent and all workloads, and takes the node's programs out of the kernel. Also cleans up after an agent that was killed. Manifests of the node `local` stay.
     """
     report_down(agent, nodes.stop(agent), output)

@@ -28,8 +28,8 @@ def become(entrance: Json, line: Sequence[str]) -> NoReturn:
 @click.argument("line", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 @click.pass_obj
 def command(agent: Agent, namespace: str, name: str, line: tuple[str, ...]) -> NoReturn:
-    """Run a command in the network namespace and cgroup of the workload NAME.
+    """Run a command inside the workload NAME.
 
-    Exits with the command's own code.
+    In its network namespace and cgroup, that is. Exits with the command's own code.
     """
     become(agent.get(workload_path(namespace, name)), line)

@@ -28,9 +28,9 @@ _COLOURS = {"FORWARDED": "green", "DROPPED": "red"}
 def command(
     agent: Agent, source: str, target: str, port: int | None, protocol: str, output: str
 ) -> None:
-    """Explain what would happen to a connection from FROM to TO.
+    """Explain the verdict on a connection.
 
-    FROM and TO are NAMESPACE/NAME of a workload or service, or an IP address. Exits with 0 if it
+    No packet is sent. FROM and TO are NAMESPACE/NAME of a workload or service, or an IP address. Exits with 0 if it
     would be let through, with 3 if it, or one of its possible backends, would not.
     """
     if port is None and protocol in ("TCP", "UDP", "SCTP"):

@@ -36,7 +36,7 @@ class Kind(click.Choice[str]):
 @format_option("text", "wide", "json", "yaml")
 @click.pass_obj
 def command(agent: Agent, kind: str, namespace: str | None, output: str) -> None:
-    """List services, endpoints, identities, policies or pods."""
+    """List what is in force."""
     answer = agent.get(f"/v1/objects/{kind}")
     items = [
         item for item in answer["items"] if namespace in (None, item.get("namespace", namespace))

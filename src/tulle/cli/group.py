@@ -87,6 +87,6 @@ def main() -> None:
     """Exits with 0, 1 if what was asked for failed, 2 if it makes no sense."""
     try:
         tulle(prog_name="tulle")
-    except TulleError as error:
+    except (TulleError, OSError) as error:
         click.echo(f"tulle: {error}", err=True)
         sys.exit(USAGE if isinstance(error, UsageError) else FAILED)

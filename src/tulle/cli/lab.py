@@ -21,7 +21,10 @@ from .up import cidr_arguments, cidr_options
 
 @click.group("lab")
 def command() -> None:
-    """Make nodes as network namespaces on this machine, each with an agent of its own."""
+    """Make nodes on this machine.
+
+    Each is a network namespace with an agent of its own.
+    """
 
 
 def _agent(name: str) -> Agent:

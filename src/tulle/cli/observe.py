@@ -61,7 +61,7 @@ def command(
     output: str,
     **filters: Any,
 ) -> None:
-    """Show flows, each with its verdict and the rule that decided it.
+    """Show flows and the rules that decided them.
 
     A filter given several times means any of its values; different filters must all hold.
     """

@@ -89,9 +89,9 @@ def command(
     output: str,
     line: tuple[str, ...],
 ) -> None:
-    """Run a command as a workload: with addresses, an identity and policy of its own.
+    """Run a command as a workload.
 
-    The workload ends with the command. -o says how -d reports.
+    It gets addresses, an identity and policy of its own. The workload ends with the command. -o says how -d reports.
     """
     name = name or default_name(line[0])
     asked: Json = {

@@ -19,7 +19,10 @@ _NAMES = {
 @format_option("text", "json")
 @click.pass_obj
 def command(agent: Agent, output: str) -> None:
-    """Show the node's health, the rungs in use, refused objects and how full the maps are."""
+    """Show health, rungs and refused objects.
+
+    Also what was counted for each reason, and how full the kernel's maps are.
+    """
     answer = agent.get("/v1/status")
     if output == "json":
         print_json(answer)

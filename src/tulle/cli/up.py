@@ -65,9 +65,9 @@ def command(
     service_cidrs: tuple[str, ...],
     output: str,
 ) -> None:
-    """Run the node's agent, in the foreground unless -d is given.
+    """Run the node's agent.
 
-    What it has put into the kernel stays in force when it ends, and while it restarts; `tulle
+    In the foreground, unless -d is given. What it has put into the kernel stays in force when it ends, and while it restarts; `tulle
     down` takes it out.
     """
     netns = agent.paths.netns
