@@ -47,7 +47,7 @@ async def connection(tally: Tally, rest_s: float | None) -> None:
             await asyncio.sleep(rest_s)
             await ask(reader, writer, tally)
         writer.close()
-    except (OSError, EOFError, asyncio.TimeoutError, ValueError) as error:
+    except (TimeoutError, OSError, EOFError, ValueError) as error:
         tally.failed += 1
         errors.add(repr(error))
 

@@ -27,6 +27,7 @@ class Mesh:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.cgroup = find_mount() / f"tulle-{name}"
         self._children: list[subprocess.Popen[str]] = []
 
     def start(self) -> None:
@@ -62,7 +63,9 @@ class Mesh:
         """A detached workload in namespace `shop`."""
         options = [word for port in ports for word in ("-p", port)]
         labels = f"app={app or name}"
-        self.tulle("run", "-d", "-n", "shop", "--name", name, "-l", labels, *options, "--", *command)
+        self.tulle(
+            "run", "-d", "-n", "shop", "--name", name, "-l", labels, *options, "--", *command
+        )
 
     def serve(self, name: str, app: str = "", ports: tuple[str, ...] = ()) -> None:
         """A workload that answers HTTP with its name on port 8080, and UDP on 5353."""
@@ -93,7 +96,7 @@ class Mesh:
     def get_http_direct(self, client: str, url: str, timeout_s: float = 1.0) -> str:
         """The same without the agent, which `tulle exec` would ask for the way in."""
         namespace = next(Path(f"/run/tulle/{self.name}/netns").glob(f"shop_{client}-*"))
-        cgroup = find_mount() / f"tulle-{self.name}" / f"shop_{client}"
+        cgroup = self.cgroup / f"shop_{client}"
         script = enter.argv(
             ("curl", "-s", "-m", str(timeout_s), url), netns=str(namespace), cgroup=str(cgroup)
         )

@@ -1,0 +1,142 @@
+"""The demo, run as a user runs it: what it promises holds, and nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tulle.edges.cgroup import find_mount
+from tulle.model.paths import NodePaths
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces: needs root")
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 120.0
+PLACES = ("/run/tulle-demo", "/run/netns/tulle-bench-*-demo-*", "/tmp/tulle-bench-*-demo-*")  # noqa: S108
+
+
+class Demo:
+    """A running demo; `output` is what it has said so far."""
+
+    def __init__(self, output: Path) -> None:
+        self._path = output
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "demo"],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._path.read_text()
+
+    def wait(self) -> int:
+        return self.process.wait(TIMEOUT_S)
+
+    def stop(self, number: signal.Signals) -> None:
+        """Signal it, and hold it to its word."""
+        self.process.send_signal(number)
+        assert self.wait() == 128 + number, self.output
+        assert "✓ nothing is left" in self.output
+        assert "Traceback" not in self.output
+        assert left() == []
+
+    def wait_for(self, text: str) -> None:
+        deadline = time.monotonic() + TIMEOUT_S
+        while text not in self.output:
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[], Demo]]:
+    """Starts demos; whatever still runs in the end is told to clean up."""
+    started: list[Demo] = []
+
+    def start() -> Demo:
+        started.append(Demo(tmp_path / f"{len(started)}.txt"))
+        return started[-1]
+
+    yield start
+    for demo in started:
+        if demo.process.poll() is None:
+            demo.process.terminate()
+            demo.wait()
+
+
+def left() -> list[str]:
+    """What a demo has left on this machine."""
+    paths = NodePaths("demo")
+    places = [paths.state, paths.bpffs, find_mount() / paths.cgroup]
+    places += [found for place in PLACES for found in Path("/").glob(place[1:])]
+    return [str(place) for place in places if place.exists()] + processes()
+
+
+def processes() -> list[str]:
+    """Command lines of the node's agent and of everything in its workloads."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            cgroup = (path / "cgroup").read_text()
+        except OSError:  # it has ended
+            continue
+        if "/tulle-demo/" in cgroup or "--node demo " in line:
+            lines.append(line)
+    return lines
+
+
+def test_what_the_tour_promises_holds_and_nothing_stays(start: Callable[[], Demo]) -> None:
+    demo = start()
+    assert demo.wait() == 0, demo.output
+    assert "All 11 promises held" in demo.output
+    assert "✗" not in demo.output
+    assert "\x1b" not in demo.output  # no terminal, no colours
+    assert "DROPPED (TCP Flags: SYN) default deny by NetworkPolicy shop/db-from-api" in demo.output
+    assert "FORWARDED (TCP Flags: SYN) NetworkPolicy shop/db-from-api ingress[0]" in demo.output
+    for figure in ("api-1", "api-2", "api-3", "p50", "p99"):
+        assert figure in demo.output
+    assert left() == []
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [(signal.SIGINT, "$ kill -9"), (signal.SIGTERM, "--name static")],
+)
+def test_it_cleans_up_when_stopped(
+    start: Callable[[], Demo], number: signal.Signals, moment: str
+) -> None:
+    demo = start()
+    demo.wait_for(moment)
+    demo.stop(number)
+
+
+def test_the_next_one_cleans_up_after_one_that_was_killed(start: Callable[[], Demo]) -> None:
+    killed = start()
+    killed.wait_for("--limit 600")
+    killed.process.kill()
+    killed.wait()
+    assert left() != []
+    demo = start()
+    demo.wait_for("$ tulle get pods")
+    demo.stop(signal.SIGINT)
+
+
+def test_there_is_one_at_a_time(start: Callable[[], Demo]) -> None:
+    first = start()
+    first.wait_for("$ tulle lab up demo")
+    second = start()
+    assert second.wait() == 1
+    assert "a demo is running already" in second.output
+    first.stop(signal.SIGINT)
