@@ -19,7 +19,8 @@ _WORDS = {True: ("ok", "green"), False: ("missing", "red"), None: ("unknown", "y
 def command(output: str) -> None:
     """Find out what this machine can do.
 
-    By trying it; leaves nothing behind and needs no agent. Exits with 1 if rung 0 or rung 1 cannot work here.
+    By trying it; leaves nothing behind and needs no agent. Exits with 1 if rung 0 or rung 1
+    cannot work here.
     """
     checks: list[Check] = []
     for check in preflight():

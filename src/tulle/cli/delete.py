@@ -33,7 +33,8 @@ def command(
 ) -> None:
     """Delete objects of manifests, or workloads.
 
-    Workloads are those that `tulle run` started; Pods go with their manifests. Returns when they are gone: Pods have had their grace period by then.
+    Workloads are those that `tulle run` started; Pods go with their manifests. Returns when they
+    are gone: Pods have had their grace period by then.
     """
     if bool(names) == bool(workloads):
         raise click.UsageError("give either -f FILE or the names of workloads")

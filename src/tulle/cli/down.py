@@ -24,6 +24,7 @@ def report_down(agent: Agent, stopped: list[str], output: str) -> None:
 def command(agent: Agent, output: str) -> None:
     """Take the node down.
 
-    Stops the agent and all workloads, and takes the node's programs out of the kernel. Also cleans up after an agent that was killed. Manifests of the node `local` stay.
+    Stops the agent and all workloads, and takes the node's programs out of the kernel. Also
+    cleans up after an agent that was killed. Manifests of the node `local` stay.
     """
     report_down(agent, nodes.stop(agent), output)

@@ -30,8 +30,9 @@ def command(
 ) -> None:
     """Explain the verdict on a connection.
 
-    No packet is sent. FROM and TO are NAMESPACE/NAME of a workload or service, or an IP address. Exits with 0 if it
-    would be let through, with 3 if it, or one of its possible backends, would not.
+    No packet is sent. FROM and TO are NAMESPACE/NAME of a workload or service, or an IP address.
+    Exits with 0 if it would be let through, with 3 if it, or one of its possible backends, would
+    not.
     """
     if port is None and protocol in ("TCP", "UDP", "SCTP"):
         raise click.UsageError(f"--port is needed for {protocol}")

@@ -91,7 +91,8 @@ def command(
 ) -> None:
     """Run a command as a workload.
 
-    It gets addresses, an identity and policy of its own. The workload ends with the command. -o says how -d reports.
+    It gets addresses, an identity and policy of its own. The workload ends with the command. -o
+    says how -d reports.
     """
     name = name or default_name(line[0])
     asked: Json = {

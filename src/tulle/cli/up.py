@@ -67,8 +67,8 @@ def command(
 ) -> None:
     """Run the node's agent.
 
-    In the foreground, unless -d is given. What it has put into the kernel stays in force when it ends, and while it restarts; `tulle
-    down` takes it out.
+    In the foreground, unless -d is given. What it has put into the kernel stays in force when it
+    ends, and while it restarts; `tulle down` takes it out.
     """
     netns = agent.paths.netns
     if netns is not None and not netns.exists():
