@@ -40,6 +40,7 @@ log = logging.getLogger("tulle")
 
 EVENT_PERIOD_S = 0.05
 EXIT_PERIOD_S = 0.5
+SETTLE_S = 0.02  # an editor that renames its file away and writes it anew is one change
 REREAD_PERIOD_S = 30.0
 
 
@@ -67,7 +68,7 @@ class Agent:
         self.service_cidrs = tuple(service_cidrs)
         self.cgroups = NodeCgroup(find_mount(), paths.cgroup)
         self.workloads = Workloads(paths.state, self.cgroups, paths.netns, pod_cidrs)
-        self.manifests = ManifestDirectory(paths.manifests, paths.state / "last-good.json")
+        self.manifests = ManifestDirectory(paths.manifests, paths.durable / "last-good.json")
         self.pods = Pods(self.workloads, paths.state, self._admit, self.request)
         self.datapath = Datapath(paths.bpffs)
         self.flows = FlowLog()
@@ -80,7 +81,7 @@ class Agent:
         self._attached: set[int] = set()
         self._node_addresses: tuple[IPAddress, ...] = ()
         self._have_read_s = 0.0
-        self._memory_path = paths.state / "ids.json"
+        self._memory_path = paths.durable / "ids.json"
         self._memory: Memory | None = None
 
     def request(self) -> None:
@@ -106,7 +107,8 @@ class Agent:
 
     async def run(self) -> None:
         """Until cancelled."""
-        self.manifests.watch(self.request)
+        loop = asyncio.get_running_loop()
+        self.manifests.watch(partial(loop.call_later, SETTLE_S, self.request))
         self.request()
         tasks: list[Coroutine[Any, Any, None]] = [
             self._pacer.run(),

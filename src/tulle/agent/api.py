@@ -130,47 +130,49 @@ async def _parsed(request: web.Request) -> Parsed:
 async def _apply(request: web.Request) -> web.Response:
     agent, parsed = request.app[AGENT], await _parsed(request)
     began = asyncio.get_running_loop().time()
-    known = agent.manifests.scan().objects
-    results: list[Json] = []
-    errors = [str(bad.error) for bad in parsed.errors]
-    for placed in parsed.objects:
-        before = known.get(ref_of(placed.obj))
-        try:
-            result = _put(agent, placed.obj, before)
-        except TulleError as error:
-            errors.append(f"{placed.file}:{placed.line}: {ref_of(placed.obj)}: {error}")
-        else:
-            results.append({"object": str(ref_of(placed.obj)), "result": result})
-    if results:
+    answer = await asyncio.to_thread(_put_all, agent, parsed)
+    if answer["results"]:
         await agent.converge()
-    took_ms = (asyncio.get_running_loop().time() - began) * 1000
-    answer = {"results": results, "errors": errors, "enforced_ms": took_ms}
-    return web.json_response(answer, status=422 if errors else 200)
+    answer["enforced_ms"] = (asyncio.get_running_loop().time() - began) * 1000
+    return web.json_response(answer, status=422 if answer["errors"] else 200)
 
 
-def _put(agent: Agent, obj: KubernetesObject, before: KubernetesObject | None) -> str:
-    if obj == before:
-        return "unchanged"
-    agent.manifests.put(obj)
-    return "configured" if before else "created"
+def _put_all(agent: Agent, parsed: Parsed) -> Json:
+    known = agent.manifests.scan().objects
+
+    def put(obj: KubernetesObject) -> str:
+        before = known.get(ref_of(obj))
+        if obj == before:
+            return "unchanged"
+        agent.manifests.put(obj)
+        return "configured" if before else "created"
+
+    return _each(parsed, put)
 
 
-async def _delete(request: web.Request) -> web.Response:
-    agent, parsed = request.app[AGENT], await _parsed(request)
+def _each(parsed: Parsed, work: Callable[[KubernetesObject], str]) -> Json:
+    """Every object is tried: one that is refused does not take the others down."""
     results: list[Json] = []
     errors = [str(bad.error) for bad in parsed.errors]
     for placed in parsed.objects:
         ref = ref_of(placed.obj)
         try:
-            removed = agent.manifests.remove(ref)
+            results.append({"object": str(ref), "result": work(placed.obj)})
         except TulleError as error:
             errors.append(f"{placed.file}:{placed.line}: {ref}: {error}")
-        else:
-            results.append({"object": str(ref), "result": "deleted" if removed else "not found"})
+    return {"results": results, "errors": errors}
+
+
+async def _delete(request: web.Request) -> web.Response:
+    agent, parsed = request.app[AGENT], await _parsed(request)
+
+    def remove(obj: KubernetesObject) -> str:
+        return "deleted" if agent.manifests.remove(ref_of(obj)) else "not found"
+
+    answer = await asyncio.to_thread(_each, parsed, remove)
     await agent.converge()
     await agent.pods.settled()
-    answer = {"results": results, "errors": errors}
-    return web.json_response(answer, status=422 if errors else 200)
+    return web.json_response(answer, status=422 if answer["errors"] else 200)
 
 
 async def _flows(request: web.Request) -> web.StreamResponse:

@@ -32,7 +32,7 @@ def serve(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     paths = NodePaths(node)
-    for directory in (paths.state, paths.manifests, paths.bpffs):
+    for directory in (paths.state, paths.durable, paths.manifests, paths.bpffs):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _lock(paths.state / "agent.lock")
     paths.socket.unlink(missing_ok=True)  # whoever left one is gone: the lock says so

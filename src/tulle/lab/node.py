@@ -51,7 +51,7 @@ def destroy(node: str) -> None:
             workloads.delete(key)
     cgroups.remove(cgroups.root)
     netns.delete_all(paths.namespaces)
-    for directory in (paths.bpffs, paths.state):
+    for directory in (paths.bpffs, paths.state, paths.durable):
         if directory.exists():
             shutil.rmtree(directory)
         with suppress(OSError):  # other nodes' are there

@@ -54,6 +54,11 @@ class NodePaths:
         return Path("/run/tulle") / self.node
 
     @property
+    def durable(self) -> Path:
+        """State that outlives a reboot of the machine; a lab's node does not itself."""
+        return Path("/var/lib/tulle") / self.node if self.node == LOCAL else self.state
+
+    @property
     def socket(self) -> Path:
         return self.state / "agent.sock"
 

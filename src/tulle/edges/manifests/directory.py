@@ -94,7 +94,7 @@ class ManifestDirectory:
                 raise Unavailable(f"cannot remove {ref}: {error.strerror}") from error
             return True
 
-    def watch(self, changed: Callable[[], None]) -> None:
+    def watch(self, changed: Callable[[], object]) -> None:
         """Have `changed` called in the running event loop whenever a scan may see something new."""
         self._watch = DirectoryWatch(self._path, changed)
 

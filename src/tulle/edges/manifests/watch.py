@@ -31,7 +31,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class DirectoryWatch:
     """Calls `changed` in the running event loop; while the directory is away, waits for it."""
 
-    def __init__(self, path: Path, changed: Callable[[], None]) -> None:
+    def __init__(self, path: Path, changed: Callable[[], object]) -> None:
         self._path, self._changed = path.absolute(), changed
         self._fd = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
         self._watch = -1
