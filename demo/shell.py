@@ -1,0 +1,103 @@
+"""Commands as a user types them: those that end, and clients that run on.
+
+Each is a session of its own: Ctrl-C is the demo's, which lets a command finish and then cleans up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+NODE = "demo"
+ROOT = Path(__file__).parents[1]
+TIMEOUT_S = 60.0
+
+TULLE = str(Path(sys.executable).with_name("tulle"))
+_ENVIRONMENT = {**os.environ, "TULLE_NODE": NODE}
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message tells the user why."""
+
+
+def run(*line: str, codes: Sequence[int] = (0,)) -> str:
+    """Run a command to its end; what it said. DemoError if it ends with another code."""
+    process = _start(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise DemoError(f"{' '.join(line)}: no end after {TIMEOUT_S:.0f} s") from None
+    except BaseException:
+        # half a change is harder to clean up than a whole one
+        process.communicate(timeout=TIMEOUT_S)
+        raise
+    if process.returncode not in codes:
+        raise DemoError(f"{' '.join(line)}: exit {process.returncode}\n{output.strip()}")
+    return output
+
+
+def ask(*line: str, codes: Sequence[int] = (0,)) -> Any:
+    """What a command says with `-o json`."""
+    return json.loads(run(*line, "-o", "json", codes=codes))
+
+
+class Client:
+    """A client of `load.py` inside the workload `client`; `seen` is its last report."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.seen: dict[str, Any] = {}
+        self._process = _start(
+            client_line(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None
+        )
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def count(self, name: str) -> int:
+        return int(self.seen.get(name, 0))
+
+    @property
+    def running(self) -> bool:
+        return self._reader.is_alive()
+
+    def stop(self) -> None:
+        """Let it end what it does, and take its last report."""
+        if self._process.stdin and not self._process.stdin.closed:
+            self._process.stdin.close()
+        self._reader.join(TIMEOUT_S)
+        self._process.kill()
+        self._process.wait()
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            self.seen = json.loads(line)
+
+
+@contextmanager
+def client(*words: str) -> Iterator[Client]:
+    """Run `load.py WORDS` until the block is left."""
+    running = Client(words)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def client_line(words: Sequence[str]) -> tuple[str, ...]:
+    return ("tulle", "exec", "-n", "shop", "client", "--", "demo/load.py", *words)
+
+
+def _start(line: Sequence[str], **streams: Any) -> subprocess.Popen[str]:
+    argv = [TULLE if word == "tulle" else word for word in line[:1]] + list(line[1:])
+    streams.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.Popen(
+        argv, text=True, cwd=ROOT, env=_ENVIRONMENT, start_new_session=True, **streams
+    )

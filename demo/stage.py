@@ -1,0 +1,127 @@
+"""The ground that the demo stands on: its directory, a database in it, and the end of all of it.
+
+The shop's files are in one directory that only root can have made, the node's in the places of the
+node `demo`. Nothing of it is needed twice, so what an earlier demo left is removed first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from string import Template
+
+from bench import namespaces
+from tulle.edges.cgroup import find_mount
+from tulle.model.paths import NodePaths
+
+from . import shell
+from .shell import NODE, DemoError
+
+DEMO = Path(__file__).parent
+STAGE = Path("/run/tulle-demo")
+NEEDED = ("nginx", "redis-server", "setpriv", "unshare", "wrk")
+
+_PLAIN = f"{namespaces.PREFIX}{os.getpid()}-"  # what the last chapter compares with
+
+_DATABASE = """
+listen_addresses = '*'
+unix_socket_directories = ''
+dynamic_shared_memory_type = mmap
+fsync = off
+shared_buffers = 16MB
+autovacuum = off
+"""
+
+
+def only_one() -> socket.socket:
+    """Refuses a second demo at the same time, as long as the result is held. Raises DemoError."""
+    lock = socket.socket(socket.AF_UNIX)
+    try:
+        lock.bind("\0tulle-demo")
+    except OSError as error:
+        raise DemoError("a demo is running already on this machine") from error
+    return lock
+
+
+def prepare() -> None:
+    """Make the shop's directory. Raises DemoError if this machine cannot hold the shop."""
+    for program in NEEDED:
+        if shutil.which(program) is None:
+            raise DemoError(f"{program} is not installed: `./run setup` installs it")
+    postgres = _postgres()
+    for directory in (STAGE, STAGE / "nginx", STAGE / "redis"):
+        directory.mkdir(mode=0o755)
+    _make_database(postgres)
+    for name in ("shop.yaml", "nginx.conf"):
+        words = {"stage": str(STAGE), "demo": str(DEMO), "postgres": str(postgres)}
+        (STAGE / name).write_text(Template((DEMO / name).read_text()).substitute(words))
+
+
+def clear() -> None:
+    """Remove everything that a demo makes, this one or one that was killed; may be repeated."""
+    if _node_remains():
+        shell.run("tulle", "lab", "down", NODE)
+    namespaces.remove_stale()
+    for path in Path("/run/netns").glob(f"{_PLAIN}*"):
+        namespaces.remove_namespace(path.name)
+    for directory in (STAGE, *_plain_directories()):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def remains() -> list[str]:
+    """What is left of the demo on this machine: nothing, after `clear`."""
+    networks = Path("/run/netns").glob(f"{_PLAIN}*")
+    places = [*_node_remains(), STAGE, *networks, *_plain_directories()]
+    return [str(place) for place in places if place.exists()]
+
+
+def _plain_directories() -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob(f"{_PLAIN}*"))
+
+
+def _node_remains() -> list[Path]:
+    paths = NodePaths(NODE)
+    places = [paths.state, paths.bpffs, find_mount() / paths.cgroup]
+    return [place for place in places if place.exists()]
+
+
+def _postgres() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not found:
+        raise DemoError("PostgreSQL is not installed: `./run setup` installs it")
+    return found[-1].parent
+
+
+def _make_database(postgres: Path) -> None:
+    """A database cluster to throw away: small, unsafe against power cuts, open to who gets in."""
+    data = STAGE / "db"
+    data.mkdir(mode=0o700)
+    shutil.chown(data, "postgres", "postgres")
+    options = ["--auth=trust", "--no-sync", "--wal-segsize=1", "--locale=C.UTF-8"]
+    _as_postgres([str(postgres / "initdb"), "-D", str(data), *options])
+    with (data / "postgresql.conf").open("a") as config:
+        config.write(_DATABASE)
+    with (data / "pg_hba.conf").open("a") as access:
+        access.write("host all all all trust\n")
+    tables = "create table orders (number serial, placed timestamptz default now());"
+    _as_postgres([str(postgres / "postgres"), "--single", "-D", str(data), "postgres"], tables)
+
+
+def _as_postgres(line: list[str], stdin: str = "") -> None:
+    done = subprocess.run(
+        line,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd=STAGE,
+        user="postgres",
+        group="postgres",
+        extra_groups=[],
+        start_new_session=True,
+    )
+    if done.returncode != 0:
+        raise DemoError(f"{' '.join(line)}: exit {done.returncode}: {done.stderr.strip()[-500:]}")
