@@ -10,6 +10,7 @@ from tulle.compile.services import Frontend
 from tulle.errors import Refused
 from tulle.model.verdict import Flow, Verdict
 from tulle.model.world import IPAddress, Workload, World
+from tulle.observe.reasons import text_of
 
 from .agent import Pass
 
@@ -154,7 +155,7 @@ def _result(
         "protocol": flow.protocol,
         "verdict": "FORWARDED" if verdict.allowed else "DROPPED",
         "reason": verdict.reason.name,
-        "rule": str(verdict.rule) if verdict.rule else "",
+        "rule": str(verdict.rule) if verdict.rule else text_of(verdict.reason),
         "egress_rule": str(verdict.egress) if verdict.egress else None,
         "ingress_rule": str(verdict.ingress) if verdict.ingress else None,
         "rung": 1,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from tulle.edges.bpf import bpffs
 from tulle.errors import Refused, TulleError
 from tulle.model.paths import LOCAL, NodePaths
 from tulle.model.world import Node
@@ -32,6 +33,7 @@ def serve(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     paths = NodePaths(node)
+    bpffs.mount()
     for directory in (paths.state, paths.durable, paths.manifests, paths.bpffs):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _lock(paths.state / "agent.lock")

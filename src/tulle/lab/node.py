@@ -7,7 +7,6 @@ nothing else. The node's agent must have ended before.
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,12 +14,11 @@ from pathlib import Path
 from tulle.agent.addresses import POD_CIDRS, node_addresses
 from tulle.agent.workloads import Workloads
 from tulle.edges import netlink, netns
+from tulle.edges.bpf import bpffs
 from tulle.edges.cgroup import NodeCgroup, find_mount
-from tulle.errors import Broken, Refused
+from tulle.errors import Refused
 from tulle.model.paths import LOCAL, NodePaths
 from tulle.model.world import IPNetwork
-
-_BPFFS = Path("/sys/fs/bpf")
 
 
 def create(node: str, pod_cidrs: Sequence[IPNetwork] = POD_CIDRS) -> NodePaths:
@@ -34,7 +32,7 @@ def create(node: str, pod_cidrs: Sequence[IPNetwork] = POD_CIDRS) -> NodePaths:
     paths.manifests.mkdir(mode=0o700, parents=True, exist_ok=True)
     netns.create(paths.netns)
     netns.run_in(paths.netns, lambda: _configure(pod_cidrs))
-    _mount_bpffs()
+    bpffs.mount()
     paths.bpffs.mkdir(mode=0o700, parents=True, exist_ok=True)
     NodeCgroup(find_mount(), paths.cgroup).make()
     return paths
@@ -70,17 +68,3 @@ def _configure(pod_cidrs: Sequence[IPNetwork]) -> None:
     # all is what counts; on an interface it means to join the all-routers group, and report it
     netlink.sysctl("ipv6/conf/default/forwarding", "0")
     netlink.set_up_loopback(node_addresses(pod_cidrs))
-
-
-def _mount_bpffs() -> None:
-    """Mount bpffs at its usual place, where it then stays: it may be others' too."""
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    if any(line.split(" ")[4] == str(_BPFFS) for line in mounts):
-        return
-    done = subprocess.run(
-        ["/bin/mount", "-t", "bpf", "bpf", str(_BPFFS)],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode != 0:
-        raise Broken(f"bpffs cannot be mounted on {_BPFFS}: {done.stderr.strip()}")
