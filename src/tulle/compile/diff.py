@@ -177,17 +177,22 @@ def _in_use(image: Image) -> set[int]:
 
 
 def _grafts(crossings: Crossings, have: Image, want: Image) -> Iterator[Change]:
-    """Each set's entries for a crossing: the old identity's in old sets, the new one's in new."""
+    """Each set's entries for a crossing: the old identity's in old sets, the new one's in new.
+
+    A set that no endpoint refers to is not in force: an apply that was interrupted left it.
+    """
     if not crossings:
         return
-    old_sets = {abi.PolicyKey.unpack(key).set for key in have.get("policy", {})}
+    entries = map(abi.Endpoint.unpack, have.get("endpoints", {}).values())
+    in_force = {number for item in entries for number in (item.ingress_set, item.egress_set)}
     of_old = _by_peer(have.get("policy", {}))
     of_new = _by_peer(want.get("policy", {}))
     for (old, new), between in crossings.items():
         for key, value in of_old[old]:
-            yield Change("policy", key._replace(peer=between).pack(), value)
+            if key.set in in_force:
+                yield Change("policy", key._replace(peer=between).pack(), value)
         for key, value in of_new[new] if between != new else ():
-            if key.set not in old_sets:
+            if key.set not in in_force:
                 yield Change("policy", key._replace(peer=between).pack(), value)
 
 
