@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tulle import abi
-from tulle.abi import Identity
+from tulle.abi import MAPS, Identity
 
 from .image import DERIVED, Image
 
@@ -37,8 +37,10 @@ class Change:
     value: bytes | None = None
 
 
-def diff(have: Image, want: Image) -> list[Change]:
+def diff(have: Image, want: Image, policy_limit: int = MAPS["policy"].max_entries) -> list[Change]:
     """Changes that turn `have` into `want`.
+
+    Where `policy_limit` leaves crossings no room they have no entries, which denies for a moment.
 
     >>> diff({"slots": {b"k": b"1"}}, {"slots": {b"k": b"1"}})
     []
@@ -46,6 +48,8 @@ def diff(have: Image, want: Image) -> list[Change]:
     moves = _moves(have, want)
     crossings = _crossings(moves, have, want)
     grafts = list(_grafts(crossings, have, want))
+    if sum(len(image.get("policy", {})) for image in (have, want)) + len(grafts) > policy_limit:
+        grafts = []
     across = {place: crossings[move] for place, move in moves.items()}
     referents = [c for name in DERIVED if name not in HOLDERS for c in _puts(name, have, want)]
     return [
@@ -136,22 +140,30 @@ def _moves(have: Image, want: Image) -> dict[Place, tuple[int, int]]:
         move = _identity("endpoints", before[key]), _identity("endpoints", after[key])
         found["endpoints", key] = move
     before, after = (image.get("ipcache", {}) for image in (have, want))
+    olds, news = _Prefixes(before), _Prefixes(after)
     for key in before.keys() | after.keys():
         if before.get(key) != after.get(key):
-            found["ipcache", key] = _covering(before, key), _covering(after, key)
+            found["ipcache", key] = olds.identity(key), news.identity(key)
     return {place: found[place] for place in sorted(found) if len(set(found[place])) == 2}
 
 
-def _covering(ipcache: Entries, key: bytes) -> int:
-    """The identity that a prefix's addresses have: its own, else that of the next around it."""
-    length, raw = abi.IpcacheKey.unpack(key)
-    number = int.from_bytes(raw, "big")
-    for bits in range(length, -1, -1):
-        network = number >> (128 - bits) << (128 - bits)
-        value = ipcache.get(abi.IpcacheKey(bits, network.to_bytes(16, "big")).pack())
-        if value is not None:
-            return abi.IpcacheEntry.unpack(value).identity
-    return Identity.WORLD
+class _Prefixes:
+    """The longest match among an ipcache's prefixes."""
+
+    def __init__(self, ipcache: Entries) -> None:
+        self._ipcache = ipcache
+        self._lengths = sorted({abi.IpcacheKey.unpack(key).prefixlen for key in ipcache})[::-1]
+
+    def identity(self, key: bytes) -> int:
+        """What a prefix's addresses have: its own identity, else that of the next around it."""
+        length, raw = abi.IpcacheKey.unpack(key)
+        number = int.from_bytes(raw, "big")
+        for bits in (bits for bits in self._lengths if bits <= length):
+            network = number >> (128 - bits) << (128 - bits)
+            value = self._ipcache.get(abi.IpcacheKey(bits, network.to_bytes(16, "big")).pack())
+            if value is not None:
+                return abi.IpcacheEntry.unpack(value).identity
+        return Identity.WORLD
 
 
 def _crossings(moves: Mapping[Place, tuple[int, int]], have: Image, want: Image) -> Crossings:
