@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 import msgspec
 
+from tulle.errors import Refused
 from tulle.model.kubernetes import EndpointSlice, ObjectRef, Service, ServicePort, ref_of
 from tulle.model.world import IPAddress, IPNetwork, Key, Refusal, Workload, World
 
@@ -50,7 +51,7 @@ def backends_of(world: World, service: Service, port: ServicePort, version: int)
         found = _selected(world, service, port, version)
     else:
         found = _listed(world, service, port, version)
-    return sorted({backend.address: backend for backend in found}.values())
+    return sorted(set(found))
 
 
 def _selected(world: World, service: Service, port: ServicePort, version: int) -> Iterator[Backend]:
@@ -59,7 +60,7 @@ def _selected(world: World, service: Service, port: ServicePort, version: int) -
             workload.namespace != service.metadata.namespace
             or not service.spec.selector.items() <= workload.labels.items()
             or not (workload.ready or service.spec.publish_not_ready_addresses)
-            or not workload.weight
+            or workload.weight < 1
         ):
             continue
         number = _target_port(workload, port)
@@ -138,46 +139,70 @@ def with_addresses(
     `before` and the second result map `namespace/name/family` to the address, so that a service
     keeps its address; addresses that users wrote are never given out.
     """
-    taken = {address for service in world.services.values() for address in addresses_of(service)}
-    given: dict[str, str] = {}
+    pool = _Pool(world, before)
     services: dict[Key, Service] = {}
     refused: list[Refusal] = []
-    kept = {ip_address(item) for item in before.values()}
     for key, service in sorted(world.services.items()):
         if service.spec.cluster_ip or service.spec.cluster_ips:
             services[key] = service
             continue
         addresses = []
-        for network in _ranges(world, service):
-            label = f"{key[0]}/{key[1]}/{network.version}"
-            known = ip_address(before[label]) if label in before else None
-            if known is None or known in taken or known not in network:
-                known = _first_free(network, taken | kept)
-            if known is None:
-                refused.append(Refusal(ref_of(service), f"service range {network} is used up"))
-                continue
-            taken.add(known)
-            given[label] = str(known)
-            addresses.append(str(known))
+        for family in _families(world, service):
+            try:
+                addresses.append(pool.take(f"{key[0]}/{key[1]}", family))
+            except Refused as error:
+                refused.append(Refusal(ref_of(service), str(error)))
         services[key] = _addressed(service, tuple(addresses))
-    return replace(world, services=services), given, refused
+    return replace(world, services=services), pool.given, refused
 
 
-def _ranges(world: World, service: Service) -> Iterator[IPNetwork]:
-    families = service.spec.ip_families
-    single = service.spec.ip_family_policy == "SingleStack"
-    for network in world.node.service_cidrs[: 1 if single and not families else None]:
-        if not families or f"IPv{network.version}" in families:
-            yield network
+class _Pool:
+    """The service ranges of a node, one per family."""
+
+    def __init__(self, world: World, before: Mapping[str, str]) -> None:
+        self._taken = {
+            item for service in world.services.values() for item in addresses_of(service)
+        }
+        self._before = {name: ip_address(text) for name, text in before.items()}
+        self._ranges = {f"IPv{item.version}": item for item in reversed(world.node.service_cidrs)}
+        kept = self._taken | set(self._before.values())
+        self._free = {family: _free(network, kept) for family, network in self._ranges.items()}
+        self.given: dict[str, str] = {}
+
+    def take(self, name: str, family: str) -> str:
+        """The address that `name` had, or a free one. Raises Refused if there is none."""
+        network = self._ranges.get(family)
+        if network is None:
+            raise Refused(f"the node has no {family} service range")
+        label = f"{name}/{family[-1]}"
+        address = self._before.get(label)
+        if address is None or address in self._taken or address not in network:
+            address = next(self._free[family], None)
+        if address is None:
+            raise Refused(f"service range {network} is used up")
+        self._taken.add(address)
+        self.given[label] = str(address)
+        return str(address)
 
 
-def _first_free(network: IPNetwork, taken: set[IPAddress]) -> IPAddress | None:
+def _free(network: IPNetwork, kept: Container[IPAddress]) -> Iterator[IPAddress]:
     # From .10 on, as Kubernetes leaves the start of the range to addresses that people choose.
     for offset in range(10, min(network.num_addresses - 1, 1 << 16)):
         address = network.network_address + offset
-        if address not in taken:
-            return address
-    return None
+        if address not in kept:
+            yield address
+
+
+def _families(world: World, service: Service) -> Sequence[str]:
+    """Those that a service asks for, its own order kept; else those that the node has."""
+    spec = service.spec
+    families: Sequence[str] = spec.ip_families
+    if not families:
+        families = [f"IPv{network.version}" for network in world.node.service_cidrs]
+    if spec.ip_family_policy == "RequireDualStack":
+        families = [*families, "IPv4", "IPv6"]
+    families = list(dict.fromkeys(families))
+    return families[:1] if spec.ip_family_policy == "SingleStack" else families
 
 
 def _addressed(service: Service, addresses: tuple[str, ...]) -> Service:
