@@ -24,7 +24,7 @@ def alias_table(weights: Sequence[int]) -> list[tuple[int, int]]:
     large = [index for index in range(count) if scaled[index] > total]
     while small and large:
         low, high = small.pop(), large.pop()
-        table[low] = (scaled[low] * (1 << 32) // total - 1 if scaled[low] else 0, high)
+        table[low] = (max(scaled[low] * (1 << 32) // total - 1, 0), high)
         scaled[high] -= total - scaled[low]
         if scaled[high] < total:
             small.append(high)
