@@ -17,7 +17,7 @@ from .screen import Screen
 from .shell import NODE, DemoError
 
 TOUR = (tour.opening, tour.balancing, tour.policy, tour.crash, tour.latency)
-STOPS = (signal.SIGTERM, signal.SIGHUP)
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
@@ -57,8 +57,6 @@ def _show(screen: Screen) -> int:
         stage.prepare()
         for chapter in TOUR:
             chapter(screen)
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
     except SystemExit as stopped:
         return int(stopped.code or 0)
     except (DemoError, LoadError, SetupError, OSError) as error:
@@ -68,8 +66,7 @@ def _show(screen: Screen) -> int:
 
 
 def _clean(screen: Screen) -> int:
-    for number in (signal.SIGINT, *STOPS):
-        signal.signal(number, signal.SIG_IGN)
+    _ignore_stops()
     try:
         screen.say("\nCleaning up:")
         screen.command("tulle", "lab", "down", NODE)
@@ -90,7 +87,13 @@ def _clear(screen: Screen) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    _ignore_stops()  # a second one must not interrupt what the first one began
     sys.exit(128 + number)
+
+
+def _ignore_stops() -> None:
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,8 @@ def processes() -> list[str]:
             cgroup = (path / "cgroup").read_text()
         except OSError:  # it has ended
             continue
+        if not line:  # a zombie, which its new parent has not noticed yet
+            continue
         if "/tulle-demo/" in cgroup or "--node demo " in line:
             lines.append(line)
     return lines
