@@ -7,10 +7,10 @@ difference to what the kernel has. A pass that fails leaves a safe prefix applie
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from tulle.edges.bpf.datapath import Datapath
 from tulle.edges.bpf.datapath import remove as remove_datapath
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.edges.manifests.directory import ManifestDirectory, Snapshot
-from tulle.errors import TulleError
+from tulle.errors import KernelError, TulleError
 from tulle.model.kubernetes import EndpointSlice, Namespace, NetworkPolicy, Pod, Service
 from tulle.model.paths import NodePaths
 from tulle.model.world import IPAddress, IPNetwork, Key, Node, Refusal, Workload, World
@@ -143,6 +143,7 @@ class Agent:
     async def dismantle(self) -> list[Key]:
         """Takes everything of this node out of the kernel; returns the workloads that ended."""
         self._dismantled = True
+        await self._pacer.done()  # the pass that may be under way has ended
         ended = list(self.workloads.all())
         await self.pods.reconcile({})
         await self.pods.settled()
@@ -220,9 +221,15 @@ class Agent:
     def _attach(self, world: World) -> None:
         """Hooks come before the endpoint's entry: until then its packets are dropped."""
         present = {workload.ifindex for workload in world.workloads.values()}
+        self._attached &= present
         for ifindex in present - self._attached:
-            netns.run_in(self.paths.netns, partial(self.datapath.attach_workload, ifindex))
-        self._attached = present
+            try:
+                netns.run_in(self.paths.netns, partial(self.datapath.attach_workload, ifindex))
+            except KernelError as error:
+                if error.errno != errno.ENODEV:  # it ended meanwhile; `gone` will tell
+                    raise
+            else:
+                self._attached.add(ifindex)
 
 
 T = TypeVar("T")
@@ -239,5 +246,7 @@ def _of_kind(snapshot: Snapshot, kind: type[T]) -> dict[Key, T]:
 async def _every(period_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     while True:
         await asyncio.sleep(period_s)
-        with suppress(TulleError):
+        try:
             await work()
+        except (TulleError, OSError) as error:
+            log.error("%s", error)
