@@ -27,11 +27,11 @@ class DemoError(Exception):
     """The demo cannot go on; the message tells the user why."""
 
 
-def run(*line: str, codes: Sequence[int] = (0,)) -> str:
+def run(*line: str, codes: Sequence[int] = (0,), stdin: str = "") -> str:
     """Run a command to its end; what it said. DemoError if it ends with another code."""
-    process = _start(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = _start(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        output, _ = process.communicate(timeout=TIMEOUT_S)
+        output, _ = process.communicate(stdin, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
@@ -97,7 +97,6 @@ def client_line(words: Sequence[str]) -> tuple[str, ...]:
 
 def _start(line: Sequence[str], **streams: Any) -> subprocess.Popen[str]:
     argv = [TULLE if word == "tulle" else word for word in line[:1]] + list(line[1:])
-    streams.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.Popen(
         argv, text=True, cwd=ROOT, env=_ENVIRONMENT, start_new_session=True, **streams
     )
