@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any
 
 from tulle.compile.explain import explain
 from tulle.compile.services import Frontend
 from tulle.errors import Refused
+from tulle.model.kubernetes import ref_of
 from tulle.model.verdict import Flow, Verdict
 from tulle.model.world import IPAddress, Workload, World
 from tulle.observe.reasons import text_of
@@ -22,53 +24,56 @@ PACKET_REASON = "addresses, protocol and port decide it"
 def explain_request(now: Pass, source: str, target: str, protocol: str, port: int) -> Json:
     """`source` and `target` are namespace/name of a workload or service, or an IP address.
 
-    Raises Refused if a name means nothing.
+    Raises Refused if a name means nothing, or if the two have no IP family in common.
     """
+    frontends = _frontends(now, target, protocol, port)
     results: list[Json] = []
-    service = None
-    for src_name, src in _sources(now.world, source):
-        found = _frontends(now, target, protocol, port, src)
-        if found is not None:
-            service = found[0].service if found else None
-            results += [
-                item
-                for frontend in found
-                for item in _through(now, src_name, src, frontend, protocol)
-            ]
+    for src_name, own in _ends(now.world, source):
+        if frontends:
+            src, address = _meeting(src_name, own, target, [item.address for item in frontends])
+            chosen = next(item for item in frontends if item.address == address)
+            results += _through(now, src_name, src, chosen, protocol)
             continue
-        for dst_name, dst in _ends(now.world, target, src.version):
+        for dst_name, theirs in _ends(now.world, target):
+            src, dst = _meeting(src_name, own, dst_name, theirs)
             flow = Flow(src, dst, protocol, port)
             results.append(_result(src_name, dst_name, flow, explain(now.world, flow), None))
     return {
         "from": source,
         "to": target,
-        "service": str(service) if service else None,
+        "service": str(frontends[0].service) if frontends else None,
         "results": results,
     }
 
 
-def _sources(world: World, name: str) -> list[tuple[str, IPAddress]]:
-    """One address of each workload meant; services stand for their workloads."""
-    return _ends(world, name, None)
+def _meeting(
+    source: str, own: Sequence[IPAddress], target: str, theirs: Sequence[IPAddress]
+) -> tuple[IPAddress, IPAddress]:
+    """The first addresses of two ends that are of one family."""
+    for src in own:
+        for dst in theirs:
+            if src.version == dst.version:
+                return src, dst
+    raise Refused(f"{source} and {target} have no IP family in common")
 
 
-def _ends(world: World, name: str, version: int | None) -> list[tuple[str, IPAddress]]:
-    try:
-        return [(name, ip_address(name))]
-    except ValueError:
-        pass
-    found = [
-        (str(workload), address)
-        for workload in _workloads(world, name)
-        for address in workload.addresses
-        if version in (None, address.version)
+def _ends(world: World, name: str) -> list[tuple[str, Sequence[IPAddress]]]:
+    """Each workload meant, with its addresses; services stand for their workloads."""
+    if (address := _parsed(name)) is not None:
+        return [(name, [address])]
+    found: list[tuple[str, Sequence[IPAddress]]] = [
+        (str(workload), workload.addresses) for workload in _workloads(world, name)
     ]
     if not found:
         raise Refused(f"{name}: no such workload, service or IP address (namespace/name)")
-    first: dict[str, tuple[str, IPAddress]] = {}
-    for end in found:
-        first.setdefault(end[0], end)
-    return list(first.values())
+    return found
+
+
+def _parsed(name: str) -> IPAddress | None:
+    try:
+        return ip_address(name)
+    except ValueError:
+        return None
 
 
 def _workloads(world: World, name: str) -> list[Workload]:
@@ -86,32 +91,28 @@ def _workloads(world: World, name: str) -> list[Workload]:
     ]
 
 
-def _frontends(
-    now: Pass, target: str, protocol: str, port: int, src: IPAddress
-) -> list[Frontend] | None:
-    """Frontends that a connect() to the target would meet; None if it names no service.
+def _frontends(now: Pass, target: str, protocol: str, port: int) -> list[Frontend]:
+    """Frontends that a connect() to the target could meet; none if it names no service.
 
     A name that a service shares with a workload means the service on the ports that it has.
     """
     namespace, _, short = target.rpartition("/")
     key = (namespace or "default", short)
-    named = key in now.world.services
+    service = now.world.services.get(key)
+    address = _parsed(target)
     chosen = [
         item
         for item in now.compiled.services.values()
-        if (
-            (item.service.namespace, item.service.name) == key
-            if named
-            else str(item.address) == target
-        )
+        if (item.service == ref_of(service) if service else item.address == address)
         and item.protocol == protocol
         and item.port == port
     ]
-    if chosen or not named or key in now.world.workloads:
-        return [item for item in chosen if item.address.version == src.version] or (
-            chosen[:1] or None
-        )
-    ports = ", ".join(f"{item.port}/{item.protocol}" for item in now.world.services[key].spec.ports)
+    if chosen or service is None or key in now.world.workloads:
+        return chosen
+    for refusal in now.refusals:
+        if refusal.ref == ref_of(service):
+            raise Refused(f"{refusal.ref} is not in force: {refusal.reason}")
+    ports = ", ".join(f"{item.port}/{item.protocol}" for item in service.spec.ports)
     raise Refused(f"Service {target} has no port {port}/{protocol}; it has {ports or 'none'}")
 
 
