@@ -108,19 +108,20 @@ class Agent:
     async def run(self) -> None:
         """Until cancelled."""
         loop = asyncio.get_running_loop()
-        self.manifests.watch(partial(loop.call_later, SETTLE_S, self.request))
-        self.request()
-        tasks: list[Coroutine[Any, Any, None]] = [
-            self._pacer.run(),
-            _every(EVENT_PERIOD_S, self._collect_events),
-            _every(EXIT_PERIOD_S, self._collect_ended),
-            _every(REREAD_PERIOD_S, self._reread),
+        tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            self._pacer.run,
+            partial(_every, EVENT_PERIOD_S, self._collect_events),
+            partial(_every, EXIT_PERIOD_S, self._collect_ended),
+            partial(_every, REREAD_PERIOD_S, self._reread),
         ]
         try:
+            self.manifests.watch(partial(loop.call_later, SETTLE_S, self.request))
+            self.request()
             async with asyncio.TaskGroup() as group:
                 for task in tasks:
-                    group.create_task(task)
+                    group.create_task(task())
         finally:
+            self._pacer.close()
             self.manifests.unwatch()
             await self.pods.close()
             self.datapath.close()
@@ -163,10 +164,11 @@ class Agent:
         began = time.monotonic()
         try:
             outcome = await asyncio.to_thread(self._put_in_force)
-        except (TulleError, OSError) as error:
-            self.problem = str(error)
+        except Exception as error:
+            expected = isinstance(error, TulleError | OSError)
+            self.problem = str(error) if expected else f"internal error: {error!r}"
             self._have_read_s = 0.0  # what was applied before the failure is not known
-            log.error("cannot put the world in force: %s", error)
+            log.error("cannot put the world in force: %s", error, exc_info=not expected)
             raise
         self.problem = ""
         number = self.current.number + 1 if self.current else 1

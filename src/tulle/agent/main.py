@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from tulle.edges.bpf import bpffs
-from tulle.errors import Refused, TulleError
+from tulle.errors import Refused
 from tulle.model.paths import LOCAL, NodePaths
 from tulle.model.world import Node
 
@@ -71,7 +71,7 @@ async def _serve(agent: Agent) -> None:
     await agent.start()
     running = asyncio.create_task(agent.run())
     # A pass that fails is told by `status`, so the socket opens all the same.
-    with suppress(TulleError, OSError):
+    with suppress(Exception):
         await agent.converge()
     runner = web.AppRunner(make_app(agent, stop), shutdown_timeout=1.0)
     await runner.setup()

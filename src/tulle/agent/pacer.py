@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from tulle.errors import Unavailable
+
+STOPPING = "the agent is stopping"
+
 
 class Pacer:
     """Runs `work` whenever it was asked to, one pass at a time.
@@ -17,12 +21,18 @@ class Pacer:
         self._work, self._retry_s = work, retry_s
         self._asked = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
+        self._closed = False
 
     def request(self) -> None:
         self._asked.set()
 
     async def done(self) -> None:
-        """Waits for a pass that begins now or later; raises what it raised."""
+        """Waits for a pass that begins now or later; raises what it raised.
+
+        Raises Unavailable if there will be none.
+        """
+        if self._closed:
+            raise Unavailable(STOPPING)
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         self._asked.set()
@@ -38,8 +48,16 @@ class Pacer:
             except Exception as error:
                 _settle(waiters, error)
                 asyncio.get_running_loop().call_later(self._retry_s, self._asked.set)
+            except BaseException:
+                self._waiters += waiters  # `close` tells them
+                raise
             else:
                 _settle(waiters, None)
+
+    def close(self) -> None:
+        """No pass will come any more: whoever waits for one is told so."""
+        self._closed = True
+        _settle(self._waiters, Unavailable(STOPPING))
 
 
 def _settle(waiters: list[asyncio.Future[None]], error: Exception | None) -> None:
