@@ -10,7 +10,7 @@ from typing import Any
 
 from tulle import __version__
 from tulle.abi import ABI_HASH, MAPS, Endpoint
-from tulle.compile.image import DERIVED, packed
+from tulle.compile.image import DERIVED, LIMITS, packed
 from tulle.compile.policies import policy_types, selecting
 from tulle.compile.selectors import matches
 from tulle.compile.services import addresses_of
@@ -169,7 +169,7 @@ def maps(agent: Agent, now: Pass) -> list[Json]:
     filled = {name: len(now.compiled.image[name]) for name in DERIVED}
     filled |= {name: sum(1 for _ in agent.datapath.maps[name].items()) for name in live}
     return [
-        {"name": name, "entries": count, "limit": MAPS[name].max_entries}
+        {"name": name, "entries": count, "limit": LIMITS.get(name, MAPS[name].max_entries)}
         for name, count in filled.items()
     ]
 
