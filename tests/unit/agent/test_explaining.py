@@ -1,0 +1,174 @@
+"""Names in, verdicts out, before any packet is sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.agent.passes import pass_of
+from tests.unit.compile.objects import workload, world_of
+from tulle.agent.agent import Pass
+from tulle.agent.explaining import explain_request
+from tulle.errors import Refused
+from tulle.model.kubernetes import ObjectRef
+from tulle.model.world import Refusal
+
+WEB = workload("web-1", "10.0.0.1", "fd00::1", app="web")
+DB = workload("db-2", "10.0.0.2", "fd00::2", app="db")
+DB3 = replace(workload("db-3", app="db"), weight=3)
+ONLY_V6 = workload("six-6", "fd00::6", app="six")
+TEXT = """
+kind: Service
+metadata: {name: db}
+spec: {clusterIP: 10.96.0.9, selector: {app: db}, ports: [{port: 5432, targetPort: 15432}]}
+---
+kind: Service
+metadata: {name: six}
+spec: {clusterIP: "fd00:7a11:0:96::9", selector: {app: db}, ports: [{port: 80}]}
+---
+kind: Service
+metadata: {name: idle}
+spec: {clusterIP: 10.96.0.8, selector: {app: none}, ports: [{port: 80}]}
+---
+kind: NetworkPolicy
+metadata: {name: db}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 15432}]}]
+"""
+NOW = pass_of(world_of(WEB, DB, DB3, ONLY_V6, text=TEXT))
+ALLOWING = "NetworkPolicy shop/db ingress[0]"
+DENYING = "default deny by NetworkPolicy shop/db (ingress)"
+
+
+def ask(
+    source: str, target: str, port: int, protocol: str = "TCP", now: Pass = NOW
+) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = explain_request(now, source, target, protocol, port)["results"]
+    return results
+
+
+def in_short(results: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    return [(item["source"], item["destination"], item["rule"]) for item in results]
+
+
+def test_a_workload_is_asked_on_the_port_that_is_named() -> None:
+    (result,) = ask("shop/web-1", "shop/db-2", 15432)
+    assert result == {
+        "source": "shop/web-1",
+        "destination": "shop/db-2",
+        "port": 15432,
+        "protocol": "TCP",
+        "verdict": "FORWARDED",
+        "reason": "ALLOWED",
+        "rule": ALLOWING,
+        "egress_rule": "no policy selects the workload",
+        "ingress_rule": ALLOWING,
+        "rung": 1,
+        "rung_reason": "addresses, protocol and port decide it",
+        "share": None,
+    }
+    (denied,) = ask("shop/web-1", "shop/db-2", 5432)
+    assert (denied["verdict"], denied["reason"]) == ("DROPPED", "POLICY_DENIED")
+    assert (denied["rule"], denied["egress_rule"]) == (DENYING, None)
+
+
+@pytest.mark.parametrize("target", ["shop/db", "10.96.0.9"])
+def test_a_service_is_asked_at_each_backend_with_its_share(target: str) -> None:
+    answer = explain_request(NOW, "shop/web-1", target, "TCP", 5432)
+    assert answer["service"] == "Service shop/db"
+    results = answer["results"]
+    assert in_short(results) == [
+        ("shop/web-1", "shop/db-2", ALLOWING),
+        ("shop/web-1", "shop/db-3", ALLOWING),
+    ]
+    assert [item["share"] for item in results] == [0.25, 0.75]
+    assert {item["port"] for item in results} == {15432}
+
+
+def test_a_service_as_source_stands_for_its_workloads() -> None:
+    found = in_short(ask("shop/db", "shop/db-2", 15432))
+    assert found == [
+        ("shop/db-2", "shop/db-2", "allowed"),  # loopback
+        ("shop/db-3", "shop/db-2", DENYING),
+    ]
+
+
+def test_a_service_without_endpoint_is_a_drop_at_the_socket() -> None:
+    (result,) = ask("shop/web-1", "shop/idle", 80)
+    assert (result["verdict"], result["reason"], result["rung"]) == ("DROPPED", "NO_BACKEND", 0)
+    assert result["rule"] == "Service shop/idle has no ready endpoint"
+
+
+@pytest.mark.parametrize("target", ["fd00:7a11:0:96::9", "FD00:7A11:0:96:0::9", "shop/six"])
+def test_the_family_is_the_one_that_both_ends_have(target: str) -> None:
+    answer = explain_request(NOW, "shop/web-1", target, "TCP", 80)
+    assert answer["service"] == "Service shop/six"
+    assert in_short(answer["results"]) == [("shop/web-1", "shop/db-2", DENYING)]
+
+
+def test_a_workload_of_one_family_is_reached_from_one_of_both() -> None:
+    (result,) = ask("shop/web-1", "shop/six-6", 80)
+    assert result["verdict"] == "FORWARDED"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "port"),
+    [("shop/six-6", "shop/db", 5432), ("shop/six-6", "192.0.2.1", 80), ("192.0.2.1", "::1", 80)],
+)
+def test_ends_without_a_common_family_never_meet(source: str, target: str, port: int) -> None:
+    with pytest.raises(Refused, match="have no IP family in common"):
+        ask(source, target, port)
+
+
+def test_addresses_outside_may_be_either_end() -> None:
+    assert in_short(ask("192.0.2.1", "shop/db-2", 15432)) == [("192.0.2.1", "shop/db-2", DENYING)]
+    (result,) = ask("shop/web-1", "192.0.2.1", 443)
+    assert (result["verdict"], result["ingress_rule"]) == ("FORWARDED", None)
+
+
+def test_a_service_address_on_a_port_that_it_has_not_is_dropped() -> None:
+    (result,) = ask("shop/web-1", "10.96.0.9", 1)
+    assert (result["verdict"], result["reason"]) == ("DROPPED", "NO_SERVICE_PORT")
+
+
+def test_a_name_that_a_workload_shares_means_the_service_on_its_ports() -> None:
+    same = replace(DB, name="db")
+    now = pass_of(world_of(WEB, same, text=TEXT))
+    assert [item["share"] for item in ask("shop/web-1", "shop/db", 5432, now=now)] == [1.0]
+    (direct,) = ask("shop/web-1", "shop/db", 15432, now=now)
+    assert (direct["rule"], direct["share"]) == (ALLOWING, None)
+
+
+def test_a_name_without_namespace_is_in_default() -> None:
+    home = workload("here-7", namespace="default")
+    now = pass_of(world_of(home))
+    assert in_short(ask("here-7", "default/here-7", 80, now=now))[0][0] == "default/here-7"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        ("shop/nobody", "shop/db-2", "shop/nobody: no such workload, service or IP address"),
+        ("shop/web-1", "shop/nobody", "shop/nobody: no such workload, service or IP address"),
+        ("shop/web-1", "shop/db", "Service shop/db has no port 80/TCP; it has 5432/TCP"),
+    ],
+)
+def test_what_means_nothing_is_refused(source: str, target: str, words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        ask(source, target, 80)
+
+
+def test_a_service_that_is_refused_says_why() -> None:
+    twin = TEXT.split("---")[0].replace("name: db", "name: twin")
+    now = pass_of(world_of(WEB, DB, text=f"{TEXT}---{twin}"))
+    assert now.refusals == (
+        Refusal(
+            ObjectRef("Service", "shop", "twin"),
+            "spec.clusterIP: 10.96.0.9 belongs to Service shop/db",
+        ),
+    )
+    with pytest.raises(Refused, match=r"Service shop/twin is not in force: spec\.clusterIP"):
+        ask("shop/web-1", "shop/twin", 5432, now=now)
