@@ -36,7 +36,8 @@ def camel(name: str) -> str:
 
 
 def enum_source(name: str, values: dict[str, int]) -> str:
-    prefix = next(iter(values))
+    first = next(iter(values))
+    prefix = first[: first.rfind("_") + 1]
     while not all(value.startswith(prefix) for value in values):
         prefix = prefix[: prefix.rstrip("_").rfind("_") + 1]
     lines = [f"    {key.removeprefix(prefix)} = {value}" for key, value in values.items()]

@@ -58,8 +58,11 @@ class Abi:
 
 
 def read_abi(elf: bytes) -> Abi:
-    """Raises AbiMismatch if the object has no BTF, or a struct with implicit padding."""
-    return _Reader(_section(elf, b".BTF")).abi()
+    """Raises AbiMismatch if the object is damaged or has no BTF, or a struct implicit padding."""
+    try:
+        return _Reader(_section(elf, b".BTF")).abi()
+    except (struct.error, LookupError, ValueError) as error:
+        raise AbiMismatch(f"the object is damaged: {error}") from error
 
 
 def _section(elf: bytes, wanted: bytes) -> bytes:
