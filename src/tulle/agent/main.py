@@ -80,7 +80,8 @@ async def _serve(agent: Agent) -> None:
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     await runner.cleanup()
-    running.cancel()
+    for task in (running, stopping):
+        task.cancel()
     await asyncio.gather(running, stopping, return_exceptions=True)
     if running.done() and not running.cancelled() and (error := running.exception()):
         raise error
