@@ -81,9 +81,7 @@ def traffic() -> Iterator[Answers]:
         echo = json.loads(tulle(*run, "echo", "-l", "app=echo", *python, ECHO))
         tulle(*run, "client", "-l", "app=client", "--", "sleep", "inf")
         ask = ("exec", "client", *python, ASK, echo["addresses"][0])
-        child = subprocess.Popen(
-            [TULLE, "--node", NODE, *ask], stdout=subprocess.PIPE, text=True
-        )
+        child = subprocess.Popen([TULLE, "--node", NODE, *ask], stdout=subprocess.PIPE, text=True)
         yield Answers(child)
     finally:
         if child is not None:

@@ -141,7 +141,12 @@ def service(name: str, app: str, port: int = 80, protocol: str = "TCP", **spec: 
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name, "namespace": "shop"},
-        "spec": {"selector": {"app": app}, "ports": ports, **spec},
+        "spec": {
+            "selector": {"app": app},
+            "ipFamilyPolicy": "PreferDualStack",
+            "ports": ports,
+            **spec,
+        },
     }
 
 

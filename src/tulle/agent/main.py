@@ -36,7 +36,7 @@ def serve(
     bpffs.mount()
     for directory in (paths.state, paths.durable, paths.manifests, paths.bpffs):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = _lock(paths.state / "agent.lock")
+    lock = _lock(paths.lock)
     paths.socket.unlink(missing_ok=True)  # whoever left one is gone: the lock says so
     agent = Agent(
         paths,

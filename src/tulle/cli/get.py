@@ -89,7 +89,7 @@ def _joined(address: str, port: int) -> str:
 
 
 def _endpoints(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
-    headers = ["NAMESPACE", "NAME", "READY", "ADDRESSES", "IDENTITY", "INGRESS", "EGRESS"]
+    headers = ["NAMESPACE", "NAME", "READY", "IP", "IDENTITY", "INGRESS", "EGRESS"]
     headers += ["LABELS", "WEIGHT", "IFINDEX"] if wide else []
     rows: Rows = []
     for item in items:
@@ -97,7 +97,7 @@ def _endpoints(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
             item["namespace"],
             item["name"],
             _yes(item["ready"]),
-            _list(item["addresses"]),
+            _addresses(item, wide),
             item["identity"],
             _isolation(item["ingress_policies"], wide),
             _isolation(item["egress_policies"], wide),
@@ -146,18 +146,23 @@ def _denies(rule: Json) -> bool:
 
 
 def _pods(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
-    return ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "ADDRESSES", "REASON"], [
+    return ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "IP", "REASON"], [
         [
             item["namespace"],
             item["name"],
             _yes(item["ready"]),
             item["phase"],
             item["restarts"],
-            _list(item["addresses"]) or "-",
+            _addresses(item, wide) or "-",
             item["reason"] or "-",
         ]
         for item in items
     ]
+
+
+def _addresses(item: Json, wide: bool) -> str:
+    """The first, which is enough to recognise it, unless there is room for all."""
+    return _list(item["addresses"] if wide else item["addresses"][:1])
 
 
 def _list(values: Sequence[str]) -> str:

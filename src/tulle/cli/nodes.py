@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import subprocess
@@ -67,7 +68,7 @@ def stop(agent: Agent) -> list[str]:
     from tulle.lab.node import destroy
 
     stopped: list[str] = []
-    pid = running_pid(agent)
+    pid = _settled_pid(agent)
     if pid is not None:
         # before it is asked: afterwards the number may be another's
         handle = os.pidfd_open(pid)
@@ -78,6 +79,33 @@ def stop(agent: Agent) -> list[str]:
             os.close(handle)
     destroy(agent.paths.node)
     return stopped
+
+
+def _settled_pid(agent: Agent) -> int | None:
+    """Like `running_pid`, but waits for an agent that is on its way up or down."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while (pid := running_pid(agent)) is None and _is_locked(agent):
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"an agent holds {agent.paths.lock} but has not answered for "
+                f"{START_TIMEOUT_S:.0f} s: end it first"
+            )
+        time.sleep(_POLL_S)
+    return pid
+
+
+def _is_locked(agent: Agent) -> bool:
+    try:
+        fd = os.open(agent.paths.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _spawn(agent: Agent, arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:

@@ -194,7 +194,7 @@ def _free(network: IPNetwork, kept: Container[IPAddress]) -> Iterator[IPAddress]
 
 
 def _families(world: World, service: Service) -> Sequence[str]:
-    """Those that a service asks for, its own order kept; else those that the node has."""
+    """Kubernetes' rule: one family unless the service asks for both, its own order kept."""
     spec = service.spec
     families: Sequence[str] = spec.ip_families
     if not families:
@@ -202,7 +202,9 @@ def _families(world: World, service: Service) -> Sequence[str]:
     if spec.ip_family_policy == "RequireDualStack":
         families = [*families, "IPv4", "IPv6"]
     families = list(dict.fromkeys(families))
-    return families[:1] if spec.ip_family_policy == "SingleStack" else families
+    both = spec.ip_family_policy in ("PreferDualStack", "RequireDualStack")
+    asked = spec.ip_family_policy is None and len(spec.ip_families) > 1
+    return families if both or asked else families[:1]
 
 
 def _addressed(service: Service, addresses: tuple[str, ...]) -> Service:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from tulle.agent.addresses import POD_CIDRS, node_addresses
 from tulle.agent.workloads import Workloads

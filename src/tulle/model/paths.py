@@ -63,6 +63,11 @@ class NodePaths:
         return self.state / "agent.sock"
 
     @property
+    def lock(self) -> Path:
+        """Held by the agent as long as it lives; its pid stands in it."""
+        return self.state / "agent.lock"
+
+    @property
     def manifests(self) -> Path:
         return Path("/etc/tulle/manifests") if self.node == LOCAL else self.state / "manifests"
 

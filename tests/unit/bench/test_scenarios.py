@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import yaml
-
 from bench import kubeproxy
 from bench.catalogue import SCENARIOS
 from bench.figures import BASE
@@ -15,7 +13,7 @@ def test_every_scenario_bears_the_name_it_is_listed_under() -> None:
 
 
 def test_the_mesh_gets_the_services_and_a_policy_for_each_end() -> None:
-    objects = list(yaml.safe_load_all(manifests(kubeproxy.services(3, ""))))
+    objects = manifests(kubeproxy.services(3, ""))
     kinds = [obj["kind"] for obj in objects]
     assert kinds == ["Service"] * 3 + ["NetworkPolicy"] * 2
     assert {obj["spec"]["clusterIP"] for obj in objects[:3]} == {f"10.96.0.{i}" for i in (2, 3, 4)}

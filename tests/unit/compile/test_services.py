@@ -174,6 +174,7 @@ def test_of_two_services_with_one_address_the_first_by_name_has_it() -> None:
 
 SMALL = Node(service_cidrs=(IPv4Network("10.9.0.0/28"), IPv6Network("fd00:9::/124")))
 PLAIN = "ports: [{port: 80}]"
+BOTH = f"ipFamilyPolicy: PreferDualStack, {PLAIN}"
 
 
 def addressed(
@@ -188,7 +189,7 @@ def addressed(
 
 
 def test_a_service_gets_one_address_a_family_above_those_for_people() -> None:
-    found, given, refused = addressed(service("a", PLAIN))
+    found, given, refused = addressed(service("a", BOTH))
     assert found == {"a": ["10.9.0.10", "fd00:9::a"]}
     assert given == {"shop/a/4": "10.9.0.10", "shop/a/6": "fd00:9::a"}
     assert not refused
@@ -199,6 +200,7 @@ def test_a_service_gets_one_address_a_family_above_those_for_people() -> None:
     [
         (f"ipFamilies: [IPv6], {PLAIN}", ["fd00:9::a"]),
         (f"ipFamilies: [IPv6, IPv4], {PLAIN}", ["fd00:9::a", "10.9.0.10"]),
+        (PLAIN, ["10.9.0.10"]),
         (f"ipFamilyPolicy: SingleStack, {PLAIN}", ["10.9.0.10"]),
         (
             f"ipFamilyPolicy: RequireDualStack, ipFamilies: [IPv6], {PLAIN}",
@@ -215,17 +217,17 @@ def test_a_service_may_say_which_addresses_it_wants(spec: str, expected: list[st
 
 
 def test_addresses_stay_when_services_come_and_go() -> None:
-    _, given, _ = addressed(service("m", PLAIN))
-    found, given, _ = addressed(service("a", PLAIN) + service("m", PLAIN), given)
+    _, given, _ = addressed(service("m", BOTH))
+    found, given, _ = addressed(service("a", BOTH) + service("m", BOTH), given)
     assert found == {"a": ["10.9.0.11", "fd00:9::b"], "m": ["10.9.0.10", "fd00:9::a"]}
-    found, _, _ = addressed(service("a", PLAIN) + service("b", PLAIN), given)
+    found, _, _ = addressed(service("a", BOTH) + service("b", BOTH), given)
     assert found["a"] == ["10.9.0.11", "fd00:9::b"]
     assert found["b"][0] == "10.9.0.12"  # not at once that of m, which clients may still use
 
 
 def test_an_address_that_somebody_wrote_is_given_to_nobody_else() -> None:
-    written = service("z", f"clusterIP: 10.9.0.10, {PLAIN}")
-    found, _, _ = addressed(service("a", PLAIN) + written, {"shop/a/4": "10.9.0.10"})
+    written = service("z", f"clusterIP: 10.9.0.10, {BOTH}")
+    found, _, _ = addressed(service("a", BOTH) + written, {"shop/a/4": "10.9.0.10"})
     assert found == {"a": ["10.9.0.11", "fd00:9::a"], "z": ["10.9.0.10"]}
 
 
@@ -263,7 +265,7 @@ def test_the_world_that_came_in_is_left_as_it_was() -> None:
 
 
 def test_ten_thousand_services_differ_in_their_addresses() -> None:
-    text = service("s0", PLAIN)
+    text = service("s0", BOTH)
     only = world_of(text=text).services["shop", "s0"]
     many = {("shop", f"s{n}"): only for n in range(10_000)}
     world, given, refused = with_addresses(replace(world_of(), services=many), {})
