@@ -59,7 +59,7 @@ async def fresh_ones() -> None:
 
 async def main() -> None:
     tasks = [asyncio.create_task(connection(kept, 1.0)) for _ in range(KEEP)]
-    while opened + kept.failed < KEEP:
+    while opened + kept.failed < KEEP:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     tasks += [asyncio.create_task(fresh_ones()) for _ in range(FRESH_AT_ONCE)]
     print("ready", flush=True)

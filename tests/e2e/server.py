@@ -1,4 +1,4 @@
-"""A workload: answers HTTP/1.1 on port 8080 and UDP on port 5353 with its name, on both families."""
+"""A workload: answers HTTP/1.1 on port 8080 and UDP on 5353 with its name, on both families."""
 
 from __future__ import annotations
 

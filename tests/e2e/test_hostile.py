@@ -1,4 +1,4 @@
-"""Hostile manifests through the front door and in the directory: each is refused, the rest holds."""
+"""Hostile manifests by `apply` and in the directory: each is refused, the rest holds."""
 
 from __future__ import annotations
 
