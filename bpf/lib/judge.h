@@ -76,7 +76,8 @@ static __always_inline __u32 judge_located(const struct flow *flow, const struct
 
 	verdict->egress_rule = RULE_NONE;
 	verdict->ingress_rule = RULE_NONE;
-	if (verdict->dst_identity == IDENTITY_SERVICE)
+	/* Either end: what looks like an answer is judged as what it would answer. */
+	if (verdict->dst_identity == IDENTITY_SERVICE || verdict->src_identity == IDENTITY_SERVICE)
 		return REASON_NO_SERVICE_PORT;
 	if (verdict->src_ifindex) {
 		reason = judge_direction(parties->egress_set, verdict->dst_identity, flow,

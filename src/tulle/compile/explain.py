@@ -36,7 +36,7 @@ def explain(world: World, flow: Flow) -> Verdict:
     Egress of the source is judged first; if that denies, ingress is not looked at. A side that is
     no workload of this node has no rule.
     """
-    if _is_service_address(world, flow.dst):
+    if _is_service_address(world, flow.dst) or _is_service_address(world, flow.src):
         return Verdict(Reason.NO_SERVICE_PORT)
     source, destination = _workload_at(world, flow.src), _workload_at(world, flow.dst)
     if source is not None and source is destination:
