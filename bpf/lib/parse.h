@@ -17,19 +17,31 @@
 #define IP_OFFSET 0x1fff
 #define IP6_OFFSET 0xfff8
 #define IP6_MORE_FRAGMENTS 0x0001
+#define ICMP_ECHOREPLY 0
 #define ICMP_DEST_UNREACH 3
 #define ICMP_REDIRECT 5
+#define ICMP_ECHO 8
 #define ICMP_TIME_EXCEEDED 11
 #define ICMP_PARAMETERPROB 12
 #define ICMPV6_DEST_UNREACH 1
 #define ICMPV6_PARAMPROB 4
+#define ICMPV6_ECHO_REQUEST 128
+#define ICMPV6_ECHO_REPLY 129
 #define MLD_FIRST 130
-#define ND_LAST 137
+#define ND_LAST 136
+#define ND_REDIRECT 137
 #define MLD2_REPORT 143
 
 struct cursor {
 	void *pos;
 	void *end;
+};
+
+/* What an IP header says of the packet as a whole. */
+struct packet {
+	__u32 length; /* in bytes, with the header */
+	__u32 id;
+	__u16 fragment; /* offset and more-fragments bit */
 };
 
 struct ports {
@@ -93,15 +105,25 @@ static __always_inline __u32 parse_transport(struct cursor *cursor, int whole, s
 	return 0;
 }
 
-/* Ping: both directions carry one id, which stands for both ports in conntrack. */
-static __always_inline void set_echo(struct flow *flow, __be16 id)
+/*
+ * ICMP has no ports: a ping's id is its client's and its type the server's, so that answers find
+ * the ping, and a ping in the other direction is another connection.
+ */
+static __always_inline void set_query(struct flow *flow, int v4, const struct icmp_start *icmp)
 {
-	flow->sport = id;
-	flow->dport = id;
+	__u8 reply = v4 ? ICMP_ECHOREPLY : ICMPV6_ECHO_REPLY;
+
+	if (icmp->type == reply) {
+		flow->sport = bpf_htons(v4 ? ICMP_ECHO : ICMPV6_ECHO_REQUEST);
+		flow->dport = icmp->id;
+	} else {
+		flow->sport = icmp->id;
+		flow->dport = bpf_htons(icmp->type);
+	}
 }
 
 static __always_inline __u32 parse_v4_header(struct cursor *cursor, struct flow *flow,
-					     __u16 *fragment, __u32 *id)
+					     struct packet *packet)
 {
 	struct iphdr *ip = take(cursor, sizeof(*ip));
 	__u32 options;
@@ -114,14 +136,15 @@ static __always_inline __u32 parse_v4_header(struct cursor *cursor, struct flow 
 	flow->src = addr_v4(ip->saddr);
 	flow->dst = addr_v4(ip->daddr);
 	flow->proto = ip->protocol;
-	*fragment = bpf_ntohs(ip->frag_off) & (IP_OFFSET | IP_MORE_FRAGMENTS);
-	*id = ip->id;
+	packet->length = bpf_ntohs(ip->tot_len);
+	packet->fragment = bpf_ntohs(ip->frag_off) & (IP_OFFSET | IP_MORE_FRAGMENTS);
+	packet->id = ip->id;
 	return 0;
 }
 
 /* Skips the extension headers that mean nothing to a verdict; refuses the others. */
 static __always_inline __u32 parse_v6_header(struct cursor *cursor, struct flow *flow,
-					     __u16 *fragment, __u32 *id)
+					     struct packet *packet)
 {
 	struct ipv6hdr *ip = take(cursor, sizeof(*ip));
 	struct fragment_header *part;
@@ -135,16 +158,18 @@ static __always_inline __u32 parse_v6_header(struct cursor *cursor, struct flow 
 	/* On the wire such an address is a forgery (RFC 6890); here it would pass for IPv4. */
 	if (addr_is_mapped(&flow->src) || addr_is_mapped(&flow->dst))
 		return REASON_MALFORMED;
+	packet->length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 	next = ip->nexthdr;
 	for (int i = 0; i < MAX_EXTENSIONS; i++) {
 		if (next == IPPROTO_FRAGMENT) {
 			part = take(cursor, sizeof(*part));
 			if (!part)
 				return REASON_MALFORMED;
-			*fragment = bpf_ntohs(part->offset) & (IP6_OFFSET | IP6_MORE_FRAGMENTS);
-			*id = part->id;
+			packet->fragment =
+				bpf_ntohs(part->offset) & (IP6_OFFSET | IP6_MORE_FRAGMENTS);
+			packet->id = part->id;
 			next = part->next;
-			if (*fragment & IP6_OFFSET)
+			if (packet->fragment & IP6_OFFSET)
 				break;
 		} else if (next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS) {
 			option = take(cursor, sizeof(*option));
@@ -158,7 +183,8 @@ static __always_inline __u32 parse_v6_header(struct cursor *cursor, struct flow 
 	flow->proto = next;
 	/* A routing header changes the destination on the way; so would what we cannot read. */
 	if (next == IPPROTO_ROUTING || next == IPPROTO_AH || next == IPPROTO_HOPOPTS ||
-	    next == IPPROTO_DSTOPTS || (next == IPPROTO_FRAGMENT && !(*fragment & IP6_OFFSET)))
+	    next == IPPROTO_DSTOPTS ||
+	    (next == IPPROTO_FRAGMENT && !(packet->fragment & IP6_OFFSET)))
 		return REASON_UNSUPPORTED_PROTOCOL;
 	return 0;
 }
@@ -166,31 +192,32 @@ static __always_inline __u32 parse_v6_header(struct cursor *cursor, struct flow 
 /* The tuple of an ICMP error is that of the packet that it is about, in the error's direction. */
 static __always_inline __u32 parse_icmp_error(struct cursor *cursor, int v4, struct flow *flow)
 {
-	struct addr sender = flow->src;
+	struct addr sender = flow->src, receiver = flow->dst;
 	struct icmp_start *icmp;
-	__u16 fragment = 0;
+	struct packet packet = {};
 	__be16 port;
-	__u32 id, reason;
+	__u32 reason;
 
-	reason = v4 ? parse_v4_header(cursor, flow, &fragment, &id)
-		    : parse_v6_header(cursor, flow, &fragment, &id);
+	reason = v4 ? parse_v4_header(cursor, flow, &packet)
+		    : parse_v6_header(cursor, flow, &packet);
 	if (reason)
 		return reason;
-	if (flow->proto == IPPROTO_ICMP || flow->proto == IPPROTO_ICMPV6) {
+	/* Only the first fragment has ports, and only that is answered (RFC 1122, 3.2.2). */
+	if (packet.fragment & (v4 ? IP_OFFSET : IP6_OFFSET))
+		return REASON_ICMP_UNRELATED;
+	if (flow->proto == (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
 		icmp = take(cursor, sizeof(*icmp));
 		if (!icmp)
 			return REASON_MALFORMED;
-		set_echo(flow, icmp->id);
+		set_query(flow, v4, icmp);
 	} else {
 		reason = parse_transport(cursor, 0, flow);
 		if (reason)
 			return reason;
 	}
 	/* A workload speaks for itself only; routers on the way may speak for the far end. */
-	if (flow->hook != HOOK_FROM_WORKLOAD)
-		sender = flow->dst;
-	flow->dst = flow->src;
-	flow->src = sender;
+	flow->src = flow->hook == HOOK_FROM_WORKLOAD ? sender : flow->dst;
+	flow->dst = receiver;
 	port = flow->sport;
 	flow->sport = flow->dport;
 	flow->dport = port;
@@ -206,6 +233,16 @@ static __always_inline int is_icmp_error(int v4, __u8 type)
 	return type >= ICMPV6_DEST_UNREACH && type <= ICMPV6_PARAMPROB;
 }
 
+/* On the link only: to any other address a router would pass such a packet on. */
+static __always_inline int is_discovery(const struct addr *dst, __u8 type)
+{
+	__u16 prefix = bpf_ntohl(dst->word[0]) >> 16;
+
+	if ((type < MLD_FIRST || type > ND_LAST) && type != MLD2_REPORT)
+		return 0;
+	return (prefix & 0xffc0) == 0xfe80 || (prefix & 0xff0f) == 0xff02;
+}
+
 static __always_inline __u32 parse_icmp(struct cursor *cursor, int v4, struct flow *flow)
 {
 	struct icmp_start *icmp = take(cursor, sizeof(*icmp));
@@ -214,12 +251,11 @@ static __always_inline __u32 parse_icmp(struct cursor *cursor, int v4, struct fl
 		return REASON_MALFORMED;
 	if (is_icmp_error(v4, icmp->type))
 		return parse_icmp_error(cursor, v4, flow);
-	if (v4 && icmp->type == ICMP_REDIRECT)
+	if (icmp->type == (v4 ? ICMP_REDIRECT : ND_REDIRECT))
 		return REASON_UNSUPPORTED_PROTOCOL;
-	if (!v4 &&
-	    ((icmp->type >= MLD_FIRST && icmp->type <= ND_LAST) || icmp->type == MLD2_REPORT))
+	if (!v4 && is_discovery(&flow->dst, icmp->type))
 		return REASON_LINK_LOCAL;
-	set_echo(flow, icmp->id);
+	set_query(flow, v4, icmp);
 	return 0;
 }
 
@@ -246,12 +282,29 @@ static __always_inline void remember_fragment(const struct flow *flow, __u32 id)
 	bpf_map_update_elem(&fragments, &key, &first, BPF_ANY);
 }
 
+/* Bytes of it that a verdict takes into account. */
+static __always_inline __u32 transport_size(__u8 proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return sizeof(struct tcp_start);
+	case IPPROTO_UDP:
+	case IPPROTO_SCTP:
+		return sizeof(struct ports);
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return sizeof(struct icmp_start);
+	}
+	return 0;
+}
+
 /* An Ethernet frame. REASON_LINK_LOCAL: only between the workload and its node. */
 static __always_inline __u32 parse_frame(struct cursor cursor, struct flow *flow)
 {
 	struct ethhdr *eth = take(&cursor, sizeof(*eth));
-	__u32 reason, id = 0;
-	__u16 fragment = 0;
+	struct packet packet = {};
+	void *start = cursor.pos;
+	__u32 reason;
 	int v4;
 
 	if (!eth)
@@ -261,17 +314,23 @@ static __always_inline __u32 parse_frame(struct cursor cursor, struct flow *flow
 	v4 = eth->h_proto == bpf_htons(ETH_P_IP);
 	if (!v4 && eth->h_proto != bpf_htons(ETH_P_IPV6))
 		return REASON_UNSUPPORTED_PROTOCOL;
-	reason = v4 ? parse_v4_header(&cursor, flow, &fragment, &id)
-		    : parse_v6_header(&cursor, flow, &fragment, &id);
+	reason = v4 ? parse_v4_header(&cursor, flow, &packet)
+		    : parse_v6_header(&cursor, flow, &packet);
 	if (reason)
 		return reason;
-	if (fragment & (v4 ? IP_OFFSET : IP6_OFFSET))
-		return recall_fragment(flow, id);
+	if (packet.fragment & (v4 ? IP_OFFSET : IP6_OFFSET))
+		return recall_fragment(flow, packet.id);
+	/*
+	 * What lies beyond the packet's end does not reach the receiver: TCP flags read there could
+	 * be others than those that a later fragment brings.
+	 */
+	if (cursor.pos - start + transport_size(flow->proto) > packet.length)
+		return REASON_MALFORMED;
 	if (flow->proto == (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		reason = parse_icmp(&cursor, v4, flow);
 	else
 		reason = parse_transport(&cursor, 1, flow);
-	if (!reason && fragment)
-		remember_fragment(flow, id);
+	if (!reason && packet.fragment)
+		remember_fragment(flow, packet.id);
 	return reason;
 }
