@@ -19,8 +19,6 @@ from tulle.edges.cgroup import find_mount
 from tulle.lab import node
 from tulle.model.paths import NodePaths
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces: needs root")
-
 NODE = f"cli-{os.getpid()}"
 SHOP = """
 apiVersion: v1

@@ -131,18 +131,14 @@ TRANSCRIPTS = {
         86400 b:80 > a:40000 A ESTABLISHED
         172801 b:80 > a:40000 A ALLOWED
     """,
-    "mid-stream, from the client": """
+    "mid-stream: allowed only if either end might have opened it": """
         policy a-to-b
+        a:40000 > b:80 A POLICY_DENIED
+        b:80 > a:40000 A POLICY_DENIED
+        policy none
         a:40000 > b:80 A ALLOWED
         b:80 > a:40000 A ESTABLISHED
-        b:80 > a:40000 S POLICY_DENIED
-    """,
-    "mid-stream, from the server": """
-        policy a-to-b
-        b:80 > a:40000 A ALLOWED
-        a:40000 > b:80 A ESTABLISHED
-        a:40000 > b:80 S ESTABLISHED
-        b:80 > a:40000 S POLICY_DENIED
+        a:40001 > b:80 A ALLOWED
     """,
     "mid-stream, of what policy denies": """
         policy a-to-b
@@ -151,18 +147,24 @@ TRANSCRIPTS = {
         c:40000 > b:80 A POLICY_DENIED
         b:80 > c:40000 A POLICY_DENIED
     """,
-    "SYN+ACK is an answer, whatever the ports": """
+    "SYN+ACK answers a SYN, or it is nothing": """
+        b:50000 > a:80 SA UNSOLICITED_REPLY
         policy a-to-b
-        b:50000 > a:80 SA ALLOWED
-        b:50000 > a:80 S POLICY_DENIED
-        b:80 > c:40000 SA POLICY_DENIED
+        b:80 > a:40000 SA UNSOLICITED_REPLY
     """,
-    "what passed as an answer opens nothing": """
+    "a low source port does not make an answer": """
         policy b-closed
-        a:79 > b:80 A ALLOWED
-        a:79 > b:80 S POLICY_DENIED
-        a:78 > b:80 SA ALLOWED
-        a:78 > b:80 S POLICY_DENIED
+        a:79 > b:80 A POLICY_DENIED
+        a:78 > b:80 SA UNSOLICITED_REPLY
+    """,
+    "cut after a reset, it stays cut": """
+        a:1000 > b:50000 S ALLOWED
+        b:50000 > a:1000 SA ESTABLISHED
+        a:1000 > b:50000 R ESTABLISHED
+        policy b-closed
+        a:1000 > b:50000 A POLICY_DENIED
+        60 a:1000 > b:50000 A POLICY_DENIED
+        60 b:50000 > a:1000 A POLICY_DENIED
     """,
     "UDP: answers pass, for two minutes": """
         policy a-to-b
@@ -253,7 +255,7 @@ TRANSCRIPTS = {
         a:40000 > service:81 udp NO_SERVICE_PORT
         a:40000 > service:80 A NO_SERVICE_PORT
         a:79 > service:80 A NO_SERVICE_PORT
-        a:79 > service:80 SA NO_SERVICE_PORT
+        a:79 > service:80 SA UNSOLICITED_REPLY
         a:9 > service ping NO_SERVICE_PORT
         service:80 > a:40000 A NO_SERVICE_PORT
         service:80 > a:40000 S NO_SERVICE_PORT

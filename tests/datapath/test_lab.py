@@ -23,8 +23,6 @@ from tulle.lab import node
 from tulle.model.paths import NodePaths
 from tulle.model.world import Key
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces: needs root")
-
 # as http.server's own, without its look-up of the host's name in DNS
 SERVER = """
 import http.server, socket, socketserver

@@ -21,8 +21,6 @@ from tulle.model.kubernetes import Pod
 from tulle.model.paths import NodePaths
 from tulle.model.world import Workload
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces: needs root")
-
 WEB = ("shop", "web")
 SERVER = "import socket, time; s = socket.create_server(('', 80)); time.sleep(60)"
 
