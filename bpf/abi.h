@@ -45,7 +45,8 @@ enum reason {
 	REASON_NO_POLICY = 72,		  /* policy set missing from the map: fail closed */
 	REASON_NO_ENDPOINT = 73,	  /* interface of no known workload */
 	REASON_CONNTRACK_FULL = 74,	  /* kernel could not store the connection */
-	REASON_MAX = 75,
+	REASON_UNSOLICITED_REPLY = 75,	  /* TCP SYN+ACK that answers no SYN we saw */
+	REASON_MAX = 76,
 };
 
 /* Numeric identities below this are the same on every node. */
@@ -204,19 +205,20 @@ enum ct_flag {
 	CT_FIN_1 = 2,
 	CT_RST = 4,
 	CT_REPLIED = 8,
-	CT_DENIED = 16, /* a changed policy cut it; kept, so that no reply passes as new */
 };
 
 struct ct_entry {
 	__u64 last_seen_ns; /* CLOCK_MONOTONIC_COARSE */
-	__u32 epoch;	    /* of the policy that judged it */
+	__u64 judgement;    /* epoch of the policy that judged it, CT_DENIED; one store sets both */
 	__u32 ifindex[2];   /* of each end's workload, 0 if it is not local */
 	__u32 egress_rule;
 	__u32 ingress_rule;
 	__u32 flags;	 /* enum ct_flag */
 	__u32 initiator; /* which end */
-	__u32 pad;
 };
+
+/* In ct_entry.judgement, above the epoch: a changed policy cut the connection. */
+#define CT_DENIED (1ULL << 32)
 
 struct fragment_key {
 	struct addr src;

@@ -34,9 +34,13 @@ static __always_inline const struct backend *remembered(const struct service *se
 							const struct affinity_key *key, __u64 now)
 {
 	struct affinity *affine = bpf_map_lookup_elem(&affinity, key);
+	const struct backend *backend;
 
-	if (!affine || now - affine->last_used_ns > service->affinity_s * SECOND_NS)
+	/* Signed: another CPU's clock may be a tick ahead. */
+	if (!affine ||
+	    (__s64)(now - affine->last_used_ns) > (__s64)(service->affinity_s * SECOND_NS))
 		return 0;
 	affine->last_used_ns = now;
-	return bpf_map_lookup_elem(&backends, &affine->backend);
+	backend = bpf_map_lookup_elem(&backends, &affine->backend);
+	return backend && backend->service == service->id ? backend : 0;
 }

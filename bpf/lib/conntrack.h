@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Connections. An entry exists only for what policy allowed, and remembers all that judging it
- * found, so that a later packet costs one look-up as long as the epoch stands.
+ * Connections. An entry is made only for what policy allowed, and remembers all that judging it
+ * found, so that a later packet costs one look-up as long as the epoch stands. If policy cuts the
+ * connection, the entry stays and says so: no later packet may pass as the start of a new one.
  */
 #pragma once
 
@@ -33,15 +34,16 @@ static __always_inline int ct_closing(__u32 flags)
 	return (flags & CT_RST) || (flags & (CT_FIN_0 | CT_FIN_1)) == (CT_FIN_0 | CT_FIN_1);
 }
 
-/* Idle seconds after which an entry counts as gone; nf_conntrack's defaults, shortened at the end.
- */
-static __always_inline __u64 ct_lifetime_s(__u8 proto, __u32 flags)
+/* Idle seconds after which an entry counts as gone: as nf_conntrack's, but never long to close. */
+static __always_inline __u64 ct_lifetime_s(const struct ct_entry *entry, __u8 proto)
 {
+	if (entry->judgement & CT_DENIED)
+		return 86400;
 	if (proto != IPPROTO_TCP)
-		return flags & CT_REPLIED ? 120 : 30;
-	if (ct_closing(flags))
+		return entry->flags & CT_REPLIED ? 120 : 30;
+	if (ct_closing(entry->flags))
 		return 10;
-	return flags & CT_REPLIED ? 86400 : 60;
+	return entry->flags & CT_REPLIED ? 86400 : 60;
 }
 
 static __always_inline int ct_expired(const struct ct_entry *entry, __u8 proto, __u64 now)
@@ -49,7 +51,7 @@ static __always_inline int ct_expired(const struct ct_entry *entry, __u8 proto, 
 	__u64 idle = now - entry->last_seen_ns;
 
 	/* Another CPU's later clock reads as a negative age. */
-	return (__s64)idle > (__s64)(ct_lifetime_s(proto, entry->flags) * SECOND_NS);
+	return (__s64)idle > (__s64)(ct_lifetime_s(entry, proto) * SECOND_NS);
 }
 
 static __always_inline int opens_connection(const struct flow *flow)
@@ -63,19 +65,6 @@ static __always_inline int opens_connection(const struct flow *flow)
 static __always_inline int reopens(const struct flow *flow, const struct ct_entry *entry, __u32 end)
 {
 	return opens_connection(flow) && (end != entry->initiator || ct_closing(entry->flags));
-}
-
-/*
- * A TCP packet in mid-stream whose entry is gone (evicted, or older than Tulle): which end opened
- * the connection? SYN+ACK says so; else the server is taken to be the end with the lower port.
- */
-static __always_inline int looks_like_reply(const struct flow *flow)
-{
-	if (flow->proto != IPPROTO_TCP || opens_connection(flow))
-		return 0;
-	if (flow->tcp_flags & TCP_SYN)
-		return 1;
-	return bpf_ntohs(flow->sport) < bpf_ntohs(flow->dport);
 }
 
 static __always_inline void ct_touch(struct ct_entry *entry, const struct flow *flow, __u32 end,
@@ -98,7 +87,7 @@ static __always_inline void ct_touch(struct ct_entry *entry, const struct flow *
 
 static __always_inline __u32 ct_verdict(const struct ct_entry *entry, const struct flow *flow)
 {
-	if (entry->flags & CT_DENIED)
+	if (entry->judgement & CT_DENIED)
 		return REASON_POLICY_DENIED;
 	return flow->icmp_error ? REASON_RELATED : REASON_ESTABLISHED;
 }
@@ -115,11 +104,7 @@ static __always_inline __u32 ct_rejudge(struct ct_entry *entry, const struct flo
 	entry->ifindex[1] = end ? verdict->src_ifindex : verdict->dst_ifindex;
 	entry->egress_rule = verdict->egress_rule;
 	entry->ingress_rule = verdict->ingress_rule;
-	if (reason == REASON_ALLOWED)
-		__sync_fetch_and_and(&entry->flags, ~CT_DENIED);
-	else
-		__sync_fetch_and_or(&entry->flags, CT_DENIED);
-	entry->epoch = epoch;
+	*(volatile __u64 *)&entry->judgement = epoch | (reason == REASON_ALLOWED ? 0 : CT_DENIED);
 	return ct_verdict(entry, flow);
 }
 
@@ -130,7 +115,7 @@ static __always_inline int ct_fresh(const struct ct_entry *entry, const struct f
 
 	if (flow->hook == HOOK_TO_WORKLOAD && entry->ifindex[end & 1])
 		return 0;
-	return entry->epoch == epoch && entry->ifindex[here & 1] == flow->ifindex;
+	return (__u32)entry->judgement == epoch && entry->ifindex[here & 1] == flow->ifindex;
 }
 
 static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow *flow, __u32 end,
@@ -152,20 +137,36 @@ static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow 
 	return reason;
 }
 
+/*
+ * A TCP packet in mid-stream whose entry is gone (evicted, or older than Tulle). Nobody can tell
+ * which end opened the connection, and the sender would choose the better story: both must hold.
+ */
+static __always_inline __u32 judge_midstream(const struct flow *flow, struct verdict *verdict)
+{
+	__u32 reason = judge(flow, 1, verdict);
+
+	return reason == REASON_ALLOWED ? judge(flow, 0, verdict) : reason;
+}
+
 static __always_inline __u32 ct_open(const struct ct_key *key, const struct flow *flow, __u32 end,
 				     __u64 now, __u32 epoch, struct verdict *verdict)
 {
-	int reply = looks_like_reply(flow);
-	__u32 reason = judge(flow, reply, verdict);
+	int midstream = flow->proto == IPPROTO_TCP && !opens_connection(flow);
+	/* Only for the bookkeeping of a connection that may be opened from either end. */
+	int reply = midstream && bpf_ntohs(flow->sport) < bpf_ntohs(flow->dport);
 	struct ct_entry entry = {
 		.last_seen_ns = now,
-		.epoch = epoch,
+		.judgement = epoch,
 		.initiator = reply ? !end : end,
-		.flags = reply ? CT_REPLIED : 0,
+		.flags = midstream ? CT_REPLIED : 0,
 	};
+	__u32 reason;
 
+	if (midstream && (flow->tcp_flags & TCP_SYN))
+		return REASON_UNSOLICITED_REPLY;
+	reason = midstream ? judge_midstream(flow, verdict) : judge(flow, 0, verdict);
 	/* A lone RST closes nothing that we know and opens nothing. */
-	if (reason != REASON_ALLOWED || (flow->proto == IPPROTO_TCP && (flow->tcp_flags & TCP_RST)))
+	if (reason != REASON_ALLOWED || (midstream && (flow->tcp_flags & TCP_RST)))
 		return reason;
 	entry.ifindex[0] = end ? verdict->dst_ifindex : verdict->src_ifindex;
 	entry.ifindex[1] = end ? verdict->src_ifindex : verdict->dst_ifindex;

@@ -25,7 +25,6 @@ class CtFlag(IntEnum):
     FIN_1 = 2
     RST = 4
     REPLIED = 8
-    DENIED = 16
 
 
 class DecideOp(IntEnum):
@@ -92,7 +91,8 @@ class Reason(IntEnum):
     NO_POLICY = 72
     NO_ENDPOINT = 73
     CONNTRACK_FULL = 74
-    MAX = 75
+    UNSOLICITED_REPLY = 75
+    MAX = 76
 
 
 class RuleId(IntEnum):
@@ -167,12 +167,12 @@ class Counter(NamedTuple):
         return cls(v[0], v[1])
 
 
-_CtEntry = Struct("=QIIIIIII4x")
+_CtEntry = Struct("=QQIIIIII")
 
 
 class CtEntry(NamedTuple):
     last_seen_ns: int = 0
-    epoch: int = 0
+    judgement: int = 0
     ifindex: Tuple[int, int] = (0, 0)
     egress_rule: int = 0
     ingress_rule: int = 0
@@ -180,7 +180,7 @@ class CtEntry(NamedTuple):
     initiator: int = 0
 
     def pack(self) -> _Bytes:
-        return _CtEntry.pack(self.last_seen_ns, self.epoch, self.ifindex[0], self.ifindex[1], self.egress_rule, self.ingress_rule, self.flags, self.initiator)
+        return _CtEntry.pack(self.last_seen_ns, self.judgement, self.ifindex[0], self.ifindex[1], self.egress_rule, self.ingress_rule, self.flags, self.initiator)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "CtEntry":
@@ -546,7 +546,7 @@ MAPS = {
     "fragments": MapSpec(9, 40, 4, 8192),
     "ipcache": MapSpec(11, 20, 4, 65536),
     "policy": MapSpec(11, 16, 12, 262144),
-    "reasons": MapSpec(6, 4, 16, 75),
+    "reasons": MapSpec(6, 4, 16, 76),
     "rules": MapSpec(5, 4, 16, 65536),
     "services": MapSpec(1, 20, 16, 65536),
     "slots": MapSpec(1, 8, 32, 262144),
@@ -555,4 +555,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "cf5e9a52c8b90017"
+ABI_HASH = "1545e2ba672ebb84"

@@ -23,6 +23,7 @@ TEXT: Mapping[int, str] = {
     Reason.NO_POLICY: "the workload's policy is missing in the kernel: denied to be safe",
     Reason.NO_ENDPOINT: "interface of no known workload",
     Reason.CONNTRACK_FULL: "the connection table is full",
+    Reason.UNSOLICITED_REPLY: "answer to no connection that was asked for",
 }
 
 # `DropReason` of Cilium's flow.proto; the nearest word where there is no equal
@@ -38,6 +39,7 @@ HUBBLE: Mapping[int, str] = {
     Reason.NO_POLICY: "NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION",
     Reason.NO_ENDPOINT: "NO_MATCHING_LOCAL_CONTAINER_FOUND",
     Reason.CONNTRACK_FULL: "CT_MAP_INSERTION_FAILED",
+    Reason.UNSOLICITED_REPLY: "UNKNOWN_CONNECTION_TRACKING_STATE",
 }
 DROP_REASON_UNKNOWN = "DROP_REASON_UNKNOWN"
 
