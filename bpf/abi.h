@@ -205,6 +205,7 @@ enum ct_flag {
 	CT_FIN_1 = 2,
 	CT_RST = 4,
 	CT_REPLIED = 8,
+	CT_MIDSTREAM = 16, /* not seen from its start: either end may have opened it */
 };
 
 struct ct_entry {

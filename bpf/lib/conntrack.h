@@ -60,11 +60,14 @@ static __always_inline int opens_connection(const struct flow *flow)
 	       (flow->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-/* A SYN on a live entry is a retransmission, unless it comes from the other end or after the end.
+/*
+ * A SYN on a live entry is a retransmission, unless it comes from the other end, after the end, or
+ * on an entry that was made in mid-stream: it says who opens.
  */
 static __always_inline int reopens(const struct flow *flow, const struct ct_entry *entry, __u32 end)
 {
-	return opens_connection(flow) && (end != entry->initiator || ct_closing(entry->flags));
+	return opens_connection(flow) &&
+	       (end != entry->initiator || ct_closing(entry->flags) || entry->flags & CT_MIDSTREAM);
 }
 
 static __always_inline void ct_touch(struct ct_entry *entry, const struct flow *flow, __u32 end,
@@ -92,11 +95,23 @@ static __always_inline __u32 ct_verdict(const struct ct_entry *entry, const stru
 	return flow->icmp_error ? REASON_RELATED : REASON_ESTABLISHED;
 }
 
+/*
+ * A TCP packet in mid-stream whose entry is gone (evicted, or older than Tulle). Nobody can tell
+ * which end opened the connection, and the sender would choose the better story: both must hold.
+ */
+static __always_inline __u32 judge_midstream(const struct flow *flow, struct verdict *verdict)
+{
+	__u32 reason = judge(flow, 1, verdict);
+
+	return reason == REASON_ALLOWED ? judge(flow, 0, verdict) : reason;
+}
+
 /* The epoch has moved, or the packet came by another interface: judge the connection again. */
 static __always_inline __u32 ct_rejudge(struct ct_entry *entry, const struct flow *flow, __u32 end,
 					__u32 epoch, struct verdict *verdict)
 {
-	__u32 reason = judge(flow, end != entry->initiator, verdict);
+	__u32 reason = entry->flags & CT_MIDSTREAM ? judge_midstream(flow, verdict)
+						   : judge(flow, end != entry->initiator, verdict);
 
 	if (reason != REASON_ALLOWED && reason != REASON_POLICY_DENIED)
 		return reason;
@@ -137,17 +152,6 @@ static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow 
 	return reason;
 }
 
-/*
- * A TCP packet in mid-stream whose entry is gone (evicted, or older than Tulle). Nobody can tell
- * which end opened the connection, and the sender would choose the better story: both must hold.
- */
-static __always_inline __u32 judge_midstream(const struct flow *flow, struct verdict *verdict)
-{
-	__u32 reason = judge(flow, 1, verdict);
-
-	return reason == REASON_ALLOWED ? judge(flow, 0, verdict) : reason;
-}
-
 static __always_inline __u32 ct_open(const struct ct_key *key, const struct flow *flow, __u32 end,
 				     __u64 now, __u32 epoch, struct verdict *verdict)
 {
@@ -158,7 +162,7 @@ static __always_inline __u32 ct_open(const struct ct_key *key, const struct flow
 		.last_seen_ns = now,
 		.judgement = epoch,
 		.initiator = reply ? !end : end,
-		.flags = midstream ? CT_REPLIED : 0,
+		.flags = midstream ? CT_REPLIED | CT_MIDSTREAM : 0,
 	};
 	__u32 reason;
 

@@ -147,6 +147,17 @@ TRANSCRIPTS = {
         c:40000 > b:80 A POLICY_DENIED
         b:80 > c:40000 A POLICY_DENIED
     """,
+    "mid-stream, then policy lets only one end open it": """
+        a:79 > b:80 A ALLOWED
+        b:80 > a:79 A ESTABLISHED
+        a:40000 > b:80 A ALLOWED
+        policy b-closed
+        a:79 > b:80 A POLICY_DENIED
+        b:80 > a:79 A POLICY_DENIED
+        a:40000 > b:80 A POLICY_DENIED
+        policy none
+        a:79 > b:80 A ESTABLISHED
+    """,
     "SYN+ACK answers a SYN, or it is nothing": """
         b:50000 > a:80 SA UNSOLICITED_REPLY
         policy a-to-b

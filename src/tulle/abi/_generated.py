@@ -25,6 +25,7 @@ class CtFlag(IntEnum):
     FIN_1 = 2
     RST = 4
     REPLIED = 8
+    MIDSTREAM = 16
 
 
 class DecideOp(IntEnum):
@@ -555,4 +556,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "1545e2ba672ebb84"
+ABI_HASH = "a3ca9ce4e091dd66"
