@@ -224,6 +224,7 @@ struct ct_entry {
 struct fragment_key {
 	struct addr src;
 	struct addr dst;
+	__u32 ifindex; /* a forged first fragment from elsewhere speaks for no other */
 	__u32 id;
 	__u8 proto;
 	__u8 pad[3];

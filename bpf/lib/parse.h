@@ -263,7 +263,12 @@ static __always_inline __u32 parse_icmp(struct cursor *cursor, int v4, struct fl
 static __always_inline __u32 recall_fragment(struct flow *flow, __u32 id)
 {
 	struct fragment_key key = {
-		.src = flow->src, .dst = flow->dst, .id = id, .proto = flow->proto};
+		.src = flow->src,
+		.dst = flow->dst,
+		.ifindex = flow->ifindex,
+		.id = id,
+		.proto = flow->proto,
+	};
 	struct fragment *first = bpf_map_lookup_elem(&fragments, &key);
 
 	if (!first)
@@ -276,7 +281,12 @@ static __always_inline __u32 recall_fragment(struct flow *flow, __u32 id)
 static __always_inline void remember_fragment(const struct flow *flow, __u32 id)
 {
 	struct fragment_key key = {
-		.src = flow->src, .dst = flow->dst, .id = id, .proto = flow->proto};
+		.src = flow->src,
+		.dst = flow->dst,
+		.ifindex = flow->ifindex,
+		.id = id,
+		.proto = flow->proto,
+	};
 	struct fragment first = {.sport = flow->sport, .dport = flow->dport};
 
 	bpf_map_update_elem(&fragments, &key, &first, BPF_ANY);
@@ -330,7 +340,7 @@ static __always_inline __u32 parse_frame(struct cursor cursor, struct flow *flow
 		reason = parse_icmp(&cursor, v4, flow);
 	else
 		reason = parse_transport(&cursor, 1, flow);
-	if (!reason && packet.fragment)
+	if (!reason && packet.fragment && !flow->icmp_error)
 		remember_fragment(flow, packet.id);
 	return reason;
 }

@@ -362,22 +362,23 @@ class Fragment(NamedTuple):
         return cls(_be16(v[0]), _be16(v[1]))
 
 
-_FragmentKey = Struct("=16s16sIB3x")
+_FragmentKey = Struct("=16s16sIIB3x")
 
 
 class FragmentKey(NamedTuple):
     src: _Bytes = _Bytes(16)
     dst: _Bytes = _Bytes(16)
+    ifindex: int = 0
     id: int = 0
     proto: int = 0
 
     def pack(self) -> _Bytes:
-        return _FragmentKey.pack(self.src, self.dst, self.id, self.proto)
+        return _FragmentKey.pack(self.src, self.dst, self.ifindex, self.id, self.proto)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "FragmentKey":
         v = _FragmentKey.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3])
+        return cls(v[0], v[1], v[2], v[3], v[4])
 
 
 _IpcacheEntry = Struct("=I")
@@ -544,7 +545,7 @@ MAPS = {
     "endpoints": MapSpec(1, 16, 16, 4096),
     "events": MapSpec(27, 0, 0, 4194304),
     "events_lost": MapSpec(6, 4, 8, 1),
-    "fragments": MapSpec(9, 40, 4, 8192),
+    "fragments": MapSpec(9, 44, 4, 8192),
     "ipcache": MapSpec(11, 20, 4, 65536),
     "policy": MapSpec(11, 16, 12, 262144),
     "reasons": MapSpec(6, 4, 16, 76),
@@ -556,4 +557,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "a3ca9ce4e091dd66"
+ABI_HASH = "97e8841046f212dd"
