@@ -52,9 +52,11 @@ class Datapath:
             ("out", "to_workload", links.TCX_EGRESS),
         ):
             pin = self._links / f"{ifindex}-{direction}"
-            if pin.exists() and not links.is_live(pin, ifindex):
-                links.remove(pin)
             links.attach(pin, self._pod[program], ifindex, attach_type)
+
+    def is_attached(self, ifindex: int) -> bool:
+        """Whether both hooks of an interface are pinned, by this agent or an earlier one."""
+        return all((self._links / f"{ifindex}-{way}").exists() for way in ("in", "out"))
 
     def keep_workloads(self, ifindexes: Iterable[int]) -> None:
         """Drops the links of all other interfaces."""
@@ -63,6 +65,12 @@ class Datapath:
             if pin.name not in kept:
                 links.remove(pin)
 
+    def remove_other_versions(self) -> None:
+        """Drops the maps of agents that spoke another ABI; no program uses them any more."""
+        for directory in self.objects.pins.parent.glob("v*"):
+            if directory != self.objects.pins:
+                shutil.rmtree(directory)
+
     def read(self) -> Image:
         """What the kernel has. Counters of rules are named only: their values are not derived."""
         image = {name: dict(self.maps[name].items()) for name in DERIVED}
@@ -70,20 +78,32 @@ class Datapath:
         return image
 
     def apply(self, changes: list[Change]) -> None:
-        """In order; afterwards established connections are judged again if a verdict may differ."""
-        for (name, is_put), group in groupby(changes, lambda c: (c.map, c.value is not None)):
-            target = self.maps[name]
-            if not is_put:
-                target.delete_many(change.key for change in group)
-            elif name == "rules":
-                for change in group:
-                    target.create(change.key)
-            else:
-                target.update_many(
-                    (change.key, change.value) for change in group if change.value is not None
-                )
-        if moves_verdicts(changes):
-            self.raise_epoch()
+        """In order. Established connections are judged again where a verdict may differ: once all
+        is put, before the deletes, and whatever happens at the end.
+        """
+        moves = moves_verdicts(changes)
+        try:
+            for (name, is_put), group in groupby(changes, lambda c: (c.map, c.value is not None)):
+                if moves and not is_put:
+                    self.raise_epoch()
+                    moves = False
+                self._write(name, group)
+        finally:
+            if moves_verdicts(changes):
+                self.raise_epoch()
+
+    def _write(self, name: str, changes: Iterable[Change]) -> None:
+        """Puts or deletes, not both."""
+        target = self.maps[name]
+        rows = list(changes)
+        puts = [(change.key, change.value) for change in rows if change.value is not None]
+        if not puts:
+            target.delete_many(change.key for change in rows)
+        elif name == "rules":
+            for key, _ in puts:
+                target.create(key)
+        else:
+            target.update_many(puts)
 
     def raise_epoch(self) -> None:
         now = abi.State.unpack(self.maps["state"][_ZERO])
@@ -121,8 +141,9 @@ class Datapath:
 
 
 def remove(pins: Path) -> None:
-    """Takes a node's programs, links and maps out of the kernel."""
-    shutil.rmtree(pins, ignore_errors=True)
+    """Takes a node's programs, links and maps out of the kernel. Raises OSError."""
+    if pins.exists():
+        shutil.rmtree(pins)
 
 
 def _total(per_cpu: bytes) -> abi.Counter:

@@ -32,14 +32,17 @@ class EventRing:
         (position,) = unpack_from("=Q", self._consumer)
         (produced,) = unpack_from("=Q", self._rest)
         start = mmap.PAGESIZE + position % self._size
-        raw = self._rest[start : start + produced - position]
-        for at in range(0, len(raw), _STRIDE):
-            (length,) = unpack_from("=I", raw, at)
+        # The header first, the data after it: a header that is not busy vouches for its data.
+        end = start
+        while end < start + produced - position:
+            (length,) = unpack_from("=I", self._rest, end)
             if length & _BUSY:
                 break
-            yield raw[at + _HEADER : at + _HEADER + _SIZE]
-            position += _STRIDE
-        pack_into("=Q", self._consumer, 0, position)
+            end += _STRIDE
+        raw = self._rest[start:end]
+        pack_into("=Q", self._consumer, 0, position + len(raw))
+        for at in range(_HEADER, len(raw), _STRIDE):
+            yield raw[at : at + _SIZE]
 
     def close(self) -> None:
         self._consumer.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from struct import unpack_from
 
 from tulle.errors import KernelError
 
@@ -22,39 +21,39 @@ CGROUP_HOOKS = {  # enum bpf_attach_type
     "getpeername4": 29,
     "getpeername6": 30,
 }
-_LINK_INFO_BYTES = 64
-_TCX = 11  # BPF_LINK_TYPE_TCX
 
 
 def attach(pin: Path, program: int, target: int, attach_type: int) -> None:
     """Attaches, or swaps the program of the link that is pinned there already.
 
-    `target` is an interface index, or a descriptor of a cgroup directory.
+    `target` is an interface index, or a descriptor of a cgroup directory. A link whose interface
+    or cgroup has gone is severed for good: it is replaced.
     """
     try:
         link = syscall.get_pinned(str(pin))
     except KernelError as error:
         if error.errno != errno.ENOENT:
             raise
-        pin.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        link = syscall.link_create(program, target, attach_type)
-        syscall.pin(link, str(pin))
-    else:
+        _create(pin, program, target, attach_type)
+        return
+    try:
         syscall.link_update(link, program)
-    os.close(link)
-
-
-def is_live(pin: Path, ifindex: int) -> bool:
-    """Whether a pinned tcx link still hangs on that interface: a vanished one leaves ifindex 0."""
-    try:
-        link = syscall.get_pinned(str(pin))
-    except KernelError:
-        return False
-    try:
-        kind, _, _, _, on = unpack_from("=IIIII", syscall.info(link, _LINK_INFO_BYTES))
+    except KernelError as error:
+        if error.errno != errno.ENOLINK:
+            raise
+        remove(pin)
+        _create(pin, program, target, attach_type)
     finally:
         os.close(link)
-    return bool(kind == _TCX and on == ifindex)
+
+
+def _create(pin: Path, program: int, target: int, attach_type: int) -> None:
+    pin.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    link = syscall.link_create(program, target, attach_type)
+    try:
+        syscall.pin(link, str(pin))
+    finally:
+        os.close(link)
 
 
 def remove(pin: Path) -> None:

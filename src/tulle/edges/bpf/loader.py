@@ -47,7 +47,6 @@ class Objects:
         self.limits = dict(limits or {})
         self.maps: dict[str, Map] = {}
         self._library = _libbpf()
-        self._logs: list[ctypes.Array[ctypes.c_char]] = []
         self.pins.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def load(self, name: str, programs: tuple[str, ...]) -> dict[str, int]:
@@ -104,7 +103,7 @@ class Objects:
         if name in self.limits:
             self._library.bpf_map__set_max_entries(bpf_map, self.limits[name])
         if name not in self.maps and (self.pins / name).exists():
-            self.maps[name] = Map(name, syscall.get_pinned(str(self.pins / name)))
+            self.maps[name] = self._map(name, syscall.get_pinned(str(self.pins / name)))
         if name in self.maps and self._library.bpf_map__reuse_fd(bpf_map, self.maps[name].fd):
             raise KernelError(ctypes.get_errno(), f"reuse pinned map '{name}'")
 
@@ -113,7 +112,10 @@ class Objects:
             return
         fd = os.dup(self._library.bpf_map__fd(self._map_handle(handle, name)))
         syscall.pin(fd, str(self.pins / name))
-        self.maps[name] = Map(name, fd)
+        self.maps[name] = self._map(name, fd)
+
+    def _map(self, name: str, fd: int) -> Map:
+        return Map(name, fd, self.limits.get(name))
 
     def close(self) -> None:
         for item in self.maps.values():

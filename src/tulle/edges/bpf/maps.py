@@ -20,10 +20,10 @@ _CHUNK = 16384
 class Map:
     """An open map. Per-CPU values come as one string of all CPUs' values, 8-byte aligned."""
 
-    def __init__(self, name: str, fd: int) -> None:
+    def __init__(self, name: str, fd: int, max_entries: int | None = None) -> None:
         spec = MAPS[name]
         self.name, self.fd, self.key_size = name, fd, spec.key_size
-        self.max_entries = spec.max_entries
+        self.max_entries = max_entries or spec.max_entries
         self.value_size = spec.value_size
         if spec.kind in _PERCPU:
             self.value_size = (spec.value_size + 7) // 8 * 8 * syscall.possible_cpus()
@@ -106,14 +106,14 @@ class Map:
     def update_many(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
         rows = list(entries)
         keys, values = b"".join(key for key, _ in rows), b"".join(value for _, value in rows)
-        self._write_many(syscall.UPDATE_BATCH, keys, values, len(rows))
+        self._write_many(keys, values, len(rows))
 
     def delete_many(self, keys: Iterable[bytes]) -> None:
         """Absent keys are no error."""
         for key in keys:
             del self[key]
 
-    def _write_many(self, command: int, keys: bytes, values: bytes, count: int) -> None:
+    def _write_many(self, keys: bytes, values: bytes, count: int) -> None:
         key_buffer = ctypes.create_string_buffer(keys, len(keys))
         value_buffer = ctypes.create_string_buffer(values, len(values))
         attr = ctypes.create_string_buffer(
@@ -129,7 +129,8 @@ class Map:
                 0,
             )
         )
-        bpf(command, attr, f"map '{self.name}' (limit {self.max_entries}): write {count} entries")
+        doing = f"map '{self.name}' (limit {self.max_entries}): write {count} entries"
+        bpf(syscall.UPDATE_BATCH, attr, doing)
 
 
 def _split(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import platform
 from struct import pack, unpack_from
 
@@ -16,10 +15,10 @@ from tulle.errors import KernelError
 _NR_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
 _libc = ctypes.CDLL(None, use_errno=True)
 
-MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT_KEY = 1, 2, 3, 4
-OBJ_PIN, OBJ_GET, TEST_RUN, OBJ_INFO = 6, 7, 10, 15
-LOOKUP_BATCH, UPDATE_BATCH, DELETE_BATCH = 24, 26, 27
-LINK_CREATE, LINK_UPDATE, LINK_DETACH = 28, 29, 34
+MAP_LOOKUP, MAP_UPDATE, MAP_DELETE = 1, 2, 3
+OBJ_PIN, OBJ_GET, TEST_RUN = 6, 7, 10
+LOOKUP_BATCH, UPDATE_BATCH = 24, 26
+LINK_CREATE, LINK_UPDATE = 28, 29
 BPF_NOEXIST = 1
 
 
@@ -52,13 +51,6 @@ def get_pinned(path: str) -> int:
     return bpf(OBJ_GET, pack("=QII", address(name), 0, 0), f"open pinned {path}")
 
 
-def info(fd: int, size: int) -> bytes:
-    """The first `size` bytes of struct bpf_{map,link,prog}_info."""
-    buffer = ctypes.create_string_buffer(size)
-    bpf(OBJ_INFO, pack("=IIQ", fd, size, address(buffer)), "read object info")
-    return buffer.raw
-
-
 def link_create(program: int, target: int, attach_type: int) -> int:
     attr = pack("=IIII48x", program, target, attach_type, 0)
     return bpf(LINK_CREATE, attr, f"attach program (type {attach_type})")
@@ -71,10 +63,6 @@ def link_update(link: int, program: int) -> None:
     except KernelError as error:
         if error.errno != errno.EEXIST:
             raise
-
-
-def link_detach(link: int) -> None:
-    bpf(LINK_DETACH, pack("=I", link), "detach program")
 
 
 def test_run(
@@ -114,7 +102,3 @@ def possible_cpus() -> int:
     with open("/sys/devices/system/cpu/possible") as file:  # noqa: PTH123
         last = file.read().strip().replace(",", "-").split("-")[-1]
     return int(last) + 1
-
-
-def close(fd: int) -> None:
-    os.close(fd)
