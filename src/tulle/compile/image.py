@@ -18,7 +18,7 @@ from .balance import alias_table
 from .capacity import Limits, fit, full
 from .identities import Distinctions, Peer
 from .ids import SPACES, Allocator, Ids
-from .policies import PROTOCOLS, Decision, Match, compile_set, selecting
+from .policies import PROTOCOLS, Decision, Match, compile_set, rules_of, selecting
 from .policies import PolicySet as Entries
 from .services import Frontend, addresses_of, frontends
 
@@ -101,6 +101,7 @@ class _Compilation:
         unplaced = self._ipcache(peers)
         self._endpoints(of_address, peers)
         self._services(unplaced)
+        self._keep_rules()
         self.maps["rules"] = {_u32(number): b"" for number in self.rules.values()}
         return Compiled(
             self.maps,
@@ -213,6 +214,13 @@ class _Compilation:
         if rule not in self.rules:
             self.rules[rule] = self.allocator.get("rule", f"{rule.direction} {rule}")
         return self.rules[rule]
+
+    def _keep_rules(self) -> None:
+        """A rule that decides nothing now keeps its number, and so its counter, while it stands."""
+        for _, policy in sorted(self.world.policies.items()):
+            for rule in rules_of(policy):
+                if len(self.rules) < self.limits["rules"]:
+                    self._rule(rule)
 
     def _services(self, unplaced: Container[ObjectRef]) -> None:
         chosen, refused = frontends(self.world)

@@ -8,7 +8,7 @@ prefix hides a shorter one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tulle.abi import Identity, PolicyPrefix
@@ -51,6 +51,14 @@ def policy_types(policy: NetworkPolicy) -> frozenset[str]:
     if policy.spec.policy_types:  # Kubernetes' defaulting treats an empty list as an absent one
         return frozenset(item.lower() for item in policy.spec.policy_types)
     return frozenset({"ingress", "egress"} if policy.spec.egress else {"ingress"})
+
+
+def rules_of(policy: NetworkPolicy) -> Iterator[Rule]:
+    """Every rule of a policy, its default denials included, whether it decides anything or not."""
+    ref = ref_of(policy)
+    for direction in sorted(policy_types(policy)):
+        yield from (Rule(direction, ref, i) for i in range(len(_rules(policy, direction))))
+        yield Rule(direction, ref)
 
 
 def selecting(world: World, workload: Workload, direction: str) -> tuple[NetworkPolicy, ...]:

@@ -100,6 +100,17 @@ def addresses_of(service: Service) -> tuple[IPAddress, ...]:
     return tuple(ip_address(item) for item in named if item != HEADLESS)
 
 
+def headless_addresses(world: World, service: Service) -> tuple[IPAddress, ...]:
+    """What the name of a service without an address of its own stands for: its endpoints."""
+    found = {
+        backend.address
+        for port in service.spec.ports
+        for version in (4, 6)
+        for backend in backends_of(world, service, port, version)
+    }
+    return tuple(sorted((ip_address(item) for item in found), key=str))
+
+
 def frontends(world: World) -> tuple[list[Frontend], list[Refusal]]:
     """All frontends of a world whose services have addresses.
 
@@ -137,7 +148,8 @@ def with_addresses(
     """Gives each service without a clusterIP one per family of the node's service ranges.
 
     `before` and the second result map `namespace/name/family` to the address, so that a service
-    keeps its address; addresses that users wrote are never given out.
+    keeps its address; `before` may also hold those of services that are gone, which are given to
+    others last. Addresses that users wrote are never given out.
     """
     pool = _Pool(world, before)
     services: dict[Key, Service] = {}
@@ -167,7 +179,16 @@ class _Pool:
         self._ranges = {f"IPv{item.version}": item for item in reversed(world.node.service_cidrs)}
         kept = self._taken | set(self._before.values())
         self._free = {family: _free(network, kept) for family, network in self._ranges.items()}
+        self._present = {f"{namespace}/{name}" for namespace, name in world.services}
         self.given: dict[str, str] = {}
+
+    def _given_back(self, network: IPNetwork) -> IPAddress | None:
+        """The address of a service that is gone: only once no other is left, as late as can be."""
+        for name, address in self._before.items():
+            gone = name.rpartition("/")[0] not in self._present
+            if gone and address in network and address not in self._taken:
+                return address
+        return None
 
     def take(self, name: str, family: str) -> str:
         """The address that `name` had, or a free one. Raises Refused if there is none."""
@@ -177,7 +198,7 @@ class _Pool:
         label = f"{name}/{family[-1]}"
         address = self._before.get(label)
         if address is None or address in self._taken or address not in network:
-            address = next(self._free[family], None)
+            address = next(self._free[family], None) or self._given_back(network)
         if address is None:
             raise Refused(f"service range {network} is used up")
         self._taken.add(address)
