@@ -11,6 +11,7 @@ import errno
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -18,13 +19,13 @@ from typing import Any, TypeVar
 from tulle.compile import Compiled, Ids, Image, compile_world
 from tulle.compile.diff import apply, diff
 from tulle.compile.image import counters_above
-from tulle.compile.services import addresses_of, with_addresses
+from tulle.compile.services import addresses_of, headless_addresses, with_addresses
 from tulle.edges import netlink, netns
 from tulle.edges.bpf.datapath import Datapath
 from tulle.edges.bpf.datapath import remove as remove_datapath
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.edges.manifests.directory import ManifestDirectory, Snapshot
-from tulle.errors import KernelError, TulleError
+from tulle.errors import KernelError, TulleError, Unavailable
 from tulle.model.kubernetes import EndpointSlice, Namespace, NetworkPolicy, Pod, Service
 from tulle.model.paths import NodePaths
 from tulle.model.world import IPAddress, IPNetwork, Key, Node, Refusal, Workload, World
@@ -68,11 +69,12 @@ class Agent:
         self.service_cidrs = tuple(service_cidrs)
         self.cgroups = NodeCgroup(find_mount(), paths.cgroup)
         self.workloads = Workloads(paths.state, self.cgroups, paths.netns, pod_cidrs)
-        self.manifests = ManifestDirectory(paths.manifests, paths.durable / "last-good.json")
+        self.manifests = ManifestDirectory(paths.manifests, paths.last_good)
         self.pods = Pods(self.workloads, paths.state, self._admit, self.request)
         self.datapath = Datapath(paths.bpffs)
         self.flows = FlowLog()
         self.problem = ""
+        self.after_pass: Callable[[], object] = lambda: None
         self.started_s = time.monotonic()
         self.current: Pass | None = None
         self._pacer = Pacer(self._pass)
@@ -98,7 +100,6 @@ class Agent:
         for line in await asyncio.to_thread(self.workloads.recover):
             log.info("removed %s", line)
         self.pods.recover()
-        self.datapath.attach_sockets(self.cgroups.make())
         memory = recall(self._memory_path)
         if memory is None:
             fresh = counters_above(self.datapath.read())
@@ -133,8 +134,13 @@ class Agent:
         await self.flows.add(self.datapath.events())
 
     async def _collect_ended(self) -> None:
+        """One that cannot be removed now does not keep the others."""
         for key in await asyncio.to_thread(self.workloads.gone):
-            await self.delete_workload(key)
+            try:
+                await asyncio.to_thread(self.workloads.delete, key)
+            except (TulleError, OSError) as error:
+                log.error("workload %s/%s: %s", *key, error)
+            self.request()
 
     async def delete_workload(self, key: Key) -> None:
         """Raises Refused if there is none."""
@@ -144,7 +150,8 @@ class Agent:
     async def dismantle(self) -> list[Key]:
         """Takes everything of this node out of the kernel; returns the workloads that ended."""
         self._dismantled = True
-        await self._pacer.done()  # the pass that may be under way has ended
+        with suppress(Unavailable):
+            await self._pacer.done()  # the pass that may be under way has ended
         ended = list(self.workloads.all())
         await self.pods.reconcile({})
         await self.pods.settled()
@@ -156,11 +163,12 @@ class Agent:
 
     async def _reread(self) -> None:
         self._have_read_s = 0.0
+        self._attached.clear()
         self.request()
 
     async def _pass(self) -> None:
         if self._dismantled:
-            return
+            raise Unavailable("the node is being taken down")
         began = time.monotonic()
         try:
             outcome = await asyncio.to_thread(self._put_in_force)
@@ -174,6 +182,7 @@ class Agent:
         number = self.current.number + 1 if self.current else 1
         took_ms = (time.monotonic() - began) * 1000
         self.current = Pass(**{**vars(outcome), "took_ms": took_ms, "number": number})
+        self.after_pass()
         await self.pods.reconcile(_of_kind(outcome.snapshot, Pod))
 
     def _put_in_force(self) -> Pass:
@@ -183,13 +192,19 @@ class Agent:
         world, addresses, refused = with_addresses(self._world(snapshot), self._memory.addresses)
         compiled = compile_world(world, self._memory.ids)
         changes = diff(have, compiled.image)
-        self._remember(compiled.ids, addresses)
-        self._attach(world)
+        self._remember(compiled.ids, {**self._memory.addresses, **addresses})
+        # Hooks come before a new endpoint's entry; those of an earlier agent judge by its maps
+        # until these are filled.
+        self._attach(world, only_new=True)
         self.datapath.apply(changes)
+        self._attach(world)
+        if self.current is None:
+            self._take_over()
         self._have = apply(changes, have) if changes else have
-        self.datapath.keep_workloads(self._attached)
+        # One that is ending may have its interface still: without hooks it would be open to all.
+        self.datapath.keep_workloads(self._attached | self.workloads.interfaces())
         self.workloads.write_hosts(
-            HostsEntry(name, namespace, addresses_of(service))
+            HostsEntry(name, namespace, addresses_of(service) or headless_addresses(world, service))
             for (namespace, name), service in world.services.items()
         )
         refusals = (*snapshot.refusals, *refused, *compiled.refusals)
@@ -220,11 +235,19 @@ class Agent:
             remember(self._memory_path, fresh)
             self._memory = fresh
 
-    def _attach(self, world: World) -> None:
-        """Hooks come before the endpoint's entry: until then its packets are dropped."""
+    def _take_over(self) -> None:
+        """The first pass of this agent: the one before may have died just short of the end."""
+        self.datapath.attach_sockets(self.cgroups.make())
+        self.datapath.raise_epoch()
+        self.datapath.remove_other_versions()
+
+    def _attach(self, world: World, only_new: bool = False) -> None:
+        """This agent's programs on every workload's interface."""
         present = {workload.ifindex for workload in world.workloads.values()}
         self._attached &= present
         for ifindex in present - self._attached:
+            if only_new and self.datapath.is_attached(ifindex):
+                continue
             try:
                 netns.run_in(self.paths.netns, partial(self.datapath.attach_workload, ifindex))
             except KernelError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,12 +13,17 @@ from aiohttp import web
 
 from tulle.edges import enter
 from tulle.edges.manifests.parse import Parsed, parse
-from tulle.errors import Broken, Refused, TulleError, Unavailable
+from tulle.edges.manifests.validate import validate
+from tulle.errors import Refused, TulleError, Unavailable
 from tulle.model.kubernetes import (
+    Container,
     ContainerPort,
     KubernetesObject,
     Labels,
+    ObjectMeta,
     ObjectRef,
+    Pod,
+    PodSpec,
     Protocol,
     ref_of,
 )
@@ -28,6 +34,8 @@ from .agent import Agent, Pass
 from .explaining import explain_request
 from .naming import Naming
 from .streaming import stream_flows
+
+log = logging.getLogger("tulle")
 
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -60,10 +68,10 @@ class Question(
     protocol: str = "TCP"
 
 
-def make_app(agent: Agent, stop: asyncio.Event) -> web.Application:
+def make_app(agent: Agent, naming: Naming, stop: asyncio.Event) -> web.Application:
     """`stop` is set when somebody asked for the node to be taken down."""
     app = web.Application(middlewares=[_errors_as_json], client_max_size=BODY_LIMIT)
-    app[AGENT], app[NAMING], app[STOP] = agent, Naming(agent), stop
+    app[AGENT], app[NAMING], app[STOP] = agent, naming, stop
     app.add_routes(
         [
             web.get("/v1/status", _status),
@@ -90,8 +98,13 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return web.json_response({"error": str(error)}, status=400)
     except Unavailable as error:
         return web.json_response({"error": str(error)}, status=503)
-    except (Broken, TulleError, OSError) as error:
+    except (TulleError, OSError) as error:
         return web.json_response({"error": str(error)}, status=500)
+    except web.HTTPException:
+        raise
+    except Exception as error:
+        log.exception("%s %s", request.method, request.path)
+        return web.json_response({"error": f"internal error: {error!r}"}, status=500)
 
 
 def _now(request: web.Request) -> Pass:
@@ -102,7 +115,7 @@ def _now(request: web.Request) -> Pass:
 
 
 async def _status(request: web.Request) -> web.Response:
-    return web.json_response(views.status(request.app[AGENT]))
+    return web.json_response(await asyncio.to_thread(views.status, request.app[AGENT]))
 
 
 async def _objects(request: web.Request) -> web.Response:
@@ -132,9 +145,20 @@ async def _apply(request: web.Request) -> web.Response:
     began = asyncio.get_running_loop().time()
     answer = await asyncio.to_thread(_put_all, agent, parsed)
     if answer["results"]:
-        await agent.converge()
+        now = await agent.converge()
+        answer["errors"] += _refused(parsed, now)
     answer["enforced_ms"] = (asyncio.get_running_loop().time() - began) * 1000
     return web.json_response(answer, status=422 if answer["errors"] else 200)
+
+
+def _refused(parsed: Parsed, now: Pass) -> list[str]:
+    """Objects that are well-formed but clash with what else there is."""
+    reasons = {item.ref: item.reason for item in now.refusals}
+    return [
+        f"{placed.file}:{placed.line}: {ref_of(placed.obj)}: {reasons[ref_of(placed.obj)]}"
+        for placed in parsed.objects
+        if ref_of(placed.obj) in reasons
+    ]
 
 
 def _put_all(agent: Agent, parsed: Parsed) -> Json:
@@ -190,7 +214,8 @@ async def _explain(request: web.Request) -> web.Response:
 async def _create_workload(request: web.Request) -> web.Response:
     agent = request.app[AGENT]
     asked = msgspec.json.decode(await request.read(), type=NewWorkload)
-    ports = [ContainerPort(item.port, item.name, item.protocol) for item in asked.ports]
+    ports = tuple(ContainerPort(item.port, item.name, item.protocol) for item in asked.ports)
+    _check(asked, ports)
     if ObjectRef("Pod", asked.namespace, asked.name) in _now(request).snapshot.objects:
         raise Refused(f"the name {asked.namespace}/{asked.name} belongs to a Pod")
     workload = await asyncio.to_thread(
@@ -205,12 +230,26 @@ async def _create_workload(request: web.Request) -> web.Response:
     return web.json_response(_entrance(agent, workload.key), status=201)
 
 
+def _check(asked: NewWorkload, ports: tuple[ContainerPort, ...]) -> None:
+    """The rules of a Pod's name, labels and ports. Raises Refused."""
+    meta = ObjectMeta(asked.name, asked.namespace, asked.labels)
+    container = Container("c", command=("true",), ports=ports)
+    validate(Pod(meta, PodSpec((container,))))
+    if any(not 1 <= port.container_port <= 65535 for port in ports):
+        raise Refused("ports: must be from 1 to 65535")
+    if not 0 <= asked.weight <= 65535:
+        raise Refused("weight: must be from 0 to 65535")
+
+
 async def _get_workload(request: web.Request) -> web.Response:
     return web.json_response(_entrance(request.app[AGENT], _key(request)))
 
 
 async def _delete_workload(request: web.Request) -> web.Response:
-    await request.app[AGENT].delete_workload(_key(request))
+    key = _key(request)
+    if ObjectRef("Pod", *key) in _now(request).snapshot.objects:
+        raise Refused(f"{key[0]}/{key[1]} belongs to a Pod manifest: delete that, with -f")
+    await request.app[AGENT].delete_workload(key)
     return web.json_response({})
 
 
@@ -239,6 +278,8 @@ def _entrance(agent: Agent, key: Key) -> Json:
 
 
 async def _shutdown(request: web.Request) -> web.Response:
-    stopped = await request.app[AGENT].dismantle()
-    request.app[STOP].set()
+    try:
+        stopped = await request.app[AGENT].dismantle()
+    finally:
+        request.app[STOP].set()  # half taken down, it must not go on as if it were whole
     return web.json_response({"stopped": [f"{namespace}/{name}" for namespace, name in stopped]})

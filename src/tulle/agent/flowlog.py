@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from tulle.errors import Unavailable
 
 CAPACITY = 65536
+MAX_READERS = 16  # each may hold all of it, decoded
 
 
 class FlowLog:
@@ -16,6 +20,7 @@ class FlowLog:
         self._events: deque[bytes] = deque(maxlen=capacity)
         self._end = 0  # number of the event after the last
         self._news = asyncio.Condition()
+        self._readers = 0
 
     async def add(self, events: Iterable[bytes]) -> None:
         before = self._end
@@ -29,19 +34,37 @@ class FlowLog:
     def kept(self) -> list[bytes]:
         return list(self._events)
 
+    @contextmanager
+    def reader(self) -> Iterator[None]:
+        """A place among those who read. Raises Unavailable if all are taken."""
+        if self._readers >= MAX_READERS:
+            raise Unavailable(f"{MAX_READERS} others are reading flows already")
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+
     @property
     def end(self) -> int:
         """Where the stream stands: `follow` goes on from there."""
         return self._end
 
-    async def follow(self, seen: int) -> AsyncIterator[bytes]:
-        """Events after `seen`, as they come."""
+    async def follow(self, seen: int, idle_s: float = 1.0) -> AsyncIterator[bytes | None]:
+        """Events after `seen`, as they come; None whenever there was none for `idle_s`."""
         while True:
-            async with self._news:
-                while self._end <= seen:
-                    await self._news.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wait_beyond(seen), idle_s)
+            if self._end == seen:
+                yield None
+                continue
             missed = min(self._end - seen, len(self._events))
             fresh = [self._events[-count] for count in range(missed, 0, -1)]
             seen = self._end
             for event in fresh:
                 yield event
+
+    async def _wait_beyond(self, seen: int) -> None:
+        async with self._news:
+            while self._end <= seen:
+                await self._news.wait()

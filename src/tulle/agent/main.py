@@ -22,6 +22,7 @@ from tulle.model.world import Node
 from .addresses import POD_CIDRS
 from .agent import Agent
 from .api import make_app
+from .naming import Naming
 
 log = logging.getLogger("tulle")
 
@@ -34,8 +35,11 @@ def serve(
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     paths = NodePaths(node)
     bpffs.mount()
-    for directory in (paths.state, paths.durable, paths.manifests, paths.bpffs):
+    for directory in (paths.state, paths.durable, paths.bpffs):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # One that was there before and is away now is not an empty one: the last good objects hold.
+    if not paths.last_good.exists():
+        paths.manifests.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _lock(paths.lock)
     paths.socket.unlink(missing_ok=True)  # whoever left one is gone: the lock says so
     agent = Agent(
@@ -68,12 +72,14 @@ async def _serve(agent: Agent) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    naming = Naming(agent)
+    agent.after_pass = naming.names  # what a number means now is what its events mean later
     await agent.start()
     running = asyncio.create_task(agent.run())
     # A pass that fails is told by `status`, so the socket opens all the same.
     with suppress(Exception):
         await agent.converge()
-    runner = web.AppRunner(make_app(agent, stop), shutdown_timeout=1.0)
+    runner = web.AppRunner(make_app(agent, naming, stop), shutdown_timeout=1.0)
     await runner.setup()
     await _listen(runner, agent.paths.socket)
     log.info("node %s: listening on %s", agent.paths.node, agent.paths.socket)

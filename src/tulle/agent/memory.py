@@ -32,5 +32,5 @@ def recall(path: Path) -> Memory | None:
     """None if there is nothing readable: then numbers must start above what the kernel holds."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Memory)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError):
         return None

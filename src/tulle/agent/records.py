@@ -1,7 +1,7 @@
 """JSON records that survive the agent, one file a record.
 
-They live below /run and mean nothing after a reboot, as the namespaces that they name do; so a
-write is atomic, which kill -9 needs, but not synced to a disk.
+A write is atomic, which kill -9 needs, but not synced to a disk: what they speak of is gone after a
+reboot, and numbers that are lost are found again to be unused.
 """
 
 from __future__ import annotations
@@ -26,11 +26,9 @@ def file_stem(key: Key) -> str:
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` in one step, readable by its owner only. Raises OSError."""
     new = path.with_name(path.name + ".new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(fd, content)
-    finally:
-        os.close(fd)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
+        file.write(content)  # all of it, or an error
     new.replace(path)
 
 

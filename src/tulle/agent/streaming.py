@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -20,16 +21,29 @@ CHUNK_LINES = 256
 
 
 async def stream_flows(request: web.Request, log: FlowLog, naming: Naming) -> web.StreamResponse:
-    """Raises UsageError for filters that make no sense."""
+    """Raises UsageError for filters that make no sense, Unavailable for too many readers."""
     query = parse(request.query.items(), time.time_ns())
+    with log.reader():
+        return await _stream(request, query, log, naming)
+
+
+async def _stream(
+    request: web.Request, query: Query, log: FlowLog, naming: Naming
+) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     await response.prepare(request)
     seen = log.end
-    lines = [msgspec.json.encode(flow) + b"\n" for flow in kept_flows(log.kept(), query, naming)]
+    kept = await asyncio.to_thread(kept_flows, log.kept(), query, naming)
+    lines = [msgspec.json.encode(flow) + b"\n" for flow in kept]
     for start in range(0, len(lines), CHUNK_LINES):
         await response.write(b"".join(lines[start : start + CHUNK_LINES]))
     if query.follow:
         async for raw in log.follow(seen):
+            # Nothing else tells that the reader has gone, as long as nothing is written.
+            if request.transport is None or request.transport.is_closing():
+                break
+            if raw is None:
+                continue
             flow = flow_of(Event.unpack(raw), naming.names())
             if query.matches(flow):
                 await response.write(msgspec.json.encode(flow) + b"\n")

@@ -106,6 +106,11 @@ class Workloads:
         with self._lock:
             return {key: r.workload() for key, r in self._records.items() if r.phase == "up"}
 
+    def interfaces(self) -> set[int]:
+        """The node's side of every workload, of those being made or deleted too."""
+        with self._lock:
+            return {record.ifindex for record in self._records.values() if record.ifindex}
+
     def owned_by(self, owner: Owner) -> list[Key]:
         """Those of `owner`, with those whose deletion has not succeeded yet."""
         with self._lock:
@@ -242,7 +247,8 @@ class Workloads:
     def _take_number(self) -> int:
         used = {record.number for record in self._records.values()}
         counter = self._state / "last-number"  # kept, or a restart would bring reuse forward
-        last = int(counter.read_text()) if counter.exists() else 0
+        text = counter.read_text() if counter.exists() else ""
+        last = int(text) if text.isdecimal() else 0
         number = next_number(self._cidrs, used, last)
         write_atomically(counter, str(number).encode())
         return number

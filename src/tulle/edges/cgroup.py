@@ -8,6 +8,7 @@ cgroup least of all. Raises KernelError where the kernel refuses.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -127,8 +128,10 @@ class NodeCgroup:
 def _text(path: Path) -> str:
     try:
         return path.read_text()
-    except OSError:  # gone; ENODEV when it goes while it is being read
-        return ""
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
+        return ""  # gone; ENODEV when it goes while it is being read
 
 
 def _numbers(path: Path) -> list[int]:

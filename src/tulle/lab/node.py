@@ -28,7 +28,6 @@ def create(node: str, pod_cidrs: Sequence[IPNetwork] = POD_CIDRS) -> NodePaths:
     paths = NodePaths(node)
     if paths.netns is None:
         raise Refused(f"node {LOCAL!r} is the machine itself; give the lab's node another name")
-    paths.manifests.mkdir(mode=0o700, parents=True, exist_ok=True)
     netns.create(paths.netns)
     netns.run_in(paths.netns, lambda: _configure(pod_cidrs))
     bpffs.mount()

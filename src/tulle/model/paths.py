@@ -59,6 +59,11 @@ class NodePaths:
         return Path("/var/lib/tulle") / self.node if self.node == LOCAL else self.state
 
     @property
+    def last_good(self) -> Path:
+        """The objects in force, for when their manifests cannot be read."""
+        return self.durable / "last-good.json"
+
+    @property
     def socket(self) -> Path:
         return self.state / "agent.sock"
 

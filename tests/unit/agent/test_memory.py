@@ -31,9 +31,3 @@ def test_what_cannot_be_read_is_none(tmp_path: Path, content: bytes | None) -> N
     if content is not None:
         path.write_bytes(content)
     assert recall(path) is None
-
-
-def test_what_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
-    """An empty memory in its place would give numbers out twice."""
-    with pytest.raises(OSError):
-        recall(tmp_path)
