@@ -80,7 +80,8 @@ class Agent:
     def _unreachable(self, error: Exception) -> TulleError:
         node, path = self.paths.node, self.paths.socket
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-            return AgentDown(f"no agent for node {node!r} ({path}): start it with `tulle up`")
+            start = "tulle up" if self.paths.netns is None else f"tulle lab up {node}"
+            return AgentDown(f"no agent for node {node!r} ({path}): start it with `{start}`")
         if isinstance(error, PermissionError):
             return Refused(f"{path}: permission denied: the agent answers its own user only")
         if isinstance(error, TimeoutError):

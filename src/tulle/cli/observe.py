@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tulle.errors import AgentDown
 from tulle.observe.text import FORMATS, writer
 
 from .client import Agent
@@ -74,5 +75,7 @@ def command(
     try:
         for flow in agent.stream("/v1/flows", params):
             click.echo(text_of(flow))
+        if follow:
+            raise AgentDown("the agent has gone: no flows come any more")
     except KeyboardInterrupt:  # how one leaves --follow
         pass

@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -108,7 +109,8 @@ def command(
             become(entrance, line)
         answer = _detached(agent, namespace, name, entrance, line)
     except BaseException:
-        agent.delete(workload_path(namespace, name))
+        with suppress(Refused):  # it may have ended by itself
+            agent.delete(workload_path(namespace, name))
         raise
     if output == "json":
         print_json(answer)

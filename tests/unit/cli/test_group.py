@@ -21,7 +21,7 @@ def test_an_error_is_one_line_and_exit_code_1() -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "tulle: no agent for node 'test-nobody' (/run/tulle/test-nobody/agent.sock):"
-        " start it with `tulle up`\n"
+        " start it with `tulle lab up test-nobody`\n"
     )
 
 

@@ -1,8 +1,12 @@
 """Filters go to the agent as they are; flows come back as text."""
 
 import json
+from contextlib import nullcontext
+
+import pytest
 
 from tests.unit.observe.samples import NAMES, event
+from tulle.errors import AgentDown
 from tulle.observe.filters import parse
 from tulle.observe.flows import flow_of
 
@@ -53,7 +57,9 @@ def test_how_much_is_shown(agent: FakeAgent, cli: Cli) -> None:
         (["--since", "5m"], {"since": "5m"}),
         (["--first", "3"], {"first": "3"}),
     ):
-        cli("observe", *words)
+        # a follower's stream ends only when the agent does
+        with pytest.raises(AgentDown) if "-f" in words else nullcontext():
+            cli("observe", *words)
         assert asked(agent) == params
         parse(params.items(), 0)
 
