@@ -1,0 +1,81 @@
+"""What is taken away behind the agent's back: nothing opens by it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.mesh import Mesh, admit, service, wait_for
+from tulle import abi
+from tulle.edges.bpf import syscall
+from tulle.edges.bpf.maps import Map
+
+
+@pytest.fixture(scope="module")
+def shop(mesh: Mesh) -> Iterator[Mesh]:
+    mesh.serve("web", app="web")
+    mesh.run("client", "sleep", "inf")
+    mesh.run("stranger", "sleep", "inf")
+    mesh.apply(service("web", "web"), admit("web", "web", "client"))
+    yield mesh
+
+
+def assert_enforced(mesh: Mesh) -> None:
+    url = f"http://{mesh.get('services')[0]['cluster_ips'][0]}/"
+    assert mesh.get_http("client", url) == "web"
+    assert mesh.get_http("stranger", url, timeout_s=0.5) == ""
+
+
+def epoch(mesh: Mesh) -> int:
+    fd = syscall.get_pinned(f"/sys/fs/bpf/tulle/{mesh.name}/v{abi.ABI_HASH}/state")
+    try:
+        return abi.State.unpack(Map("state", fd)[bytes(4)]).epoch
+    finally:
+        os.close(fd)
+
+
+def test_the_directory_is_away_when_an_agent_starts(shop: Mesh) -> None:
+    manifests = Path(f"/run/tulle/{shop.name}/manifests")
+    away = manifests.rename(manifests.with_name("away"))
+    shop.kill_agent()
+    shop.start()
+    assert shop.status()["health"] == "degraded"
+    assert_enforced(shop)
+    away.rename(manifests)
+    wait_for(lambda: shop.status()["health"] == "ok")
+    assert_enforced(shop)
+
+
+def test_a_new_agent_has_every_connection_judged_again(shop: Mesh) -> None:
+    """The one before may have been killed between its last write and the new epoch."""
+    before = epoch(shop)
+    shop.kill_agent()
+    shop.start()
+    assert epoch(shop) > before
+
+
+def test_hooks_that_somebody_removed_are_put_back(shop: Mesh) -> None:
+    for pin in Path(f"/sys/fs/bpf/tulle/{shop.name}/links").glob("*-*"):
+        pin.unlink()
+    time.sleep(31)  # the agent looks at everything again every 30 s
+    assert_enforced(shop)
+
+
+def test_a_socket_hook_that_was_removed_is_put_back(shop: Mesh) -> None:
+    links = Path(f"/sys/fs/bpf/tulle/{shop.name}/links")
+    shop.kill_agent()
+    (links / "connect4").unlink()
+    shop.start()
+    assert_enforced(shop)
+
+
+def test_numbers_are_lost(shop: Mesh) -> None:
+    shop.kill_agent()
+    Path(f"/run/tulle/{shop.name}/ids.json").unlink()
+    shop.start()
+    assert shop.status()["health"] == "ok"
+    assert_enforced(shop)
