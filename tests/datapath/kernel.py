@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from tulle import abi
 from tulle.abi import DecideOp, Event, Reason
@@ -91,7 +92,7 @@ def kernel_of(name: str) -> Iterator[Kernel]:
     assert not pins.exists()
 
 
-def flow(src: str, dst: str, protocol: int, **fields: int) -> abi.Flow:
+def flow(src: str, dst: str, protocol: int, **fields: Any) -> abi.Flow:
     """`src` and `dst` are addresses; the rest are fields of abi.Flow."""
     ends = packed(ip_address(src)), packed(ip_address(dst))
     return abi.Flow(*ends, proto=protocol, **fields)

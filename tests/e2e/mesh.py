@@ -76,10 +76,10 @@ class Mesh:
     def exec(self, name: str, *command: str) -> str:
         return self.tulle("exec", "-n", "shop", name, "--", *command)
 
-    def spawn(self, name: str, *command: str) -> subprocess.Popen[str]:
+    def spawn(self, name: str, *command: str, namespace: str = "shop") -> subprocess.Popen[str]:
         """A command in a workload, with pipes; killed at the end at the latest."""
         child = subprocess.Popen(
-            [TULLE, "--node", self.name, "exec", "-n", "shop", name, "--", *command],
+            [TULLE, "--node", self.name, "exec", "-n", namespace, name, "--", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
