@@ -1,0 +1,123 @@
+"""Every reason for which real traffic can fall, and what `observe` then says of it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from struct import pack
+
+import pytest
+
+from tests.datapath.frames import (
+    ACK,
+    ICMP,
+    IPV6,
+    ROUTING,
+    SYN,
+    TCP,
+    UDP,
+    UNREACHABLE,
+    ether,
+    icmp,
+    ipv4,
+    ipv6,
+    options6,
+    tcp,
+    udp,
+)
+from tests.e2e.mesh import Json, Mesh, admit, service, wait_for
+from tulle.abi import Reason
+from tulle.agent.addresses import node_addresses
+from tulle.edges import netns
+from tulle.observe.reasons import TEXT
+
+# What no packet can bring about: a hole in the maps, and a kernel without memory.
+NOT_BY_TRAFFIC = {"DROP", "MAX", "NO_POLICY", "CONNTRACK_FULL"}
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 80), timeout=1)"
+
+
+class Town:
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+        for name in ("client", "web", "guarded"):
+            mesh.run(name, "sleep", "inf")
+        mesh.apply(service("web", "web"), service("empty", "nobody"), admit("guarded", "guarded"))
+        self.v4, self.v6 = (
+            {item["name"]: item["addresses"][at] for item in mesh.get("endpoints")} for at in (0, 1)
+        )
+        self.services = {item["name"]: item["cluster_ips"][0] for item in mesh.get("services")}
+        [self.netns] = Path(f"/run/tulle/{mesh.name}/netns").glob("shop_client-*")
+
+    def send(self, *frames: bytes) -> None:
+        """Frames from the client's interface."""
+        make = partial(socket.socket, socket.AF_PACKET, socket.SOCK_RAW)
+        with netns.run_in(self.netns, make) as link:
+            link.bind(("eth0", 0))
+            for frame in frames:
+                link.send(frame)
+
+    def send_from_node(self) -> None:
+        """A datagram to everybody on the client's link: only its own addresses are its own."""
+        node, interface = self.netns.with_name("node"), self.netns.name.rpartition("-")[2]
+        scope = netns.run_in(node, partial(socket.if_nametoindex, interface))
+        make = partial(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+        with netns.run_in(node, make) as sock:
+            sock.bind((str(node_addresses()[0]), 0))
+            way = pack("4s4si", bytes(4), bytes(4), scope)  # struct ip_mreqn
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, way)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+            sock.sendto(b"?", ("224.0.0.1", 5353))
+
+    def frames(self) -> dict[str, bytes]:
+        """By the reason for which each falls."""
+        here, web, guarded = (self.v4[name] for name in ("client", "web", "guarded"))
+        routed = options6(UDP, udp(1, 53))
+        quoted = ipv4(web, here, UDP, udp(53, 1))
+        return {
+            "POLICY_DENIED": ether(ipv4(here, guarded, TCP, tcp(5000, 80))),
+            "SPOOFED_SOURCE": ether(ipv4(web, guarded, TCP, tcp(5000, 80))),
+            "MALFORMED": ether(ipv4(here, web, TCP, tcp(5000, 80)[:9])),
+            "UNSUPPORTED_PROTOCOL": ether(
+                ipv6(self.v6["client"], self.v6["web"], ROUTING, routed), IPV6
+            ),
+            "FRAGMENT_UNTRACKED": ether(ipv4(here, web, UDP, bytes(16), offset=1480)),
+            "ICMP_UNRELATED": ether(ipv4(here, web, ICMP, icmp(UNREACHABLE, quoted, ident=0))),
+            "NO_SERVICE_PORT": ether(ipv4(here, self.services["web"], TCP, tcp(5000, 81))),
+            "UNSOLICITED_REPLY": ether(ipv4(here, web, TCP, tcp(80, 5000, SYN | ACK))),
+        }
+
+
+@pytest.fixture(scope="module")
+def town(mesh: Mesh) -> Iterator[Town]:
+    yield Town(mesh)
+
+
+def test_every_drop_names_its_reason_and_rule(town: Town) -> None:
+    frames = town.frames()
+    town.send(*frames.values())
+    town.send_from_node()
+    line = (sys.executable, "-c", CONNECT, town.services["empty"])
+    town.mesh.tulle("exec", "-n", "shop", "client", "--", *line, check=False)
+    reasons = {*frames, "NO_ENDPOINT", "NO_BACKEND"}
+    assert reasons | NOT_BY_TRAFFIC == {
+        name for name, kind in Reason.__members__.items() if kind >= Reason.DROP
+    }
+    wait_for(lambda: reasons <= {flow["reason"] for flow in dropped(town.mesh)})
+    told = {flow["reason"]: flow for flow in dropped(town.mesh)}
+    assert {name: flow["rule"] for name, flow in told.items()} == {
+        **{name: TEXT[Reason[name]] for name in reasons},
+        "POLICY_DENIED": "default deny by NetworkPolicy shop/guarded (ingress)",
+        "NO_SERVICE_PORT": "Service shop/web has no port 81/TCP",
+        "NO_BACKEND": "Service shop/empty has no ready endpoint",
+    }
+    for name, flow in told.items():
+        assert flow["drop_reason_desc"] not in ("", "DROP_REASON_UNKNOWN"), name
+        if name not in ("NO_ENDPOINT", "SPOOFED_SOURCE"):
+            assert flow["source"].get("pod_name") == "client", flow
+
+
+def dropped(mesh: Mesh) -> list[Json]:
+    return mesh.flows("--verdict", "DROPPED", "--last", "1000")
