@@ -2,7 +2,7 @@
 
 One kept connection asks without pause. A policy that shuts it out is applied, then one that lets
 it in again. Measured is the time from the start of the command to the last answer that came
-through, and how much of that is the agent's own; figures, not a test.
+through, to 2 ms, and how much of that is the agent's own; figures, not a test.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ASK = """
 import socket, sys, time
 sock = socket.create_connection((sys.argv[1], 7)); sock.setsockopt(socket.IPPROTO_TCP, 1, 1)
 while True:
-    sock.sendall(b"?"); sock.recv(64); print(time.monotonic(), flush=True); time.sleep(0.0005)
+    sock.sendall(b"?"); sock.recv(64); print(time.monotonic(), flush=True); time.sleep(0.002)
 """
 
 

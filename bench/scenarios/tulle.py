@@ -6,21 +6,24 @@ the client may only reach the server.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 from bench import kubeproxy, namespaces, nginx
-from bench.namespaces import command, wait_for_listener
+from bench.namespaces import SetupError, command, wait_for_listener
+from tulle.model.paths import NodePaths
 
 from . import Cores, Target
 
 DOCUMENTS_PER_FILE = 1000  # a manifest file has at most 1 MiB
-DUMPER = yaml.CSafeDumper
+SETUP_S = 60
 TULLE = str(Path(sys.executable).with_name("tulle"))
 
 
@@ -36,8 +39,7 @@ class Tulle:
     def setup(self, cores: Cores) -> Target:
         command(TULLE, "lab", "up", self._node)
         services = kubeproxy.services(self._count, endpoint="")
-        for documents in batched(manifests(services), DOCUMENTS_PER_FILE):
-            command(*self._tulle("apply", "-f", "-"), stdin=yaml.dump_all(documents, Dumper=DUMPER))
+        self._put_in_force(services)
         self._directory = namespaces.directory(self.name)
         server = nginx.command_line(self._directory, cores.server)
         self._start("web", *server)
@@ -45,6 +47,23 @@ class Tulle:
         wait_for_listener(self._tulle("exec", "web", "--"), nginx.PORT)
         address = kubeproxy.measured(services).address
         return Target(self._tulle("exec", "client", "--"), f"http://{address}:{kubeproxy.PORT}/")
+
+    def _put_in_force(self, services: list[kubeproxy.Service]) -> None:
+        """Through the manifest directory, which takes thousands of objects in one pass."""
+        directory = NodePaths(self._node).manifests
+        for number, documents in enumerate(batched(manifests(services), DOCUMENTS_PER_FILE)):
+            staged = directory / f".{number}"
+            staged.write_text(yaml.dump_all(documents, Dumper=yaml.CSafeDumper))
+            staged.rename(directory / f"{number}.yaml")
+        deadline = time.monotonic() + SETUP_S
+        while self._services_in_force() < self._count:
+            if time.monotonic() > deadline:
+                raise SetupError(f"{self._count} services are not in force after {SETUP_S} s")
+            time.sleep(0.2)
+
+    def _services_in_force(self) -> int:
+        status = json.loads(command(*self._tulle("status", "-o", "json")))
+        return int(status["counts"]["services"])
 
     def teardown(self) -> None:
         try:
