@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import pytest
 from tulle.edges.cgroup import find_mount
 from tulle.model.paths import NodePaths
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces: needs root")
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120.0
