@@ -14,7 +14,6 @@ import pytest
 from tulle.edges.cgroup import find_mount
 from tulle.model.paths import NodePaths
 
-
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120.0
 PLACES = ("/run/tulle-demo", "/run/netns/tulle-bench-*-demo-*", "/tmp/tulle-bench-*-demo-*")  # noqa: S108
