@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.mesh import Mesh
+from tests.e2e.mesh import Mesh, admit, service
 from tulle.edges.cgroup import find_mount
 
 
@@ -33,3 +33,13 @@ def mesh(request: pytest.FixtureRequest) -> Iterator[Mesh]:
     ]
     assert not left
     assert name not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def shop(mesh: Mesh) -> Mesh:
+    """A web server, a client that its policy admits, and a stranger that it does not."""
+    mesh.serve("web", app="web")
+    mesh.run("client", "sleep", "inf")
+    mesh.run("stranger", "sleep", "inf")
+    mesh.apply(service("web", "web"), admit("web", "web", "client"))
+    return mesh

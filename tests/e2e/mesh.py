@@ -164,3 +164,10 @@ def admit(name: str, app: str, *clients: str) -> Json:
     peers = [{"podSelector": {"matchLabels": {"app": client}}} for client in clients]
     ingress = [{"from": peers, "ports": [{"port": 8080}]}] if peers else []
     return policy(name, app, policyTypes=["Ingress"], ingress=ingress)
+
+
+def assert_enforced(mesh: Mesh) -> None:
+    """The shop's policy holds both ways."""
+    url = f"http://{mesh.get('services')[0]['cluster_ips'][0]}/"
+    assert mesh.get_http("client", url) == "web"
+    assert mesh.get_http("stranger", url, timeout_s=0.5) == ""

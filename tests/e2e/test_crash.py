@@ -9,10 +9,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 
-import pytest
 import yaml
 
 from tests.e2e.mesh import HERE, Json, Mesh, admit, alive, policy, service, wait_for
@@ -26,15 +24,6 @@ from tulle.model.paths import NodePaths
 
 KILLS = 12
 APPS = ("web", "client", "stranger")
-
-
-@pytest.fixture(scope="module")
-def shop(mesh: Mesh) -> Iterator[Mesh]:
-    mesh.serve("web", app="web")
-    mesh.run("client", "sleep", "inf")
-    mesh.run("stranger", "sleep", "inf")
-    mesh.apply(service("web", "web"), admit("web", "web", "client"))
-    yield mesh
 
 
 def kernel_image(mesh: Mesh) -> dict[str, dict[str, str]]:

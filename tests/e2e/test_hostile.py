@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.mesh import Mesh, admit, service, wait_for
+from tests.e2e.mesh import Mesh, assert_enforced, wait_for
 from tests.hostile.manifests import hostile_manifests
 from tulle.cli.client import Agent
 from tulle.model.paths import NodePaths
-
-
-@pytest.fixture(scope="module")
-def shop(mesh: Mesh) -> Iterator[Mesh]:
-    mesh.serve("web", app="web")
-    mesh.run("client", "sleep", "inf")
-    mesh.run("stranger", "sleep", "inf")
-    mesh.apply(service("web", "web"), admit("web", "web", "client"))
-    yield mesh
-
-
-def assert_enforced(mesh: Mesh) -> None:
-    url = f"http://{mesh.get('services')[0]['cluster_ips'][0]}/"
-    assert mesh.get_http("client", url) == "web"
-    assert mesh.get_http("stranger", url, timeout_s=0.5) == ""
 
 
 def test_each_is_refused_by_apply_with_a_reason(shop: Mesh) -> None:

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.mesh import Mesh, admit, service, wait_for
+from tests.e2e.mesh import Mesh, assert_enforced, wait_for
 from tulle import abi
 from tulle.edges.bpf import syscall
 from tulle.edges.bpf.maps import Map
-
-
-@pytest.fixture(scope="module")
-def shop(mesh: Mesh) -> Iterator[Mesh]:
-    mesh.serve("web", app="web")
-    mesh.run("client", "sleep", "inf")
-    mesh.run("stranger", "sleep", "inf")
-    mesh.apply(service("web", "web"), admit("web", "web", "client"))
-    yield mesh
-
-
-def assert_enforced(mesh: Mesh) -> None:
-    url = f"http://{mesh.get('services')[0]['cluster_ips'][0]}/"
-    assert mesh.get_http("client", url) == "web"
-    assert mesh.get_http("stranger", url, timeout_s=0.5) == ""
 
 
 def epoch(mesh: Mesh) -> int:
