@@ -40,7 +40,7 @@ def main() -> int:
         finally:
             code = _clean(screen) or code
     if code in (0, 1):
-        screen.close()
+        screen.close(finished=code == 0)
         code = 1 if screen.broken else code
     return code
 

@@ -101,11 +101,11 @@ class Screen:
         mark = Text("✓ " if held else "✗ ", style="bold green" if held else "bold red")
         self._console.print(mark + Text(text))
 
-    def close(self) -> None:
+    def close(self, finished: bool) -> None:
         if self.broken:
             text = "\n".join(["What did not hold:", *(f"✗ {text}" for text in self.broken)])
             self._console.print(Panel(text, border_style="red"))
-        elif self._promised:
+        elif finished:
             text = f"All {self._promised} promises held, and the machine is as it was before."
             self._console.print(Panel(text, border_style="green"))
 
