@@ -51,6 +51,9 @@ class Records(Generic[T]):
         """Every record that can be read. What cannot, and half-written files, are removed."""
         if not self._directory.exists():
             return
+        # First: a write that was cut off before its rename would be finished by the next `save`.
+        for path in self._directory.glob("*.new"):
+            path.unlink()
         for path in sorted(self._directory.iterdir()):
             namespace, _, name = path.name.removesuffix(".json").partition("_")
             try:

@@ -38,3 +38,12 @@ def test_half_written_and_unreadable_files_are_removed(tmp_path: Path) -> None:
 
 def test_no_directory_is_no_record(tmp_path: Path) -> None:
     assert list(Records(tmp_path / "none", Thing).load()) == []
+
+
+def test_a_write_that_was_cut_off_just_before_its_end_is_no_record(tmp_path: Path) -> None:
+    store = Records(tmp_path, Thing)
+    store.save(("shop", "a"), Thing(1))
+    (tmp_path / "shop_a.json.new").write_bytes(b'{"size": 2}')
+    for key, thing in store.load():  # saving while loading, as recovering does
+        store.save(key, thing)
+    assert list(store.load()) == [(("shop", "a"), Thing(1))]
