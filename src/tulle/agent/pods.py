@@ -21,7 +21,7 @@ import msgspec
 
 from tulle.edges import enter
 from tulle.errors import TulleError
-from tulle.model.kubernetes import Container, Pod
+from tulle.model.kubernetes import WEIGHT_ANNOTATION, Container, Pod
 from tulle.model.world import Key, Workload
 
 from . import readiness
@@ -30,7 +30,6 @@ from .containers import ContainerRecord, ContainerRun, Launch, command_of, envir
 from .records import Records, file_stem
 from .workloads import Place, Workloads
 
-WEIGHT_ANNOTATION = "tulle.io/weight"  # relative to the service's other backends
 LOG_LIMIT_BYTES = 10_000_000
 LOG_CHECK_S = 5.0
 _log = logging.getLogger(__name__)

@@ -9,13 +9,18 @@ from ipaddress import ip_address
 import msgspec
 
 from tulle.errors import Refused
-from tulle.model.kubernetes import EndpointSlice, ObjectRef, Service, ServicePort, ref_of
+from tulle.model.kubernetes import (
+    HEADLESS,
+    SERVICE_NAME_LABEL,
+    EndpointSlice,
+    ObjectRef,
+    Service,
+    ServicePort,
+    ref_of,
+)
 from tulle.model.world import IPAddress, IPNetwork, Key, Refusal, Workload, World
 
 from .selectors import named_port
-
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-HEADLESS = "None"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -18,6 +18,10 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Protocol = Literal["TCP", "UDP", "SCTP"]
 Labels = dict[str, str]
 
+HEADLESS = "None"  # as a Service's clusterIP
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"  # on an EndpointSlice
+WEIGHT_ANNOTATION = "tulle.io/weight"  # on a Pod, relative to the service's other backends
+
 
 class Object(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
-from tulle.model.kubernetes import Container, ContainerPort, Pod, Probe
+from tulle.model.kubernetes import WEIGHT_ANNOTATION, Container, ContainerPort, Pod, Probe
 
 from .fields import FieldError, quote
 from .syntax import INT32_MAX, check_absent, check_dns_label, check_port_name
 
-WEIGHT = "tulle.io/weight"
 _WEIGHT = re.compile(r"0|[1-9][0-9]{0,4}")
 _WEIGHT_MAX = 65535
 _POD_UNSUPPORTED = {
@@ -36,10 +35,10 @@ _PROBE_NUMBERS = {
 def validate_pod(pod: Pod) -> Pod:
     spec = pod.spec
     check_absent(spec, _POD_UNSUPPORTED, "spec")
-    weight = pod.metadata.annotations.get(WEIGHT, "1")
+    weight = pod.metadata.annotations.get(WEIGHT_ANNOTATION, "1")
     if not _WEIGHT.fullmatch(weight) or int(weight) > _WEIGHT_MAX:
         reason = f"{quote(weight)} must be a whole number from 0 to {_WEIGHT_MAX}"
-        raise FieldError(reason, "metadata", "annotations", WEIGHT)
+        raise FieldError(reason, "metadata", "annotations", WEIGHT_ANNOTATION)
     if spec.hostname:
         check_dns_label(spec.hostname, "spec", "hostname")
     grace = spec.termination_grace_period_seconds

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-from tulle.model.kubernetes import Service, ServicePort, ServiceSpec, SessionAffinityConfig
+from tulle.model.kubernetes import (
+    HEADLESS,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    SessionAffinityConfig,
+)
 
 from .fields import FieldError
 from .syntax import check_absent, check_dns_label, check_labels, check_port_name, parse_address
 
-HEADLESS = "None"
 _UNSUPPORTED = {
     "external_traffic_policy": "externalTrafficPolicy",
     "external_ips": "externalIPs",

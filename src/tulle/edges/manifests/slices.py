@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import msgspec
 
-from tulle.model.kubernetes import Endpoint, EndpointPort, EndpointSlice
+from tulle.model.kubernetes import SERVICE_NAME_LABEL, Endpoint, EndpointPort, EndpointSlice
 
 from .fields import FieldError, quote
 from .syntax import check_dns_label, parse_address
 
-SERVICE_NAME = "kubernetes.io/service-name"
 _MAX_ENDPOINTS = 1000
 _MAX_PORTS = 100
 
 
 def validate_slice(obj: EndpointSlice) -> EndpointSlice:
     """Addresses are in canonical form afterwards."""
-    name = obj.metadata.labels.get(SERVICE_NAME, "")
+    name = obj.metadata.labels.get(SERVICE_NAME_LABEL, "")
     if not name:
-        reason = f"needs the label {SERVICE_NAME}, which names the Service"
+        reason = f"needs the label {SERVICE_NAME_LABEL}, which names the Service"
         raise FieldError(reason, "metadata", "labels")
-    check_dns_label(name, "metadata", "labels", SERVICE_NAME)
+    check_dns_label(name, "metadata", "labels", SERVICE_NAME_LABEL)
     if len(obj.endpoints) > _MAX_ENDPOINTS:
         raise FieldError(f"holds more than {_MAX_ENDPOINTS} endpoints", "endpoints")
     _check_ports(obj.ports)

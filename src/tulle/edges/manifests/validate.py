@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from tulle.model.kubernetes import (
+    WEIGHT_ANNOTATION,
     EndpointSlice,
     KubernetesObject,
     Namespace,
@@ -19,7 +20,7 @@ from tulle.model.kubernetes import (
 )
 
 from .fields import FieldError, quote
-from .pod import WEIGHT, validate_pod
+from .pod import validate_pod
 from .policy import validate_policy
 from .service import validate_service
 from .slices import validate_slice
@@ -73,7 +74,7 @@ def _check_annotations(kind: str, metadata: ObjectMeta) -> None:
     path = ("metadata", "annotations")
     for key in metadata.annotations:
         check_key(key, *path)
-        if key.startswith(_OWN_PREFIX) and (kind, key) != ("Pod", WEIGHT):
+        if key.startswith(_OWN_PREFIX) and (kind, key) != ("Pod", WEIGHT_ANNOTATION):
             raise FieldError(f"{quote(key)} means nothing on a {kind}", *path, key)
     size = sum(len(key.encode()) + len(text.encode()) for key, text in metadata.annotations.items())
     if size > _ANNOTATION_BYTES:

@@ -2,9 +2,10 @@ from typing import Any
 
 import pytest
 
-from tulle.edges.manifests.pod import WEIGHT, validate_pod
+from tulle.edges.manifests.pod import validate_pod
 from tulle.errors import ManifestError
 from tulle.model.kubernetes import (
+    WEIGHT_ANNOTATION,
     Container,
     ContainerPort,
     EnvVar,
@@ -24,7 +25,7 @@ def container(**fields: Any) -> Container:
 
 
 def checked(*containers: Container, weight: str = "1", **spec: Any) -> Pod:
-    metadata = ObjectMeta("web-1", "shop", annotations={WEIGHT: weight})
+    metadata = ObjectMeta("web-1", "shop", annotations={WEIGHT_ANNOTATION: weight})
     return validate_pod(Pod(metadata, PodSpec(containers or (container(),), **spec)))
 
 
@@ -37,7 +38,7 @@ def test_weights(weight: str) -> None:
 def test_not_weights(weight: str) -> None:
     with pytest.raises(ManifestError) as caught:
         checked(weight=weight)
-    assert caught.value.field == f'metadata.annotations["{WEIGHT}"]'
+    assert caught.value.field == f'metadata.annotations["{WEIGHT_ANNOTATION}"]'
 
 
 def test_what_is_harmless_to_ignore_is_accepted() -> None:

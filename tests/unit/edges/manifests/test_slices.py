@@ -2,13 +2,19 @@ from typing import Any
 
 import pytest
 
-from tulle.edges.manifests.slices import SERVICE_NAME, validate_slice
+from tulle.edges.manifests.slices import validate_slice
 from tulle.errors import ManifestError
-from tulle.model.kubernetes import Endpoint, EndpointPort, EndpointSlice, ObjectMeta
+from tulle.model.kubernetes import (
+    SERVICE_NAME_LABEL,
+    Endpoint,
+    EndpointPort,
+    EndpointSlice,
+    ObjectMeta,
+)
 
 
 def slice_(addresses: tuple[str, ...] = ("10.0.0.1",), **fields: Any) -> EndpointSlice:
-    labels = fields.pop("labels", {SERVICE_NAME: "db"})
+    labels = fields.pop("labels", {SERVICE_NAME_LABEL: "db"})
     fields = {"address_type": "IPv4", "endpoints": (Endpoint(addresses),), **fields}
     return validate_slice(EndpointSlice(ObjectMeta("db-1", "shop", labels), **fields))
 
@@ -22,7 +28,7 @@ def test_addresses_are_canonical() -> None:
     ("fields", "field"),
     [
         ({"labels": {}}, "metadata.labels"),
-        ({"labels": {SERVICE_NAME: "A"}}, f'metadata.labels["{SERVICE_NAME}"]'),
+        ({"labels": {SERVICE_NAME_LABEL: "A"}}, f'metadata.labels["{SERVICE_NAME_LABEL}"]'),
         ({"address_type": "IPv6"}, "endpoints[0].addresses[0]"),
         ({"addresses": ("10.0.0.1", "127.0.0.1")}, "endpoints[0].addresses[1]"),
         ({"ports": (EndpointPort(),)}, "ports[0].port"),
