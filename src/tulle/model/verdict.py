@@ -14,21 +14,27 @@ from .world import IPAddress
 class Rule:
     """A rule that decides, named in the user's words.
 
-    `index` is the position in the policy's `ingress` or `egress` list; None is the policy's
-    default deny. Built-in rules have no policy.
+    `index` is the position in the policy's `ingress`, `egress`, `ingressDeny` or `egressDeny`
+    list; None is the policy's default deny. `spec` is the position in `specs`, of a policy that
+    has several. Built-in rules have no policy.
     """
 
     direction: str  # "ingress" or "egress"
     policy: ObjectRef | None = None
     index: int | None = None
     builtin: str = ""
+    spec: int | None = None
+    deny: bool = False  # in the list of what is denied
 
     def __str__(self) -> str:
         if self.policy is None:
             return self.builtin
+        within = "" if self.spec is None else f"specs[{self.spec}]"
         if self.index is None:
-            return f"default deny by {self.policy} ({self.direction})"
-        return f"{self.policy} {self.direction}[{self.index}]"
+            where = f"{self.policy} {within}".rstrip()
+            return f"default deny by {where} ({self.direction})"
+        field = f"{self.direction}{'Deny' if self.deny else ''}[{self.index}]"
+        return f"{self.policy} {within + '.' if within else ''}{field}"
 
 
 NOT_ISOLATED = "no policy selects the workload"
@@ -37,7 +43,10 @@ FROM_NODE = "a node always reaches its own workloads"
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The first packet of a connection, after service translation."""
+    """The first packet of a connection, after service translation.
+
+    Of ICMP and ICMPv6 `dport` is the type.
+    """
 
     src: IPAddress
     dst: IPAddress
@@ -47,11 +56,17 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`rules` are those that decided: both directions' if allowed, the denying one if not."""
+    """`egress` and `ingress` decided: both if allowed, the denying one alone if not.
+
+    `audit` would have denied what is allowed, if no policy were in audit mode. With `reject` the
+    sender is told of its denial.
+    """
 
     reason: Reason
     egress: Rule | None = None
     ingress: Rule | None = None
+    audit: Rule | None = None
+    reject: bool = False
 
     @property
     def allowed(self) -> bool:
