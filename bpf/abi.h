@@ -12,15 +12,18 @@
 
 /* Sizes are load-time defaults; the loader may change them before maps are created. */
 enum limit {
-	LIMIT_ENDPOINTS = 4096,
+	LIMIT_ENDPOINTS = 524288,
 	LIMIT_IPCACHE = 65536,
-	LIMIT_POLICY = 262144,
-	LIMIT_SERVICES = 65536,
-	LIMIT_SLOTS = 262144,
-	LIMIT_BACKENDS = 131072,
+	LIMIT_POLICY = 524288,
+	LIMIT_SERVICES = 262144,
+	LIMIT_SLOTS = 1048576,
+	LIMIT_BACKENDS = 524288,
+	LIMIT_SOURCE_RANGES = 16384,
+	LIMIT_EGRESS_GATEWAY = 65536,
 	LIMIT_AFFINITY = 65536,
 	LIMIT_SOCK_NAT = 131072,
 	LIMIT_CONNTRACK = 262144,
+	LIMIT_NAT = 262144,
 	LIMIT_FRAGMENTS = 8192,
 	LIMIT_RULES = 65536,
 	LIMIT_EVENT_BYTES = 4194304,
@@ -33,6 +36,8 @@ enum reason {
 	REASON_RELATED = 3,	/* ICMP error about an allowed connection */
 	REASON_LINK_LOCAL = 4,	/* ARP, neighbour discovery: between workload and node only */
 	REASON_TRANSLATED = 5,	/* connect() or sendmsg() to a service got a backend */
+	REASON_FORWARDED = 6,	/* passes this node on its way between two others */
+	REASON_NODE = 7,	/* between the node itself and others, no host policy */
 	REASON_POLICY_DENIED = 64,
 	REASON_DROP = 64,		  /* the first of them */
 	REASON_SPOOFED_SOURCE = 65,	  /* source address is not the workload's own */
@@ -46,15 +51,24 @@ enum reason {
 	REASON_NO_ENDPOINT = 73,	  /* interface of no known workload */
 	REASON_CONNTRACK_FULL = 74,	  /* kernel could not store the connection */
 	REASON_UNSOLICITED_REPLY = 75,	  /* TCP SYN+ACK that answers no SYN we saw */
-	REASON_MAX = 76,
+	REASON_SPOOFED_TUNNEL = 76,	  /* sent by a node that the source does not live on */
+	REASON_NAT_PORTS_EXHAUSTED = 77,  /* no free source port towards that destination */
+	REASON_NAT_FULL = 78,		  /* kernel could not store the translation */
+	REASON_NAT_UNSUPPORTED = 79,	  /* headers between IP and transport, or no ports */
+	REASON_NO_ROUTE = 80,		  /* the node has no way there */
+	REASON_SOURCE_RANGE = 81,	  /* outside the service's loadBalancerSourceRanges */
+	REASON_NO_GATEWAY = 82,		  /* egress gateway policy whose gateway is not there */
+	REASON_MAX = 83,
 };
 
 /* Numeric identities below this are the same on every node. */
 enum identity {
 	IDENTITY_ANY = 0, /* in a policy key: whoever */
-	IDENTITY_HOST = 1,
-	IDENTITY_WORLD = 2,
-	IDENTITY_SERVICE = 3, /* a service's own address, which no packet should carry */
+	IDENTITY_HOST = 1,  /* this node */
+	IDENTITY_WORLD = 2, /* outside of the mesh, in no block that a policy names */
+	IDENTITY_UNMANAGED = 3,	  /* in a node's pod range, but not (or no longer) known */
+	IDENTITY_REMOTE_NODE = 6, /* another node, in no block that a policy names */
+	IDENTITY_SERVICE = 16,	  /* a service's own address, which no packet should carry */
 	IDENTITY_FIRST = 256,
 };
 
@@ -69,6 +83,7 @@ enum rule_id {
 enum action {
 	ACTION_ALLOW = 1,
 	ACTION_DENY = 2,
+	ACTION_REJECT = 3, /* deny, and tell the sender: TCP RST or ICMP administratively prohibited */
 };
 
 /* Where a packet or call was judged. */
@@ -76,6 +91,10 @@ enum hook {
 	HOOK_FROM_WORKLOAD = 1,
 	HOOK_TO_WORKLOAD = 2,
 	HOOK_SOCKET = 3,
+	HOOK_FROM_UPLINK = 4,
+	HOOK_TO_UPLINK = 5,
+	HOOK_FROM_OVERLAY = 6,
+	HOOK_TO_OVERLAY = 7,
 };
 
 enum policy_set {
@@ -85,9 +104,9 @@ enum policy_set {
 
 /* Prefix lengths of policy_key after its own length field: set and peer always count. */
 enum policy_prefix {
-	POLICY_PREFIX_ANY = 64,	 /* every protocol and port */
-	POLICY_PREFIX_PORT = 80, /* protocol fixed; plus 0..16 leading bits of the port */
-	POLICY_PREFIX_FULL = 96,
+	POLICY_PREFIX_ANY = 96,	  /* every protocol and port */
+	POLICY_PREFIX_PORT = 112, /* protocol fixed; plus 0..16 leading bits of the port */
+	POLICY_PREFIX_FULL = 128,
 };
 
 /* Every workload's interface, and the node's side of every pair. */
@@ -98,11 +117,22 @@ struct addr {
 	__be32 word[4];
 };
 
+/* What an address of the mesh is. */
+enum endpoint_flag {
+	ENDPOINT_WORKLOAD = 1, /* of this node: has an interface, its policy is judged here */
+	ENDPOINT_HOST = 2,     /* this node itself; its sets are the host firewall */
+	ENDPOINT_REMOTE = 4,   /* a workload of another node */
+	ENDPOINT_NODE = 8,     /* another node itself */
+};
+
 struct endpoint {
-	__u32 ifindex; /* node's side of the veth pair */
+	__u32 ifindex; /* ENDPOINT_WORKLOAD: node's side of the veth pair; else 0 */
 	__u32 identity;
-	__u32 ingress_set;
-	__u32 egress_set;
+	__u32 flags; /* enum endpoint_flag */
+	__u32 vni;   /* 24 bits of a digest of its labels, the same on every node */
+	__u64 ingress_set;
+	__u64 egress_set;
+	struct addr node; /* underlay address of the node that it lives on; zero if here */
 };
 
 struct ipcache_key {
@@ -110,54 +140,95 @@ struct ipcache_key {
 	struct addr addr;
 };
 
+enum ipcache_flag {
+	IPCACHE_NO_MASQUERADE = 1, /* the source address stays, though this is outside of the mesh */
+};
+
+/* Addresses that are no endpoint. */
 struct ipcache_entry {
 	__u32 identity;
+	__u32 flags;	  /* enum ipcache_flag */
+	struct addr node; /* whose pod range this is; zero if nobody's */
 };
+
+/* So that it stands after a prefix length without a hole. */
+typedef __u64 __u64_a4 __attribute__((aligned(4)));
 
 struct policy_key {
 	__u32 prefixlen; /* enum policy_prefix */
-	__u32 set;
+	__u64_a4 set;
 	__u32 peer; /* identity, or IDENTITY_ANY */
 	__u8 proto;
 	__u8 pad;
 	__be16 port;
 };
 
+/* A peer that has entries in a set has one that covers every protocol and port. */
 struct policy_entry {
 	__u32 rule;
-	__u32 order; /* lower wins when two entries match */
 	__u32 action;
+	__u32 audit_rule; /* what would deny if no policy were in audit mode; RULE_NONE: nothing */
 };
 
 struct service_key {
-	struct addr addr;
+	struct addr addr; /* zero: any address of any node (NodePort) */
 	__be16 port;
 	__u8 proto;
 	__u8 pad;
 };
 
+enum service_flag {
+	SERVICE_EXTERNAL = 1,	   /* served to what comes in by the uplink */
+	SERVICE_MAGLEV = 2,	   /* tables are Maglev's: the position is a hash of the flow */
+	SERVICE_SOURCE_RANGES = 4, /* the client must be in source_ranges */
+	SERVICE_CLIENT_IP = 8,	   /* session affinity */
+};
+
+/* A table of slots; no slots: no endpoint. */
+struct table {
+	__u64 id; /* key into slots */
+	__u32 slots;
+	__u32 pad;
+};
+
 struct service {
 	__u32 id;
-	__u32 table; /* key into slots */
-	__u32 slots; /* 0: no ready endpoint */
+	__u32 flags; /* enum service_flag */
 	__u32 affinity_s;
+	__u32 pad;
+	struct table internal; /* for sockets of this node */
+	struct table external; /* for what comes in by the uplink */
+	struct table local;    /* external, backends of this node only: DSR from another node */
+};
+
+struct source_range_key {
+	__u32 prefixlen; /* 32 + 0..128 */
+	__u32 service;
+	struct addr client;
+};
+
+struct source_range {
+	__u32 pad;
 };
 
 struct slot_key {
-	__u32 table;
+	__u64 table;
 	__u32 position;
+	__u32 pad;
 };
 
 /* Vose's alias method: take this slot's backend when a 32-bit draw is <= keep, else alias's. */
 struct slot {
+	__u64 backend;
 	__u32 keep;
 	__u32 alias;
-	__u32 backend;
-	__be16 port;
-	__u16 pad;
 	struct addr addr;
+	__be16 port;
+	__u16 pad16;
+	__u32 pad32;
 };
 
+/* Keyed by a u64: its presence says that the backend still takes part. */
 struct backend {
 	__u32 service;
 	__be16 port;
@@ -166,15 +237,58 @@ struct backend {
 };
 
 struct affinity_key {
-	__u64 client; /* network namespace cookie */
+	struct addr client; /* or a socket's network namespace cookie, below 64 zero bits */
 	__u32 service;
 	__u32 pad;
 };
 
 struct affinity {
 	__u64 last_used_ns;
-	__u32 backend;
+	__u64 backend;
+};
+
+/* Source address and destination prefix → where to leave the mesh, and as whom. */
+struct egress_key {
+	__u32 prefixlen; /* 128 + 0..128 */
+	struct addr src;
+	struct addr dst;
+};
+
+struct egress_gateway {
+	struct addr address; /* source address outside; zero: excluded from the policy */
+	struct addr node;    /* underlay address of the gateway; zero: this node */
+	__u32 gone;	     /* 1: no node is the gateway, drop */
 	__u32 pad;
+};
+
+/* A packet as it arrives, before translation. Each direction of a connection has its own entry. */
+struct nat_key {
+	struct addr src;
+	struct addr dst;
+	__be16 sport;
+	__be16 dport;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+enum nat_flag {
+	NAT_FORWARD = 1, /* in the direction in which the connection was opened */
+	NAT_SERVICE = 2, /* to a backend; else masquerade or egress gateway */
+	NAT_DSR = 4,	 /* not translated here: sent on to the node of dst */
+	NAT_FIN = 8,	 /* this direction has ended */
+	NAT_RST = 16,
+	NAT_REPLIED = 32,
+};
+
+/* The packet as it leaves. */
+struct nat_entry {
+	struct addr src;
+	struct addr dst;
+	__be16 sport;
+	__be16 dport;
+	__u32 flags; /* enum nat_flag */
+	__u64 last_seen_ns;
+	__u64 backend; /* NAT_SERVICE */
 };
 
 /* What a socket asked for, so that getpeername() and recvmsg() can answer in its words. */
@@ -206,6 +320,7 @@ enum ct_flag {
 	CT_RST = 4,
 	CT_REPLIED = 8,
 	CT_MIDSTREAM = 16, /* not seen from its start: either end may have opened it */
+	CT_TRANSLATED = 32, /* came in to a service: answers need the nat map */
 };
 
 struct ct_entry {
@@ -235,8 +350,31 @@ struct fragment {
 	__be16 dport;
 };
 
+enum node_flag {
+	NODE_VXLAN = 1, /* other nodes' workloads are reached through the overlay */
+	NODE_MASQUERADE_4 = 2,
+	NODE_MASQUERADE_6 = 4,
+	NODE_DSR = 8, /* external traffic to other nodes' backends keeps its source */
+};
+
+/* What every packet program must know of its node. */
 struct state {
 	__u32 epoch; /* raised after every change that a verdict may depend on */
+	__u32 flags; /* enum node_flag */
+	__u32 overlay_ifindex;
+	__u16 nat_port_first; /* host order, inclusive */
+	__u16 nat_port_last;
+	struct addr node_4; /* source addresses of what leaves as the node; zero: none */
+	struct addr node_6;
+};
+
+/* VNIs from here on mean no labels. */
+enum vni {
+	VNI_NONE = 0,
+	VNI_DSR = 1,	/* the packet as it came from outside; the receiver picks a backend */
+	VNI_EGRESS = 2, /* leaves the mesh at the receiver (egress gateway) */
+	VNI_HOST = 3,	/* from the sending node itself */
+	VNI_FIRST = 16,
 };
 
 struct counter {
@@ -253,9 +391,10 @@ struct flow {
 	__u8 proto;
 	__u8 tcp_flags;
 	__u8 icmp_error; /* 1: the tuple is that of the packet that the error is about */
-	__u8 pad;
-	__u32 ifindex; /* where the packet was seen */
+	__u8 translated; /* 1: by this node, on its way in */
+	__u32 ifindex;	 /* where the packet was seen */
 	__u32 hook;
+	__u32 vni; /* HOOK_FROM_OVERLAY: what the sending node says of the source */
 };
 
 struct verdict {
@@ -266,6 +405,10 @@ struct verdict {
 	__u32 dst_ifindex;
 	__u32 egress_rule;
 	__u32 ingress_rule;
+	__u32 audit_rule; /* what would have denied if no policy were in audit mode */
+	__u32 action;	  /* ACTION_REJECT: the sender is to be told */
+	__u32 reply;	  /* 1: against the direction in which the connection was opened */
+	__u32 translated; /* 1: the nat map has to be asked on the way out */
 };
 
 struct event {
@@ -273,9 +416,8 @@ struct event {
 	struct flow flow;
 	struct verdict verdict;
 	__u32 bytes;
+	__u32 service; /* id: of HOOK_SOCKET, or of what an external client asked for */
 	__u64 cgroup;  /* of the caller, for HOOK_SOCKET */
-	__u32 service; /* id, for HOOK_SOCKET */
-	__u32 pad;
 };
 
 /* The test harness's calls into lib/. */
@@ -284,7 +426,6 @@ struct decide_args {
 	struct verdict verdict;
 	struct service service;
 	struct slot slot;
-	__u32 pad0;
 	__u64 now_ns;
 	__u32 op; /* enum decide_op */
 	__u32 draw[2];
@@ -309,6 +450,12 @@ ABI_EXPORT(enum, hook);
 ABI_EXPORT(enum, policy_set);
 ABI_EXPORT(enum, policy_prefix);
 ABI_EXPORT(enum, ct_flag);
+ABI_EXPORT(enum, endpoint_flag);
+ABI_EXPORT(enum, ipcache_flag);
+ABI_EXPORT(enum, service_flag);
+ABI_EXPORT(enum, nat_flag);
+ABI_EXPORT(enum, node_flag);
+ABI_EXPORT(enum, vni);
 ABI_EXPORT(enum, decide_op);
 ABI_EXPORT(struct, endpoint);
 ABI_EXPORT(struct, ipcache_key);
@@ -317,6 +464,13 @@ ABI_EXPORT(struct, policy_key);
 ABI_EXPORT(struct, policy_entry);
 ABI_EXPORT(struct, service_key);
 ABI_EXPORT(struct, service);
+ABI_EXPORT(struct, table);
+ABI_EXPORT(struct, source_range_key);
+ABI_EXPORT(struct, source_range);
+ABI_EXPORT(struct, egress_key);
+ABI_EXPORT(struct, egress_gateway);
+ABI_EXPORT(struct, nat_key);
+ABI_EXPORT(struct, nat_entry);
 ABI_EXPORT(struct, slot_key);
 ABI_EXPORT(struct, slot);
 ABI_EXPORT(struct, backend);

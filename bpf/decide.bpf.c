@@ -13,7 +13,7 @@ static __always_inline void decide_balance(struct decide_args *args, const struc
 	if (!service)
 		return;
 	args->service = *service;
-	slot = balance(service, args->draw[0], args->draw[1]);
+	slot = balance(&service->internal, args->draw[0], args->draw[1]);
 	if (slot)
 		args->slot = *slot;
 }
@@ -23,16 +23,17 @@ SEC("tc")
 int decide(struct __sk_buff *skb)
 {
 	struct decide_args *args = (void *)(long)skb->data;
+	const struct state *now = current_state();
 	struct verdict verdict = {};
 	struct flow flow;
 
-	if ((void *)(args + 1) > (void *)(long)skb->data_end)
+	if (!now || (void *)(args + 1) > (void *)(long)skb->data_end)
 		return -1;
 	flow = args->flow;
 	if (args->op == DECIDE_JUDGE)
 		verdict.reason = judge(&flow, 0, &verdict);
 	else if (args->op == DECIDE_TRACK)
-		verdict.reason = track(&flow, args->now_ns, current_epoch(), &verdict);
+		verdict.reason = track(&flow, args->now_ns, now->epoch, &verdict);
 	else if (args->op == DECIDE_BALANCE)
 		decide_balance(args, &flow);
 	args->verdict = verdict;

@@ -16,16 +16,21 @@
 	} name SEC(".maps")
 
 /* Derived: rebuilt from the world at any time. */
-MAP(endpoints, HASH, struct addr, struct endpoint, LIMIT_ENDPOINTS, 0);
+MAP(endpoints, HASH, struct addr, struct endpoint, LIMIT_ENDPOINTS, BPF_F_NO_PREALLOC);
 MAP(ipcache, LPM_TRIE, struct ipcache_key, struct ipcache_entry, LIMIT_IPCACHE, BPF_F_NO_PREALLOC);
 MAP(policy, LPM_TRIE, struct policy_key, struct policy_entry, LIMIT_POLICY, BPF_F_NO_PREALLOC);
 MAP(services, HASH, struct service_key, struct service, LIMIT_SERVICES, BPF_F_NO_PREALLOC);
 MAP(slots, HASH, struct slot_key, struct slot, LIMIT_SLOTS, BPF_F_NO_PREALLOC);
-MAP(backends, HASH, __u32, struct backend, LIMIT_BACKENDS, BPF_F_NO_PREALLOC);
+MAP(backends, HASH, __u64, struct backend, LIMIT_BACKENDS, BPF_F_NO_PREALLOC);
+MAP(source_ranges, LPM_TRIE, struct source_range_key, struct source_range, LIMIT_SOURCE_RANGES,
+    BPF_F_NO_PREALLOC);
+MAP(egress_gateway, LPM_TRIE, struct egress_key, struct egress_gateway, LIMIT_EGRESS_GATEWAY,
+    BPF_F_NO_PREALLOC);
 MAP(state, ARRAY, __u32, struct state, 1, 0);
 
 /* State: outlives agents and programs. */
 MAP(conntrack, LRU_HASH, struct ct_key, struct ct_entry, LIMIT_CONNTRACK, 0);
+MAP(nat, LRU_HASH, struct nat_key, struct nat_entry, LIMIT_NAT, 0);
 MAP(fragments, LRU_HASH, struct fragment_key, struct fragment, LIMIT_FRAGMENTS, 0);
 MAP(affinity, LRU_HASH, struct affinity_key, struct affinity, LIMIT_AFFINITY, 0);
 MAP(sock_nat, LRU_HASH, struct sock_nat_key, struct sock_nat, LIMIT_SOCK_NAT, 0);

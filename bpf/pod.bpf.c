@@ -59,11 +59,13 @@ static __always_inline int handle(struct __sk_buff *skb, __u32 hook)
 {
 	struct flow flow = {.ifindex = skb->ifindex, .hook = hook};
 	struct verdict verdict = {};
-	__u32 epoch = current_epoch();
+	const struct state *now = current_state();
 	__u32 reason = parse_skb(skb, &flow);
 
+	if (!now)
+		return TC_ACT_SHOT;
 	if (!reason)
-		reason = track(&flow, bpf_ktime_get_coarse_ns(), epoch, &verdict);
+		reason = track(&flow, bpf_ktime_get_coarse_ns(), now->epoch, &verdict);
 	verdict.reason = reason;
 	count(&reasons, reason, skb->len);
 	if (reason >= REASON_DROP || reason == REASON_ALLOWED)

@@ -18,35 +18,30 @@ struct destination {
 	__be16 port;
 };
 
-static __always_inline const struct slot *to_slot(const struct backend *backend, struct slot *slot)
+/* A workload is its network namespace: its address is not chosen yet. */
+static __always_inline int choose_for(struct bpf_sock_addr *ctx, const struct service *service,
+				      struct slot *chosen)
 {
-	slot->addr = backend->addr;
-	slot->port = backend->port;
-	return slot;
+	__u64 cookie = bpf_get_netns_cookie(ctx);
+	struct addr client = {.word = {0, 0, cookie >> 32, cookie}};
+
+	return choose(service, &service->internal, &client, bpf_get_prandom_u32(),
+		      bpf_ktime_get_coarse_ns(), chosen);
 }
 
-static __always_inline const struct slot *choose(struct bpf_sock_addr *ctx,
-						 const struct service *service, struct slot *kept)
+/* A node's own address stands for every node port. */
+static __always_inline const struct service *find_asked(const struct destination *to, __u8 proto)
 {
-	struct affinity_key key = {
-		.client = bpf_get_netns_cookie(ctx),
-		.service = service->id,
-	};
-	struct affinity chosen = {.last_used_ns = bpf_ktime_get_coarse_ns()};
-	const struct backend *backend;
-	const struct slot *slot;
+	const struct service *service = find_service(&to->addr, to->port, proto);
+	const struct endpoint *endpoint;
 
-	if (service->affinity_s) {
-		backend = remembered(service, &key, chosen.last_used_ns);
-		if (backend)
-			return to_slot(backend, kept);
-	}
-	slot = balance(service, bpf_get_prandom_u32(), bpf_get_prandom_u32());
-	if (slot && service->affinity_s) {
-		chosen.backend = slot->backend;
-		bpf_map_update_elem(&affinity, &key, &chosen, BPF_ANY);
-	}
-	return slot;
+	if (service)
+		return service;
+	service = find_node_port(to->port, proto);
+	if (!service)
+		return 0;
+	endpoint = bpf_map_lookup_elem(&endpoints, &to->addr);
+	return endpoint && endpoint->flags & (ENDPOINT_HOST | ENDPOINT_NODE) ? service : 0;
 }
 
 static __always_inline void remember(struct bpf_sock_addr *ctx, const struct destination *asked,
@@ -86,19 +81,17 @@ static __always_inline int refuse(struct bpf_sock_addr *ctx, const struct destin
 static __always_inline int translate(struct bpf_sock_addr *ctx, struct destination *to)
 {
 	struct destination asked = *to;
-	const struct service *service = find_service(&to->addr, to->port, ctx->protocol);
-	const struct slot *slot;
-	struct slot kept;
+	const struct service *service = find_asked(to, ctx->protocol);
+	struct slot chosen = {};
 
 	if (!service)
 		return PASS;
-	slot = choose(ctx, service, &kept);
-	if (!slot)
+	if (!choose_for(ctx, service, &chosen))
 		return refuse(ctx, &asked, service);
 	count(&reasons, REASON_TRANSLATED, 0);
-	remember(ctx, &asked, slot);
-	to->addr = slot->addr;
-	to->port = slot->port;
+	remember(ctx, &asked, &chosen);
+	to->addr = chosen.addr;
+	to->port = chosen.port;
 	return PASS;
 }
 

@@ -10,7 +10,7 @@ from tulle.btf import Abi, Field, Layout, read_abi
 ROOT = Path(__file__).parent.parent
 OBJECT = ROOT / "src/tulle/objects/decide.bpf.o"
 TARGET = ROOT / "src/tulle/abi/_generated.py"
-CODES = {"__u8": "B", "__u16": "H", "__be16": "H", "__u32": "I", "__u64": "Q"}
+CODES = {"__u8": "B", "__u16": "H", "__be16": "H", "__u32": "I", "__u64": "Q", "__u64_a4": "Q"}
 RAW = {"addr"}  # structs that are one string of bytes in Python
 
 HEAD = '''"""Generated from bpf/abi.h by `./run abi`; do not edit."""

@@ -36,3 +36,14 @@ static __always_inline int addr_is_mapped(const struct addr *addr)
 {
 	return !addr->word[0] && !addr->word[1] && addr->word[2] == bpf_htonl(0xffff);
 }
+
+static __always_inline int addr_is_zero(const struct addr *addr)
+{
+	return !(addr->word[0] | addr->word[1] | addr->word[2] | addr->word[3]);
+}
+
+static __always_inline int addr_equal(const struct addr *a, const struct addr *b)
+{
+	return !((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1]) | (a->word[2] ^ b->word[2]) |
+		 (a->word[3] ^ b->word[3]));
+}

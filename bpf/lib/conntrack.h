@@ -126,11 +126,17 @@ static __always_inline __u32 ct_rejudge(struct ct_entry *entry, const struct flo
 static __always_inline int ct_fresh(const struct ct_entry *entry, const struct flow *flow,
 				    __u32 end, __u32 epoch)
 {
-	__u32 here = flow->hook == HOOK_TO_WORKLOAD ? !end : end;
+	__u32 src = entry->ifindex[end & 1], dst = entry->ifindex[!end];
 
-	if (flow->hook == HOOK_TO_WORKLOAD && entry->ifindex[end & 1])
+	if ((__u32)entry->judgement != epoch)
 		return 0;
-	return (__u32)entry->judgement == epoch && entry->ifindex[here & 1] == flow->ifindex;
+	switch (flow->hook) {
+	case HOOK_FROM_WORKLOAD:
+		return src == flow->ifindex;
+	case HOOK_TO_WORKLOAD:
+		return !src && dst == flow->ifindex;
+	}
+	return !src;
 }
 
 static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow *flow, __u32 end,
@@ -147,6 +153,8 @@ static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow 
 	} else {
 		reason = ct_rejudge(entry, flow, end, epoch, verdict);
 	}
+	verdict->reply = end != entry->initiator;
+	verdict->translated = !!(entry->flags & CT_TRANSLATED);
 	if (reason < REASON_DROP)
 		ct_touch(entry, flow, end, now);
 	return reason;
@@ -162,7 +170,8 @@ static __always_inline __u32 ct_open(const struct ct_key *key, const struct flow
 		.last_seen_ns = now,
 		.judgement = epoch,
 		.initiator = reply ? !end : end,
-		.flags = midstream ? CT_REPLIED | CT_MIDSTREAM : 0,
+		.flags = (midstream ? CT_REPLIED | CT_MIDSTREAM : 0) |
+			 (flow->translated ? CT_TRANSLATED : 0),
 	};
 	__u32 reason;
 
@@ -172,6 +181,7 @@ static __always_inline __u32 ct_open(const struct ct_key *key, const struct flow
 	/* A lone RST closes nothing that we know and opens nothing. */
 	if (reason != REASON_ALLOWED || (midstream && (flow->tcp_flags & TCP_RST)))
 		return reason;
+	verdict->reply = reply;
 	entry.ifindex[0] = end ? verdict->dst_ifindex : verdict->src_ifindex;
 	entry.ifindex[1] = end ? verdict->src_ifindex : verdict->dst_ifindex;
 	entry.egress_rule = verdict->egress_rule;
@@ -201,10 +211,9 @@ __noinline __u32 track(const struct flow *flow, __u64 now, __u32 epoch, struct v
 	return ct_open(&key, flow, end, now, epoch, verdict);
 }
 
-static __always_inline __u32 current_epoch(void)
+static __always_inline const struct state *current_state(void)
 {
 	__u32 zero = 0;
-	struct state *now = bpf_map_lookup_elem(&state, &zero);
 
-	return now ? now->epoch : 0;
+	return bpf_map_lookup_elem(&state, &zero);
 }

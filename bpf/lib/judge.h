@@ -5,35 +5,61 @@
 #include "../maps.h"
 #include "addr.h"
 
-struct parties {
-	__u32 egress_set;
-	__u32 ingress_set;
+#define ENDPOINT_LOCAL (ENDPOINT_WORKLOAD | ENDPOINT_HOST)
+
+struct party {
+	__u64 ingress_set;
+	__u64 egress_set;
+	__u32 flags; /* enum endpoint_flag; 0: no endpoint of the mesh */
+	__u32 vni;
 };
 
-static __always_inline __u32 identity_of(const struct addr *addr)
+struct parties {
+	struct party src, dst;
+};
+
+static __always_inline const struct endpoint *find_endpoint(const struct addr *addr)
+{
+	return bpf_map_lookup_elem(&endpoints, addr);
+}
+
+static __always_inline const struct ipcache_entry *find_prefix(const struct addr *addr)
 {
 	struct ipcache_key key = {.prefixlen = 128, .addr = *addr};
-	struct ipcache_entry *entry = bpf_map_lookup_elem(&ipcache, &key);
 
-	return entry ? entry->identity : IDENTITY_WORLD;
+	return bpf_map_lookup_elem(&ipcache, &key);
+}
+
+static __always_inline void locate_end(const struct addr *addr, struct party *party,
+				       __u32 *identity, __u32 *ifindex)
+{
+	const struct endpoint *endpoint = find_endpoint(addr);
+	const struct ipcache_entry *entry;
+
+	if (endpoint) {
+		party->ingress_set = endpoint->ingress_set;
+		party->egress_set = endpoint->egress_set;
+		party->flags = endpoint->flags;
+		party->vni = endpoint->vni;
+		*identity = endpoint->identity;
+		*ifindex = endpoint->ifindex;
+		return;
+	}
+	__builtin_memset(party, 0, sizeof(*party));
+	entry = find_prefix(addr);
+	*identity = entry ? entry->identity : IDENTITY_WORLD;
+	*ifindex = 0;
 }
 
 static __always_inline void locate(const struct flow *flow, struct verdict *verdict,
 				   struct parties *parties)
 {
-	struct endpoint *src = bpf_map_lookup_elem(&endpoints, &flow->src);
-	struct endpoint *dst = bpf_map_lookup_elem(&endpoints, &flow->dst);
-
-	parties->egress_set = src ? src->egress_set : POLICY_SET_OPEN;
-	parties->ingress_set = dst ? dst->ingress_set : POLICY_SET_OPEN;
-	verdict->src_ifindex = src ? src->ifindex : 0;
-	verdict->dst_ifindex = dst ? dst->ifindex : 0;
-	verdict->src_identity = src ? src->identity : identity_of(&flow->src);
-	verdict->dst_identity = dst ? dst->identity : identity_of(&flow->dst);
+	locate_end(&flow->src, &parties->src, &verdict->src_identity, &verdict->src_ifindex);
+	locate_end(&flow->dst, &parties->dst, &verdict->dst_identity, &verdict->dst_ifindex);
 }
 
-/* The lower order wins. The compiler gave each entry the order of the first rule that covers it. */
-static __always_inline const struct policy_entry *policy_match(__u32 set, __u32 peer,
+/* The longest prefix of protocol and port; a peer without any entry is like everybody else. */
+static __always_inline const struct policy_entry *policy_match(__u64 set, __u32 peer,
 							       const struct flow *flow)
 {
 	struct policy_key key = {
@@ -43,18 +69,16 @@ static __always_inline const struct policy_entry *policy_match(__u32 set, __u32 
 		.proto = flow->proto,
 		.port = flow->dport,
 	};
-	const struct policy_entry *exact, *any;
+	const struct policy_entry *entry = bpf_map_lookup_elem(&policy, &key);
 
-	exact = bpf_map_lookup_elem(&policy, &key);
+	if (entry)
+		return entry;
 	key.peer = IDENTITY_ANY;
-	any = bpf_map_lookup_elem(&policy, &key);
-	if (!exact || !any)
-		return exact ? exact : any;
-	return exact->order <= any->order ? exact : any;
+	return bpf_map_lookup_elem(&policy, &key);
 }
 
-static __always_inline __u32 judge_direction(__u32 set, __u32 peer, const struct flow *flow,
-					     __u32 *rule)
+static __always_inline __u32 judge_direction(__u64 set, __u32 peer, const struct flow *flow,
+					     __u32 *rule, struct verdict *verdict)
 {
 	const struct policy_entry *entry;
 
@@ -66,7 +90,19 @@ static __always_inline __u32 judge_direction(__u32 set, __u32 peer, const struct
 	if (!entry)
 		return REASON_NO_POLICY;
 	*rule = entry->rule;
-	return entry->action == ACTION_ALLOW ? REASON_ALLOWED : REASON_POLICY_DENIED;
+	if (!verdict->audit_rule)
+		verdict->audit_rule = entry->audit_rule;
+	if (entry->action == ACTION_ALLOW)
+		return REASON_ALLOWED;
+	verdict->action = entry->action;
+	return REASON_POLICY_DENIED;
+}
+
+/* The host has no rule as long as no policy selects it: it is no workload. */
+static __always_inline int is_subject(const struct party *party, __u64 set)
+{
+	return party->flags & ENDPOINT_WORKLOAD ||
+	       (party->flags & ENDPOINT_HOST && set != POLICY_SET_OPEN);
 }
 
 static __always_inline __u32 judge_located(const struct flow *flow, const struct parties *parties,
@@ -76,36 +112,60 @@ static __always_inline __u32 judge_located(const struct flow *flow, const struct
 
 	verdict->egress_rule = RULE_NONE;
 	verdict->ingress_rule = RULE_NONE;
+	verdict->audit_rule = RULE_NONE;
+	verdict->action = ACTION_ALLOW;
 	/* Either end: what looks like an answer is judged as what it would answer. */
 	if (verdict->dst_identity == IDENTITY_SERVICE || verdict->src_identity == IDENTITY_SERVICE)
 		return REASON_NO_SERVICE_PORT;
-	if (verdict->src_ifindex) {
-		reason = judge_direction(parties->egress_set, verdict->dst_identity, flow,
-					 &verdict->egress_rule);
+	if (is_subject(&parties->src, parties->src.egress_set)) {
+		reason = judge_direction(parties->src.egress_set, verdict->dst_identity, flow,
+					 &verdict->egress_rule, verdict);
 		if (reason != REASON_ALLOWED)
 			return reason;
 	}
-	if (!verdict->dst_ifindex)
+	if (!is_subject(&parties->dst, parties->dst.ingress_set))
 		return REASON_ALLOWED;
-	reason = judge_direction(parties->ingress_set, verdict->src_identity, flow,
-				 &verdict->ingress_rule);
+	reason = judge_direction(parties->dst.ingress_set, verdict->src_identity, flow,
+				 &verdict->ingress_rule, verdict);
 	/* A denial names the rule that denied, and no other. */
 	if (reason != REASON_ALLOWED)
 		verdict->egress_rule = RULE_NONE;
 	return reason;
 }
 
-/* A packet must come from, or go to, the interface that its address belongs to. */
-static __always_inline __u32 check_interface(const struct flow *flow, const struct verdict *verdict)
+/*
+ * A packet must come from, or go to, where its addresses live. `src` and `dst` are the packet's.
+ */
+static __always_inline __u32 check_place(const struct flow *flow, const struct verdict *verdict,
+					 const struct party *src, const struct party *dst)
 {
-	if (flow->hook == HOOK_FROM_WORKLOAD && verdict->src_ifindex != flow->ifindex)
-		return REASON_SPOOFED_SOURCE;
-	if (flow->hook == HOOK_TO_WORKLOAD && verdict->dst_ifindex != flow->ifindex)
-		return REASON_NO_ENDPOINT;
-	/* Traffic between local workloads never passes the second hook. */
-	if (flow->hook == HOOK_TO_WORKLOAD && verdict->src_ifindex)
-		return REASON_SPOOFED_SOURCE;
+	switch (flow->hook) {
+	case HOOK_FROM_WORKLOAD:
+		return verdict->src_ifindex == flow->ifindex ? 0 : REASON_SPOOFED_SOURCE;
+	case HOOK_TO_WORKLOAD:
+		if (verdict->dst_ifindex != flow->ifindex)
+			return REASON_NO_ENDPOINT;
+		/* Traffic between local workloads never passes the second hook. */
+		return src->flags & ENDPOINT_WORKLOAD ? REASON_SPOOFED_SOURCE : 0;
+	case HOOK_FROM_UPLINK:
+	case HOOK_FROM_OVERLAY:
+		return src->flags & ENDPOINT_LOCAL ? REASON_SPOOFED_SOURCE : 0;
+	case HOOK_TO_UPLINK:
+	case HOOK_TO_OVERLAY:
+		return dst->flags & ENDPOINT_LOCAL ? REASON_NO_ENDPOINT : 0;
+	}
 	return 0;
+}
+
+/*
+ * Two nodes may know different things of a workload for a moment, or an address may just have been
+ * given to another one: then nobody is believed.
+ */
+static __always_inline void doubt(const struct flow *flow, const struct party *src, __u32 *identity)
+{
+	if (flow->hook == HOOK_FROM_OVERLAY && src->flags & ENDPOINT_REMOTE &&
+	    flow->vni != src->vni)
+		*identity = IDENTITY_UNMANAGED;
 }
 
 static __always_inline void swap_flow(const struct flow *flow, struct flow *out)
@@ -142,10 +202,12 @@ static __always_inline __u32 judge(const struct flow *flow, int reply, struct ve
 	locate(&opened, verdict, &parties);
 	if (reply) {
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
-		reason = check_interface(flow, verdict);
+		reason = check_place(flow, verdict, &parties.dst, &parties.src);
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
+		doubt(flow, &parties.dst, &verdict->dst_identity);
 	} else {
-		reason = check_interface(flow, verdict);
+		reason = check_place(flow, verdict, &parties.src, &parties.dst);
+		doubt(flow, &parties.src, &verdict->src_identity);
 	}
 	if (!reason)
 		reason = judge_located(&opened, &parties, verdict);
@@ -153,5 +215,6 @@ static __always_inline __u32 judge(const struct flow *flow, int reply, struct ve
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
 		swap_u32(&verdict->src_identity, &verdict->dst_identity);
 	}
+	verdict->reply = !!reply;
 	return reason;
 }

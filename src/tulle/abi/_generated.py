@@ -18,6 +18,7 @@ def _be16(value: int) -> int:
 class Action(IntEnum):
     ALLOW = 1
     DENY = 2
+    REJECT = 3
 
 
 class CtFlag(IntEnum):
@@ -26,6 +27,7 @@ class CtFlag(IntEnum):
     RST = 4
     REPLIED = 8
     MIDSTREAM = 16
+    TRANSLATED = 32
 
 
 class DecideOp(IntEnum):
@@ -34,39 +36,75 @@ class DecideOp(IntEnum):
     BALANCE = 3
 
 
+class EndpointFlag(IntEnum):
+    WORKLOAD = 1
+    HOST = 2
+    REMOTE = 4
+    NODE = 8
+
+
 class Hook(IntEnum):
     FROM_WORKLOAD = 1
     TO_WORKLOAD = 2
     SOCKET = 3
+    FROM_UPLINK = 4
+    TO_UPLINK = 5
+    FROM_OVERLAY = 6
+    TO_OVERLAY = 7
 
 
 class Identity(IntEnum):
     ANY = 0
     HOST = 1
     WORLD = 2
-    SERVICE = 3
+    UNMANAGED = 3
+    REMOTE_NODE = 6
+    SERVICE = 16
     FIRST = 256
 
 
+class IpcacheFlag(IntEnum):
+    MASQUERADE = 1
+
+
 class Limit(IntEnum):
-    ENDPOINTS = 4096
+    ENDPOINTS = 524288
     IPCACHE = 65536
-    POLICY = 262144
-    SERVICES = 65536
-    SLOTS = 262144
-    BACKENDS = 131072
+    POLICY = 524288
+    SERVICES = 262144
+    SLOTS = 1048576
+    BACKENDS = 524288
+    SOURCE_RANGES = 16384
+    EGRESS_GATEWAY = 65536
     AFFINITY = 65536
     SOCK_NAT = 131072
     CONNTRACK = 262144
+    NAT = 262144
     FRAGMENTS = 8192
     RULES = 65536
     EVENT_BYTES = 4194304
 
 
+class NatFlag(IntEnum):
+    FORWARD = 1
+    SERVICE = 2
+    DSR = 4
+    FIN = 8
+    RST = 16
+    REPLIED = 32
+
+
+class NodeFlag(IntEnum):
+    VXLAN = 1
+    MASQUERADE_4 = 2
+    MASQUERADE_6 = 4
+    DSR = 8
+
+
 class PolicyPrefix(IntEnum):
-    ANY = 64
-    PORT = 80
-    FULL = 96
+    ANY = 96
+    PORT = 112
+    FULL = 128
 
 
 class PolicySet(IntEnum):
@@ -80,6 +118,8 @@ class Reason(IntEnum):
     RELATED = 3
     LINK_LOCAL = 4
     TRANSLATED = 5
+    FORWARDED = 6
+    NODE = 7
     POLICY_DENIED = 64
     DROP = 64
     SPOOFED_SOURCE = 65
@@ -93,7 +133,14 @@ class Reason(IntEnum):
     NO_ENDPOINT = 73
     CONNTRACK_FULL = 74
     UNSOLICITED_REPLY = 75
-    MAX = 76
+    SPOOFED_TUNNEL = 76
+    NAT_PORTS_EXHAUSTED = 77
+    NAT_FULL = 78
+    NAT_UNSUPPORTED = 79
+    NO_ROUTE = 80
+    SOURCE_RANGE = 81
+    NO_GATEWAY = 82
+    MAX = 83
 
 
 class RuleId(IntEnum):
@@ -103,7 +150,22 @@ class RuleId(IntEnum):
     FIRST = 256
 
 
-_Affinity = Struct("=QI4x")
+class ServiceFlag(IntEnum):
+    EXTERNAL = 1
+    MAGLEV = 2
+    SOURCE_RANGES = 4
+    CLIENT_IP = 8
+
+
+class Vni(IntEnum):
+    NONE = 0
+    DSR = 1
+    EGRESS = 2
+    HOST = 3
+    FIRST = 16
+
+
+_Affinity = Struct("=QQ")
 
 
 class Affinity(NamedTuple):
@@ -119,11 +181,11 @@ class Affinity(NamedTuple):
         return cls(v[0], v[1])
 
 
-_AffinityKey = Struct("=QI4x")
+_AffinityKey = Struct("=16sI4x")
 
 
 class AffinityKey(NamedTuple):
-    client: int = 0
+    client: _Bytes = _Bytes(16)
     service: int = 0
 
     def pack(self) -> _Bytes:
@@ -206,7 +268,7 @@ class CtKey(NamedTuple):
         return cls((v[0], v[1]), (_be16(v[2]), _be16(v[3])), v[4])
 
 
-_Flow = Struct("=16s16sHHBBB1xII")
+_Flow = Struct("=16s16sHHBBBBIII")
 
 
 class Flow(NamedTuple):
@@ -217,19 +279,21 @@ class Flow(NamedTuple):
     proto: int = 0
     tcp_flags: int = 0
     icmp_error: int = 0
+    translated: int = 0
     ifindex: int = 0
     hook: int = 0
+    vni: int = 0
 
     def pack(self) -> _Bytes:
-        return _Flow.pack(self.src, self.dst, _be16(self.sport), _be16(self.dport), self.proto, self.tcp_flags, self.icmp_error, self.ifindex, self.hook)
+        return _Flow.pack(self.src, self.dst, _be16(self.sport), _be16(self.dport), self.proto, self.tcp_flags, self.icmp_error, self.translated, self.ifindex, self.hook, self.vni)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Flow":
         v = _Flow.unpack(raw)
-        return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4], v[5], v[6], v[7], v[8])
+        return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4], v[5], v[6], v[7], v[8], v[9], v[10])
 
 
-_Verdict = Struct("=IIIIIII")
+_Verdict = Struct("=IIIIIIIIIII")
 
 
 class Verdict(NamedTuple):
@@ -240,54 +304,76 @@ class Verdict(NamedTuple):
     dst_ifindex: int = 0
     egress_rule: int = 0
     ingress_rule: int = 0
+    audit_rule: int = 0
+    action: int = 0
+    reply: int = 0
+    translated: int = 0
 
     def pack(self) -> _Bytes:
-        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule)
+        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule, self.audit_rule, self.action, self.reply, self.translated)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Verdict":
         v = _Verdict.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6])
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10])
 
 
-_Service = Struct("=IIII")
+_Table = Struct("=QI4x")
+
+
+class Table(NamedTuple):
+    id: int = 0
+    slots: int = 0
+
+    def pack(self) -> _Bytes:
+        return _Table.pack(self.id, self.slots)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "Table":
+        v = _Table.unpack(raw)
+        return cls(v[0], v[1])
+
+
+_Service = Struct("=III4x16s16s16s")
 
 
 class Service(NamedTuple):
     id: int = 0
-    table: int = 0
-    slots: int = 0
+    flags: int = 0
     affinity_s: int = 0
+    internal: Table = Table()
+    external: Table = Table()
+    local: Table = Table()
 
     def pack(self) -> _Bytes:
-        return _Service.pack(self.id, self.table, self.slots, self.affinity_s)
+        return _Service.pack(self.id, self.flags, self.affinity_s, self.internal.pack(), self.external.pack(), self.local.pack())
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Service":
         v = _Service.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3])
+        return cls(v[0], v[1], v[2], Table.unpack(v[3]), Table.unpack(v[4]), Table.unpack(v[5]))
 
 
-_Slot = Struct("=IIIH2x16s")
+_Slot = Struct("=QII16sH2x4x")
 
 
 class Slot(NamedTuple):
+    backend: int = 0
     keep: int = 0
     alias: int = 0
-    backend: int = 0
-    port: int = 0
     addr: _Bytes = _Bytes(16)
+    port: int = 0
 
     def pack(self) -> _Bytes:
-        return _Slot.pack(self.keep, self.alias, self.backend, _be16(self.port), self.addr)
+        return _Slot.pack(self.backend, self.keep, self.alias, self.addr, _be16(self.port))
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Slot":
         v = _Slot.unpack(raw)
-        return cls(v[0], v[1], v[2], _be16(v[3]), v[4])
+        return cls(v[0], v[1], v[2], v[3], _be16(v[4]))
 
 
-_DecideArgs = Struct("=48s28s16s32s4xQIII4x")
+_DecideArgs = Struct("=52s44s64s40sQIII4x")
 
 
 class DecideArgs(NamedTuple):
@@ -308,25 +394,62 @@ class DecideArgs(NamedTuple):
         return cls(Flow.unpack(v[0]), Verdict.unpack(v[1]), Service.unpack(v[2]), Slot.unpack(v[3]), v[4], v[5], (v[6], v[7]))
 
 
-_Endpoint = Struct("=IIII")
+_EgressGateway = Struct("=16s16sI4x")
+
+
+class EgressGateway(NamedTuple):
+    address: _Bytes = _Bytes(16)
+    node: _Bytes = _Bytes(16)
+    gone: int = 0
+
+    def pack(self) -> _Bytes:
+        return _EgressGateway.pack(self.address, self.node, self.gone)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "EgressGateway":
+        v = _EgressGateway.unpack(raw)
+        return cls(v[0], v[1], v[2])
+
+
+_EgressKey = Struct("=I16s16s")
+
+
+class EgressKey(NamedTuple):
+    prefixlen: int = 0
+    src: _Bytes = _Bytes(16)
+    dst: _Bytes = _Bytes(16)
+
+    def pack(self) -> _Bytes:
+        return _EgressKey.pack(self.prefixlen, self.src, self.dst)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "EgressKey":
+        v = _EgressKey.unpack(raw)
+        return cls(v[0], v[1], v[2])
+
+
+_Endpoint = Struct("=IIIIQQ16s")
 
 
 class Endpoint(NamedTuple):
     ifindex: int = 0
     identity: int = 0
+    flags: int = 0
+    vni: int = 0
     ingress_set: int = 0
     egress_set: int = 0
+    node: _Bytes = _Bytes(16)
 
     def pack(self) -> _Bytes:
-        return _Endpoint.pack(self.ifindex, self.identity, self.ingress_set, self.egress_set)
+        return _Endpoint.pack(self.ifindex, self.identity, self.flags, self.vni, self.ingress_set, self.egress_set, self.node)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Endpoint":
         v = _Endpoint.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3])
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6])
 
 
-_Event = Struct("=Q48s28sIQI4x")
+_Event = Struct("=Q52s44sIIQ")
 
 
 class Event(NamedTuple):
@@ -334,11 +457,11 @@ class Event(NamedTuple):
     flow: Flow = Flow()
     verdict: Verdict = Verdict()
     bytes: int = 0
-    cgroup: int = 0
     service: int = 0
+    cgroup: int = 0
 
     def pack(self) -> _Bytes:
-        return _Event.pack(self.time_ns, self.flow.pack(), self.verdict.pack(), self.bytes, self.cgroup, self.service)
+        return _Event.pack(self.time_ns, self.flow.pack(), self.verdict.pack(), self.bytes, self.service, self.cgroup)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Event":
@@ -381,19 +504,21 @@ class FragmentKey(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4])
 
 
-_IpcacheEntry = Struct("=I")
+_IpcacheEntry = Struct("=II16s")
 
 
 class IpcacheEntry(NamedTuple):
     identity: int = 0
+    flags: int = 0
+    node: _Bytes = _Bytes(16)
 
     def pack(self) -> _Bytes:
-        return _IpcacheEntry.pack(self.identity)
+        return _IpcacheEntry.pack(self.identity, self.flags, self.node)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "IpcacheEntry":
         v = _IpcacheEntry.unpack(raw)
-        return cls(v[0])
+        return cls(v[0], v[1], v[2])
 
 
 _IpcacheKey = Struct("=I16s")
@@ -412,16 +537,56 @@ class IpcacheKey(NamedTuple):
         return cls(v[0], v[1])
 
 
+_NatEntry = Struct("=16s16sHHIQQ")
+
+
+class NatEntry(NamedTuple):
+    src: _Bytes = _Bytes(16)
+    dst: _Bytes = _Bytes(16)
+    sport: int = 0
+    dport: int = 0
+    flags: int = 0
+    last_seen_ns: int = 0
+    backend: int = 0
+
+    def pack(self) -> _Bytes:
+        return _NatEntry.pack(self.src, self.dst, _be16(self.sport), _be16(self.dport), self.flags, self.last_seen_ns, self.backend)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "NatEntry":
+        v = _NatEntry.unpack(raw)
+        return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4], v[5], v[6])
+
+
+_NatKey = Struct("=16s16sHHB3x")
+
+
+class NatKey(NamedTuple):
+    src: _Bytes = _Bytes(16)
+    dst: _Bytes = _Bytes(16)
+    sport: int = 0
+    dport: int = 0
+    proto: int = 0
+
+    def pack(self) -> _Bytes:
+        return _NatKey.pack(self.src, self.dst, _be16(self.sport), _be16(self.dport), self.proto)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "NatKey":
+        v = _NatKey.unpack(raw)
+        return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4])
+
+
 _PolicyEntry = Struct("=III")
 
 
 class PolicyEntry(NamedTuple):
     rule: int = 0
-    order: int = 0
     action: int = 0
+    audit_rule: int = 0
 
     def pack(self) -> _Bytes:
-        return _PolicyEntry.pack(self.rule, self.order, self.action)
+        return _PolicyEntry.pack(self.rule, self.action, self.audit_rule)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "PolicyEntry":
@@ -429,7 +594,7 @@ class PolicyEntry(NamedTuple):
         return cls(v[0], v[1], v[2])
 
 
-_PolicyKey = Struct("=IIIB1xH")
+_PolicyKey = Struct("=IQIB1xH")
 
 
 class PolicyKey(NamedTuple):
@@ -465,7 +630,7 @@ class ServiceKey(NamedTuple):
         return cls(v[0], _be16(v[1]), v[2])
 
 
-_SlotKey = Struct("=II")
+_SlotKey = Struct("=QI4x")
 
 
 class SlotKey(NamedTuple):
@@ -514,19 +679,56 @@ class SockNatKey(NamedTuple):
         return cls(v[0], v[1], _be16(v[2]))
 
 
-_State = Struct("=I")
+_SourceRange = Struct("=4x")
+
+
+class SourceRange(NamedTuple):
+
+    def pack(self) -> _Bytes:
+        return _SourceRange.pack()
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "SourceRange":
+        v = _SourceRange.unpack(raw)
+        return cls()
+
+
+_SourceRangeKey = Struct("=II16s")
+
+
+class SourceRangeKey(NamedTuple):
+    prefixlen: int = 0
+    service: int = 0
+    client: _Bytes = _Bytes(16)
+
+    def pack(self) -> _Bytes:
+        return _SourceRangeKey.pack(self.prefixlen, self.service, self.client)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "SourceRangeKey":
+        v = _SourceRangeKey.unpack(raw)
+        return cls(v[0], v[1], v[2])
+
+
+_State = Struct("=IIIHH16s16s")
 
 
 class State(NamedTuple):
     epoch: int = 0
+    flags: int = 0
+    overlay_ifindex: int = 0
+    nat_port_first: int = 0
+    nat_port_last: int = 0
+    node_4: _Bytes = _Bytes(16)
+    node_6: _Bytes = _Bytes(16)
 
     def pack(self) -> _Bytes:
-        return _State.pack(self.epoch)
+        return _State.pack(self.epoch, self.flags, self.overlay_ifindex, self.nat_port_first, self.nat_port_last, self.node_4, self.node_6)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "State":
         v = _State.unpack(raw)
-        return cls(v[0])
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6])
 
 
 class MapSpec(NamedTuple):
@@ -539,22 +741,25 @@ class MapSpec(NamedTuple):
 
 
 MAPS = {
-    "affinity": MapSpec(9, 16, 16, 65536),
-    "backends": MapSpec(1, 4, 24, 131072),
+    "affinity": MapSpec(9, 24, 16, 65536),
+    "backends": MapSpec(1, 8, 24, 524288),
     "conntrack": MapSpec(9, 40, 40, 262144),
-    "endpoints": MapSpec(1, 16, 16, 4096),
+    "egress_gateway": MapSpec(11, 36, 40, 65536),
+    "endpoints": MapSpec(1, 16, 48, 524288),
     "events": MapSpec(27, 0, 0, 4194304),
     "events_lost": MapSpec(6, 4, 8, 1),
     "fragments": MapSpec(9, 44, 4, 8192),
-    "ipcache": MapSpec(11, 20, 4, 65536),
-    "policy": MapSpec(11, 16, 12, 262144),
-    "reasons": MapSpec(6, 4, 16, 76),
+    "ipcache": MapSpec(11, 20, 24, 65536),
+    "nat": MapSpec(9, 40, 56, 262144),
+    "policy": MapSpec(11, 20, 12, 524288),
+    "reasons": MapSpec(6, 4, 16, 83),
     "rules": MapSpec(5, 4, 16, 65536),
-    "services": MapSpec(1, 20, 16, 65536),
-    "slots": MapSpec(1, 8, 32, 262144),
+    "services": MapSpec(1, 20, 64, 262144),
+    "slots": MapSpec(1, 16, 40, 1048576),
     "sock_nat": MapSpec(9, 32, 20, 131072),
-    "state": MapSpec(2, 4, 4, 1),
+    "source_ranges": MapSpec(11, 24, 4, 16384),
+    "state": MapSpec(2, 4, 48, 1),
 }
 
 
-ABI_HASH = "97e8841046f212dd"
+ABI_HASH = "202c55509eb2eefd"

@@ -15,17 +15,16 @@ from tulle.edges import enter
 from tulle.edges.manifests.parse import Parsed, parse
 from tulle.edges.manifests.validate import validate
 from tulle.errors import Refused, TulleError, Unavailable
+from tulle.model.kinds import KubernetesObject, ref_of
 from tulle.model.kubernetes import (
     Container,
     ContainerPort,
-    KubernetesObject,
     Labels,
     ObjectMeta,
     ObjectRef,
     Pod,
     PodSpec,
     Protocol,
-    ref_of,
 )
 from tulle.model.world import Key
 

@@ -9,7 +9,7 @@ from typing import Any
 from tulle.compile.explain import explain
 from tulle.compile.services import Frontend
 from tulle.errors import Refused
-from tulle.model.kubernetes import ref_of
+from tulle.model.kinds import ref_of
 from tulle.model.verdict import Flow, Verdict
 from tulle.model.world import IPAddress, Workload, World
 from tulle.observe.reasons import text_of

@@ -14,7 +14,8 @@ from tulle.compile.image import DERIVED, LIMITS, packed
 from tulle.compile.policies import policy_types, selecting
 from tulle.compile.selectors import matches
 from tulle.compile.services import addresses_of
-from tulle.model.kubernetes import NetworkPolicy, Pod, ref_of
+from tulle.model.kinds import ref_of
+from tulle.model.kubernetes import NetworkPolicy, Pod
 from tulle.model.verdict import Rule
 from tulle.model.world import Workload
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import msgspec
 
-from tulle.model.kubernetes import NetworkPolicy, ObjectRef, ref_of
+from tulle.model.kinds import ref_of
+from tulle.model.kubernetes import NetworkPolicy, ObjectRef
 from tulle.model.world import IPNetwork, Key, Refusal, Workload, World
 
 from .identities import Distinctions

@@ -14,13 +14,13 @@ from ipaddress import ip_address, ip_network
 from typing import Literal
 
 from tulle.abi import Reason
+from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import (
     IPBlock,
     NetworkPolicy,
     NetworkPolicyPeer,
     NetworkPolicyPort,
     NetworkPolicySpec,
-    ref_of,
 )
 from tulle.model.verdict import FROM_NODE, NOT_ISOLATED, Flow, Rule, Verdict
 from tulle.model.world import IPAddress, IPNetwork, Workload, World

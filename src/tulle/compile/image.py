@@ -10,7 +10,8 @@ from itertools import groupby
 
 from tulle import abi
 from tulle.abi import MAPS, Action, Identity, PolicySet, RuleId
-from tulle.model.kubernetes import ObjectRef, ref_of
+from tulle.model.kinds import ref_of
+from tulle.model.kubernetes import ObjectRef
 from tulle.model.verdict import NOT_ISOLATED, Rule
 from tulle.model.world import IPAddress, IPNetwork, Refusal, Workload, World
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tulle.abi import Identity, PolicyPrefix
-from tulle.model.kubernetes import NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, ref_of
+from tulle.model.kinds import ref_of
+from tulle.model.kubernetes import NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort
 from tulle.model.verdict import FROM_NODE, Rule
 from tulle.model.world import Workload, World
 

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 import msgspec
 
 from tulle.errors import Refused
+from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import (
     HEADLESS,
     SERVICE_NAME_LABEL,
@@ -16,7 +17,6 @@ from tulle.model.kubernetes import (
     ObjectRef,
     Service,
     ServicePort,
-    ref_of,
 )
 from tulle.model.world import IPAddress, IPNetwork, Key, Refusal, Workload, World
 

@@ -20,6 +20,9 @@ Labels = dict[str, str]
 
 HEADLESS = "None"  # as a Service's clusterIP
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"  # on an EndpointSlice
+MAGLEV_ANNOTATION = "tulle.io/maglev"  # "true" on a Service: consistent hashing
+AUDIT_ANNOTATION = "tulle.io/audit"  # "true" on a policy: it reports and decides nothing
+REJECT_ANNOTATION = "tulle.io/reject"  # "true" on a policy: what it denies is told so
 WEIGHT_ANNOTATION = "tulle.io/weight"  # on a Pod, relative to the service's other backends
 
 
@@ -71,8 +74,8 @@ class ContainerPort(Object, frozen=True):
     container_port: Port
     name: str = ""
     protocol: Protocol = "TCP"
-    host_port: Any = None
-    host_ip: Any = field(name="hostIP", default=None)
+    host_port: Port | None = None
+    host_ip: str = field(name="hostIP", default="")
 
 
 class EnvVar(Object, frozen=True):
@@ -128,10 +131,10 @@ class PodSpec(Object, frozen=True):
     termination_grace_period_seconds: int = 30
     node_name: str = ""
     hostname: str = ""
+    service_account_name: str = ""
     # not acted on
     init_containers: Any = None
     volumes: Any = None
-    service_account_name: str = ""
     service_account: Any = None
     automount_service_account_token: Any = None
     security_context: Any = None
@@ -155,12 +158,42 @@ class Pod(Object, frozen=True):
     status: Any = None
 
 
+class NodeSpec(Object, frozen=True):
+    pod_cidr: str = field(name="podCIDR", default="")
+    pod_cidrs: tuple[str, ...] = field(name="podCIDRs", default=())
+    # not acted on
+    provider_id: Any = field(name="providerID", default=None)
+    taints: Any = None
+    unschedulable: Any = None
+
+
+class NodeAddress(Object, frozen=True):
+    address: str
+    type: str  # InternalIP, ExternalIP, Hostname, …: only the first two are acted on
+
+
+class NodeStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What a node says of itself; fields that nobody acts on are skipped, there are many."""
+
+    addresses: tuple[NodeAddress, ...] = ()
+
+
+class NodeObject(Object, frozen=True):
+    """A Node. Of several InternalIPs of one family the first is where the overlay reaches it."""
+
+    metadata: ObjectMeta
+    spec: NodeSpec = NodeSpec()
+    api_version: Literal["v1"] = "v1"
+    kind: Literal["Node"] = "Node"
+    status: NodeStatus = NodeStatus()
+
+
 class ServicePort(Object, frozen=True):
     port: Port
     name: str = ""
     protocol: Protocol = "TCP"
     target_port: Port | str | None = None  # absent: the same as port
-    node_port: Any = None
+    node_port: Port | None = None  # absent: allocated
     app_protocol: str = ""
 
 
@@ -183,17 +216,31 @@ class ServiceSpec(Object, frozen=True):
     session_affinity: Literal["None", "ClientIP"] = "None"
     session_affinity_config: SessionAffinityConfig = SessionAffinityConfig()
     publish_not_ready_addresses: bool = False
-    # refused unless at its default, until the datapath holds it
     internal_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
-    external_traffic_policy: Any = None
-    external_ips: Any = field(name="externalIPs", default=None)
+    external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
+    external_ips: tuple[str, ...] = field(name="externalIPs", default=())
+    load_balancer_ip: str = field(name="loadBalancerIP", default="")
+    load_balancer_class: str = ""
+    load_balancer_source_ranges: tuple[str, ...] = ()
+    allocate_load_balancer_node_ports: bool = True
+    traffic_distribution: Literal["PreferClose", "PreferSameZone", "PreferSameNode", ""] = ""
+    # refused unless absent
     external_name: Any = None
-    load_balancer_ip: Any = field(name="loadBalancerIP", default=None)
-    load_balancer_class: Any = None
-    load_balancer_source_ranges: Any = None
-    allocate_load_balancer_node_ports: Any = None
     health_check_node_port: Any = None
-    traffic_distribution: Any = None
+
+
+class LoadBalancerIngress(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    ip: str = ""
+
+
+class LoadBalancerStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    ingress: tuple[LoadBalancerIngress, ...] = ()
+
+
+class ServiceStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Filled in by Tulle, except where an API server has it."""
+
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
 
 
 class Service(Object, frozen=True):
@@ -201,7 +248,7 @@ class Service(Object, frozen=True):
     spec: ServiceSpec
     api_version: Literal["v1"] = "v1"
     kind: Literal["Service"] = "Service"
-    status: Any = None
+    status: ServiceStatus = ServiceStatus()
 
 
 class EndpointConditions(Object, frozen=True):
@@ -210,15 +257,28 @@ class EndpointConditions(Object, frozen=True):
     terminating: bool | None = None
 
 
+class ForZone(Object, frozen=True):
+    name: str
+
+
+class ForNode(Object, frozen=True):
+    name: str
+
+
+class EndpointHints(Object, frozen=True):
+    for_zones: tuple[ForZone, ...] = ()
+    for_nodes: tuple[ForNode, ...] = ()
+
+
 class Endpoint(Object, frozen=True):
     addresses: Annotated[tuple[str, ...], Meta(min_length=1, max_length=100)]
     conditions: EndpointConditions = EndpointConditions()
+    node_name: str = ""
+    zone: str = ""
+    hints: EndpointHints = EndpointHints()
     # not acted on
     hostname: str = ""
     target_ref: Any = None
-    node_name: str = ""
-    zone: str = ""
-    hints: Any = None
     deprecated_topology: Any = None
 
 
@@ -283,17 +343,6 @@ class NetworkPolicy(Object, frozen=True):
     api_version: Literal["networking.k8s.io/v1"] = "networking.k8s.io/v1"
     kind: Literal["NetworkPolicy"] = "NetworkPolicy"
     status: Any = None
-
-
-KubernetesObject = Namespace | Pod | Service | EndpointSlice | NetworkPolicy
-KINDS: dict[str, type[KubernetesObject]] = {
-    kind.__name__: kind for kind in (Namespace, Pod, Service, EndpointSlice, NetworkPolicy)
-}
-
-
-def ref_of(obj: KubernetesObject) -> ObjectRef:
-    """Name of an object within the world; cluster-scoped ones have an empty namespace."""
-    return ObjectRef(obj.kind, obj.metadata.namespace, obj.metadata.name)
 
 
 class ObjectRef(msgspec.Struct, frozen=True, order=True):

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal
 
+from .cilium import (
+    CiliumCIDRGroup,
+    CiliumClusterwideNetworkPolicy,
+    CiliumEgressGatewayPolicy,
+    CiliumLoadBalancerIPPool,
+    CiliumNetworkPolicy,
+)
+from .cluster_policy import ClusterNetworkPolicy
 from .kubernetes import (
     ContainerPort,
     EndpointSlice,
@@ -26,9 +35,11 @@ Key = tuple[str, str]  # namespace, name
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A running endpoint on this node: a network namespace and its veth pair.
+    """A running endpoint: of this node, with a network namespace and its veth pair, or of another.
 
-    `ifindex` is the node's side of the pair. `weight` is relative, 0 takes no new connections.
+    `ifindex` is this node's side of the pair, 0 for another node's workload. `weight` is relative,
+    0 takes no new connections. One that is terminating takes new connections only where no other
+    endpoint is ready (KEP-1669), and only if it is `ready` still.
     """
 
     namespace: str
@@ -39,6 +50,9 @@ class Workload:
     ports: tuple[ContainerPort, ...] = ()
     weight: int = 1
     ready: bool = True
+    terminating: bool = False
+    service_account: str = "default"
+    node: str = ""  # name of the node that it runs on; "" is this one
 
     @property
     def key(self) -> Key:
@@ -50,24 +64,62 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What the compiler must know of the node itself."""
+    """What the compiler must know of a node.
+
+    `addresses` are all of its own; of another node those that its Node object lists. `underlay` is
+    where it takes the overlay's packets, None while it has no uplink.
+    """
 
     name: str = "local"
-    addresses: tuple[IPAddress, ...] = ()  # IDENTITY_HOST
+    addresses: tuple[IPAddress, ...] = ()
     service_cidrs: tuple[IPNetwork, ...] = (
         IPv4Network("10.96.0.0/16"),
         IPv6Network("fd00:7a11:0:96::/112"),
     )
+    labels: Mapping[str, str] = field(default_factory=dict)
+    pod_cidrs: tuple[IPNetwork, ...] = ()
+    underlay: IPAddress | None = None
+
+    @property
+    def zone(self) -> str:
+        return self.labels.get("topology.kubernetes.io/zone", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this node's datapath is set up: options of `tulle up`, the same on every node."""
+
+    routing: Literal["native", "vxlan"] = "native"
+    load_balancing: Literal["snat", "dsr"] = "snat"
+    masquerade: bool = True
+    no_masquerade: tuple[IPNetwork, ...] = ()  # destinations outside that see workloads' addresses
+    node_ports: tuple[int, int] = (30000, 32767)
+    nat_ports: tuple[int, int] = (1024, 29999)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
+    """Mappings and their values are never changed in place: an unchanged part is the same object.
+
+    `workloads` are this node's. `remote` has those of each other node in a mapping of their own,
+    so that a change of one node's is found without looking at the others'.
+    """
+
     node: Node = Node()
+    nodes: Mapping[str, Node] = field(default_factory=dict)  # the others
+    settings: Settings = Settings()
     namespaces: Mapping[str, Namespace] = field(default_factory=dict)
     workloads: Mapping[Key, Workload] = field(default_factory=dict)
+    remote: Mapping[str, Mapping[Key, Workload]] = field(default_factory=dict)
     services: Mapping[Key, Service] = field(default_factory=dict)
     slices: Mapping[Key, EndpointSlice] = field(default_factory=dict)
     policies: Mapping[Key, NetworkPolicy] = field(default_factory=dict)
+    cilium_policies: Mapping[Key, CiliumNetworkPolicy] = field(default_factory=dict)
+    clusterwide_policies: Mapping[str, CiliumClusterwideNetworkPolicy] = field(default_factory=dict)
+    cluster_policies: Mapping[str, ClusterNetworkPolicy] = field(default_factory=dict)
+    cidr_groups: Mapping[str, CiliumCIDRGroup] = field(default_factory=dict)
+    egress_gateways: Mapping[str, CiliumEgressGatewayPolicy] = field(default_factory=dict)
+    address_pools: Mapping[str, CiliumLoadBalancerIPPool] = field(default_factory=dict)
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
         """Labels of a namespace, with the name label that Kubernetes always sets."""

@@ -13,7 +13,7 @@ from tulle.abi import Counter, Reason
 from tulle.agent import views
 from tulle.agent.agent import Pass
 from tulle.compile.image import DERIVED, LIMITS
-from tulle.model.kubernetes import ref_of
+from tulle.model.kinds import ref_of
 from tulle.model.paths import NodePaths
 
 WEB = workload("web-1", app="web")

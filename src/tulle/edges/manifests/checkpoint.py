@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from tulle.errors import ManifestError, Refused
-from tulle.model.kubernetes import KINDS, ObjectRef, ref_of
+from tulle.model.kinds import KINDS, ref_of
+from tulle.model.kubernetes import ObjectRef
 
 from .files import write_whole
 from .render import to_document

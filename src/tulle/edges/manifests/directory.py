@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tulle.errors import Refused, Unavailable, UsageError
-from tulle.model.kubernetes import KubernetesObject, ObjectRef, ref_of
+from tulle.model.kinds import KubernetesObject, ref_of
+from tulle.model.kubernetes import ObjectRef
 from tulle.model.world import Refusal
 
 from . import checkpoint

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tulle.errors import ManifestError
-from tulle.model.kubernetes import KINDS, KubernetesObject, NetworkPolicy, ObjectRef
+from tulle.model.kinds import KINDS, KubernetesObject
+from tulle.model.kubernetes import NetworkPolicy, ObjectRef
 
 from .fields import FieldError, Path, quote
 from .schema import reword, type_of, without_nulls

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from tulle.model.kubernetes import KubernetesObject
+from tulle.model.kinds import KubernetesObject
 
 from .fields import FieldError
 from .tree import plain

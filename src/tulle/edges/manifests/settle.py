@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from tulle.model.kubernetes import KubernetesObject, ObjectRef, ref_of
+from tulle.model.kinds import KubernetesObject, ref_of
+from tulle.model.kubernetes import ObjectRef
 from tulle.model.world import Refusal
 
 from .parse import BadDocument, Parsed

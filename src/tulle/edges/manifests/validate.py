@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import msgspec
 
+from tulle.model.cilium import (
+    CiliumCIDRGroup,
+    CiliumClusterwideNetworkPolicy,
+    CiliumEgressGatewayPolicy,
+    CiliumLoadBalancerIPPool,
+    CiliumNetworkPolicy,
+)
+from tulle.model.cluster_policy import ClusterNetworkPolicy
+from tulle.model.kinds import KubernetesObject
 from tulle.model.kubernetes import (
+    AUDIT_ANNOTATION,
+    MAGLEV_ANNOTATION,
+    REJECT_ANNOTATION,
     WEIGHT_ANNOTATION,
     EndpointSlice,
-    KubernetesObject,
     Namespace,
     NetworkPolicy,
+    NodeObject,
     ObjectMeta,
     Pod,
     Service,
@@ -27,7 +39,17 @@ from .slices import validate_slice
 from .syntax import check_dns_label, check_dns_subdomain, check_key, check_labels
 
 DEFAULT_NAMESPACE = "default"
-CLUSTER_SCOPED = frozenset({"Namespace"})
+CLUSTER_SCOPED = frozenset(
+    {
+        "Namespace",
+        "Node",
+        "CiliumClusterwideNetworkPolicy",
+        "CiliumCIDRGroup",
+        "CiliumEgressGatewayPolicy",
+        "CiliumLoadBalancerIPPool",
+        "ClusterNetworkPolicy",
+    }
+)
 
 # Names of these become host names or directories; the others only name themselves.
 _LABEL_NAMED = (Namespace, Pod, Service)
@@ -55,6 +77,8 @@ def validate(obj: KubernetesObject) -> KubernetesObject:
         case Pod():
             return validate_pod(obj)
         case Namespace():
+            return obj
+        case _:
             return obj
 
 

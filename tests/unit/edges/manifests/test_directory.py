@@ -5,7 +5,8 @@ import pytest
 from tests.hostile.manifests import hostile_manifests
 from tulle.edges.manifests import ManifestDirectory, parse
 from tulle.errors import Unavailable, UsageError
-from tulle.model.kubernetes import KubernetesObject, ObjectRef
+from tulle.model.kinds import KubernetesObject
+from tulle.model.kubernetes import ObjectRef
 
 A, B = ObjectRef("Namespace", "", "a"), ObjectRef("Namespace", "", "b")
 TEXT_A = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"

@@ -10,7 +10,8 @@ from tests.hostile.manifests import hostile_manifests
 from tests.hostile.valid import NAMESPACE, SERVICE, VALID
 from tulle.edges.manifests import Parsed, parse
 from tulle.edges.manifests.parse import MAX_BYTES
-from tulle.model.kubernetes import Namespace, ObjectRef, ref_of
+from tulle.model.kinds import ref_of
+from tulle.model.kubernetes import Namespace, ObjectRef
 
 SHOP = """\
 # the shop

@@ -1,0 +1,136 @@
+"""The one form that every kind of policy is translated to before it is compiled.
+
+How it is judged, for a subject in a direction, a peer, a protocol and a port:
+
+1. the node of a workload always reaches it, and it the node (FROM_NODE);
+2. tier ADMIN: policies by (priority, name), their rules in order; the first that matches allows,
+   denies, or passes on to 3;
+3. tier NAMESPACE: a DENY rule that matches denies (the first by policy, then position); else an
+   ALLOW rule that matches allows; else, if a policy isolates, the first that does denies by default;
+4. tier BASELINE: like ADMIN, but its PASS means that the rest does not match either;
+5. else allowed (NOT_ISOLATED).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from tulle.model.kubernetes import LabelSelector, ObjectRef
+from tulle.model.verdict import Rule
+from tulle.model.world import IPNetwork
+
+NAMESPACE_KEY = "io.kubernetes.pod.namespace"
+NAMESPACE_LABELS = "io.cilium.k8s.namespace.labels."  # prefix of a namespace's own labels
+SERVICE_ACCOUNT_KEY = "io.cilium.k8s.policy.serviceaccount"
+
+
+def seen_labels(
+    labels: Mapping[str, str],
+    namespace: str,
+    namespace_labels: Mapping[str, str],
+    service_account: str,
+) -> dict[str, str]:
+    """All that a selector can look at, in one mapping, as Cilium's identities have it.
+
+    A workload's own labels can't take the names that speak of its namespace or account.
+    """
+    return {
+        **{key: value for key, value in labels.items() if not key.startswith(NAMESPACE_LABELS)},
+        **{NAMESPACE_LABELS + key: value for key, value in namespace_labels.items()},
+        NAMESPACE_KEY: namespace,
+        SERVICE_ACCOUNT_KEY: service_account,
+    }
+
+
+class Tier(IntEnum):
+    ADMIN = 0
+    NAMESPACE = 1
+    BASELINE = 2
+
+
+class Action(Enum):
+    ALLOW = "allow"
+    DENY = "deny"
+    PASS = "pass"  # noqa: S105
+
+
+class Entity(Enum):
+    """Peers without labels, in Cilium's words."""
+
+    ALL = "all"
+    WORLD = "world"  # everything that is no workload, node or host; blocks do not matter
+    WORLD_IPV4 = "world-ipv4"
+    WORLD_IPV6 = "world-ipv6"
+    CLUSTER = "cluster"  # every workload, every node, this host, and what is unmanaged
+    HOST = "host"
+    REMOTE_NODE = "remote-node"
+    UNMANAGED = "unmanaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """Workloads whose `seen_labels` match; an empty selector means all workloads everywhere."""
+
+    selector: LabelSelector
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Nodes whose labels match: this one and the others."""
+
+    selector: LabelSelector
+
+
+@dataclass(frozen=True, slots=True)
+class Cidr:
+    """Addresses in `cidr` and in none of `excluded`.
+
+    `managed`: workloads and nodes too, by their addresses (an ipBlock); else only what is outside
+    (Cilium's toCIDR).
+    """
+
+    cidr: IPNetwork
+    excluded: tuple[IPNetwork, ...] = ()
+    managed: bool = True
+
+
+PeerTerm = Pods | Nodes | Cidr | Entity
+
+
+@dataclass(frozen=True, slots=True)
+class PortTerm:
+    """Ports `port`..`end_port` of a protocol; a name means the port that the destination calls so.
+
+    `protocol` "" is any; `port` None is every port. Of ICMP and ICMPv6 `port` is the type.
+    """
+
+    protocol: str = ""
+    port: int | str | None = None
+    end_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRule:
+    """`peers` and `ports` are alternatives; None is everybody and everything, () nobody."""
+
+    rule: Rule
+    action: Action
+    peers: tuple[PeerTerm, ...] | None = None
+    ports: tuple[PortTerm, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One direction of one policy object (one of its `specs` where it has several)."""
+
+    ref: ObjectRef
+    direction: str  # "ingress" or "egress"
+    subject: Pods | Nodes  # Nodes: the host firewall of the nodes that match
+    rules: tuple[PolicyRule, ...] = ()
+    tier: Tier = Tier.NAMESPACE
+    priority: int = 0
+    isolates: bool = True  # has a default deny; tier NAMESPACE only
+    audit: bool = False  # never decides; what it would deny is reported beside the verdict
+    reject: bool = False  # its denials are answered with a TCP RST or an ICMP error

@@ -1,0 +1,46 @@
+"""Every kind that Tulle accepts."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from .cilium import (
+    CiliumCIDRGroup,
+    CiliumClusterwideNetworkPolicy,
+    CiliumEgressGatewayPolicy,
+    CiliumLoadBalancerIPPool,
+    CiliumNetworkPolicy,
+)
+from .cluster_policy import ClusterNetworkPolicy
+from .kubernetes import (
+    EndpointSlice,
+    Namespace,
+    NetworkPolicy,
+    NodeObject,
+    ObjectRef,
+    Pod,
+    Service,
+)
+
+KubernetesObject = (
+    Namespace
+    | NodeObject
+    | Pod
+    | Service
+    | EndpointSlice
+    | NetworkPolicy
+    | CiliumNetworkPolicy
+    | CiliumClusterwideNetworkPolicy
+    | CiliumCIDRGroup
+    | CiliumEgressGatewayPolicy
+    | CiliumLoadBalancerIPPool
+    | ClusterNetworkPolicy
+)
+KINDS: dict[str, type[KubernetesObject]] = {
+    kind.__name__.removesuffix("Object"): kind for kind in get_args(KubernetesObject)
+}
+
+
+def ref_of(obj: KubernetesObject) -> ObjectRef:
+    """Name of an object within the world; cluster-scoped ones have an empty namespace."""
+    return ObjectRef(obj.kind, obj.metadata.namespace, obj.metadata.name)
