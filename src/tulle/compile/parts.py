@@ -1,0 +1,55 @@
+"""What the kernel's derived maps should hold, in parts.
+
+A part is what one object or one question makes: a workload's rows, a service's, a policy set. What
+has not changed is the same part object as before, so nobody looks into it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+
+from tulle.model.world import IPAddress
+
+Part = Mapping[str, Mapping[bytes, bytes]]  # map → its entries
+Image = Mapping[Hashable, Part]  # no key of a map is in two parts
+
+# What is referred to comes before what refers to it.
+DERIVED = (
+    "policy",
+    "slots",
+    "backends",
+    "source_ranges",
+    "rules",
+    "egress_gateway",
+    "ipcache",
+    "endpoints",
+    "services",
+)
+
+
+def flat(image: Image) -> dict[str, dict[bytes, bytes]]:
+    """All entries of each map."""
+    result: dict[str, dict[bytes, bytes]] = {name: {} for name in DERIVED}
+    for part in image.values():
+        for name, entries in part.items():
+            result[name].update(entries)
+    return result
+
+
+def packed(address: IPAddress) -> bytes:
+    """128 bits, IPv4 mapped (RFC 4291, 2.5.5.2)."""
+    if isinstance(address, IPv4Address):
+        return b"\0" * 10 + b"\xff\xff" + address.packed
+    return address.packed
+
+
+def unpacked(raw: bytes) -> IPAddress:
+    address = IPv6Address(raw)
+    return address.ipv4_mapped or address
+
+
+def digest64(content: bytes) -> int:
+    """A number for a content; never 0, which means none."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little") or 1
