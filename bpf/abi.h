@@ -25,6 +25,7 @@ enum limit {
 	LIMIT_CONNTRACK = 262144,
 	LIMIT_NAT = 262144,
 	LIMIT_FRAGMENTS = 8192,
+	LIMIT_GONE = 65536,
 	LIMIT_RULES = 65536,
 	LIMIT_EVENT_BYTES = 4194304,
 };
@@ -323,6 +324,16 @@ enum ct_flag {
 	CT_TRANSLATED = 32, /* came in to a service: answers need the nat map */
 };
 
+/* Idle seconds after which a connection counts as gone: nf_conntrack's, but never long to close. */
+enum ct_lifetime {
+	CT_LIFETIME_DENIED = 86400,
+	CT_LIFETIME_TCP = 86400,
+	CT_LIFETIME_TCP_OPENING = 60,
+	CT_LIFETIME_TCP_CLOSING = 10,
+	CT_LIFETIME_OTHER = 120,
+	CT_LIFETIME_OTHER_OPENING = 30,
+};
+
 struct ct_entry {
 	__u64 last_seen_ns; /* CLOCK_MONOTONIC_COARSE */
 	__u64 judgement;    /* epoch of the policy that judged it, CT_DENIED; one store sets both */
@@ -348,6 +359,14 @@ struct fragment_key {
 struct fragment {
 	__be16 sport;
 	__be16 dport;
+};
+
+/* A backend or an address that has just vanished. */
+struct gone_key {
+	struct addr addr;
+	__u32 service; /* 0: of a service that is gone as well */
+	__be16 port;   /* 0: the address itself has left the mesh */
+	__u16 pad;
 };
 
 enum node_flag {
@@ -450,6 +469,7 @@ ABI_EXPORT(enum, hook);
 ABI_EXPORT(enum, policy_set);
 ABI_EXPORT(enum, policy_prefix);
 ABI_EXPORT(enum, ct_flag);
+ABI_EXPORT(enum, ct_lifetime);
 ABI_EXPORT(enum, endpoint_flag);
 ABI_EXPORT(enum, ipcache_flag);
 ABI_EXPORT(enum, service_flag);
@@ -482,6 +502,7 @@ ABI_EXPORT(struct, ct_key);
 ABI_EXPORT(struct, ct_entry);
 ABI_EXPORT(struct, fragment_key);
 ABI_EXPORT(struct, fragment);
+ABI_EXPORT(struct, gone_key);
 ABI_EXPORT(struct, state);
 ABI_EXPORT(struct, counter);
 ABI_EXPORT(struct, flow);

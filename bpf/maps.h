@@ -35,6 +35,9 @@ MAP(fragments, LRU_HASH, struct fragment_key, struct fragment, LIMIT_FRAGMENTS, 
 MAP(affinity, LRU_HASH, struct affinity_key, struct affinity, LIMIT_AFFINITY, 0);
 MAP(sock_nat, LRU_HASH, struct sock_nat_key, struct sock_nat, LIMIT_SOCK_NAT, 0);
 
+/* Only filled while sockets are swept: what vanished, and the key that it had in backends. */
+MAP(gone, HASH, struct gone_key, __u64, LIMIT_GONE, BPF_F_NO_PREALLOC);
+
 /* Telemetry. */
 MAP(reasons, PERCPU_ARRAY, __u32, struct counter, REASON_MAX, 0);
 MAP(rules, PERCPU_HASH, __u32, struct counter, LIMIT_RULES, BPF_F_NO_PREALLOC);

@@ -34,16 +34,17 @@ static __always_inline int ct_closing(__u32 flags)
 	return (flags & CT_RST) || (flags & (CT_FIN_0 | CT_FIN_1)) == (CT_FIN_0 | CT_FIN_1);
 }
 
-/* Idle seconds after which an entry counts as gone: as nf_conntrack's, but never long to close. */
 static __always_inline __u64 ct_lifetime_s(const struct ct_entry *entry, __u8 proto)
 {
+	int replied = entry->flags & CT_REPLIED;
+
 	if (entry->judgement & CT_DENIED)
-		return 86400;
+		return CT_LIFETIME_DENIED;
 	if (proto != IPPROTO_TCP)
-		return entry->flags & CT_REPLIED ? 120 : 30;
+		return replied ? CT_LIFETIME_OTHER : CT_LIFETIME_OTHER_OPENING;
 	if (ct_closing(entry->flags))
-		return 10;
-	return entry->flags & CT_REPLIED ? 86400 : 60;
+		return CT_LIFETIME_TCP_CLOSING;
+	return replied ? CT_LIFETIME_TCP : CT_LIFETIME_TCP_OPENING;
 }
 
 static __always_inline int ct_expired(const struct ct_entry *entry, __u8 proto, __u64 now)

@@ -30,6 +30,15 @@ class CtFlag(IntEnum):
     TRANSLATED = 32
 
 
+class CtLifetime(IntEnum):
+    DENIED = 86400
+    TCP = 86400
+    TCP_OPENING = 60
+    TCP_CLOSING = 10
+    OTHER = 120
+    OTHER_OPENING = 30
+
+
 class DecideOp(IntEnum):
     JUDGE = 1
     TRACK = 2
@@ -81,6 +90,7 @@ class Limit(IntEnum):
     CONNTRACK = 262144
     NAT = 262144
     FRAGMENTS = 8192
+    GONE = 65536
     RULES = 65536
     EVENT_BYTES = 4194304
 
@@ -504,6 +514,23 @@ class FragmentKey(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4])
 
 
+_GoneKey = Struct("=16sIH2x")
+
+
+class GoneKey(NamedTuple):
+    addr: _Bytes = _Bytes(16)
+    service: int = 0
+    port: int = 0
+
+    def pack(self) -> _Bytes:
+        return _GoneKey.pack(self.addr, self.service, _be16(self.port))
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "GoneKey":
+        v = _GoneKey.unpack(raw)
+        return cls(v[0], v[1], _be16(v[2]))
+
+
 _IpcacheEntry = Struct("=II16s")
 
 
@@ -749,6 +776,7 @@ MAPS = {
     "events": MapSpec(27, 0, 0, 4194304),
     "events_lost": MapSpec(6, 4, 8, 1),
     "fragments": MapSpec(9, 44, 4, 8192),
+    "gone": MapSpec(1, 24, 8, 65536),
     "ipcache": MapSpec(11, 20, 24, 65536),
     "nat": MapSpec(9, 40, 56, 262144),
     "policy": MapSpec(11, 20, 12, 524288),
@@ -762,4 +790,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "202c55509eb2eefd"
+ABI_HASH = "f8640f401a570b92"

@@ -18,7 +18,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 MAP_LOOKUP, MAP_UPDATE, MAP_DELETE = 1, 2, 3
 OBJ_PIN, OBJ_GET, TEST_RUN = 6, 7, 10
 LOOKUP_BATCH, UPDATE_BATCH = 24, 26
-LINK_CREATE, LINK_UPDATE = 28, 29
+LINK_CREATE, LINK_UPDATE, ITER_CREATE = 28, 29, 33
+TRACE_ITER = 28  # enum bpf_attach_type
 BPF_NOEXIST = 1
 
 
@@ -63,6 +64,11 @@ def link_update(link: int, program: int) -> None:
     except KernelError as error:
         if error.errno != errno.EEXIST:
             raise
+
+
+def iter_create(link: int) -> int:
+    """A descriptor; reading it to its end runs the iterator in the caller's namespaces."""
+    return bpf(ITER_CREATE, pack("=II", link, 0), "start iterator")
 
 
 def test_run(

@@ -1,0 +1,231 @@
+"""Sockets that are tied to what has vanished hear of it, and no others."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from tulle import abi
+from tulle.compile.diff import Change
+from tulle.compile.image import packed
+from tulle.edges import netlink, netns
+from tulle.edges.bpf import bpffs
+from tulle.edges.bpf.datapath import remove
+from tulle.edges.bpf.loader import Objects
+from tulle.edges.bpf.sockets import SocketSweep, vanishing
+
+SO_COOKIE = 57
+SMALL = {name: min(spec.max_entries, 1024) for name, spec in abi.MAPS.items() if name != "events"}
+SERVICE, OTHER_SERVICE = ("10.96.0.10", 53), ("10.96.0.11", 53)
+HERE = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+FAMILIES = pytest.mark.parametrize("family", HERE)
+
+
+class Bench:
+    """The sweep, its maps, and a network namespace with nothing but loopback."""
+
+    def __init__(self, pins: Path, namespace: Path) -> None:
+        self.objects, self.namespace = Objects(pins, SMALL), namespace
+        self.sweep = SocketSweep(self.objects)
+        self.maps = self.objects.maps
+        self.open: list[socket.socket] = []
+
+    def socket(self, family: int, kind: int) -> socket.socket:
+        made = netns.run_in(self.namespace, lambda: socket.socket(family, kind))
+        made.settimeout(2)
+        self.open.append(made)
+        return made
+
+    def server(self, family: int, kind: int) -> socket.socket:
+        made = self.socket(family, kind)
+        made.bind((HERE[family], 0))
+        if kind == socket.SOCK_STREAM:
+            made.listen()
+        return made
+
+    def client(self, server: socket.socket) -> socket.socket:
+        made = self.socket(server.family, server.type)
+        made.connect(server.getsockname())
+        return made
+
+    def asked(self, client: socket.socket, service: tuple[str, int]) -> None:
+        """As the connect() hook notes it."""
+        cookie = int.from_bytes(client.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8), "little")
+        host, port = client.getpeername()[:2]
+        key = abi.SockNatKey(cookie=cookie, addr=packed(ip_address(host)), port=port)
+        address = packed(ip_address(service[0]))
+        self.maps["sock_nat"][key.pack()] = abi.SockNat(address, service[1]).pack()
+
+    def serve(self, service: tuple[str, int], number: int, server: socket.socket) -> Change:
+        """A service with a backend; returns the change that takes the backend away."""
+        address = packed(ip_address(service[0]))
+        key = abi.ServiceKey(addr=address, port=service[1], proto=socket.IPPROTO_UDP).pack()
+        self.maps["services"][key] = abi.Service(id=number).pack()
+        host, port = server.getsockname()[:2]
+        backend = (number * 100_000 + port).to_bytes(self.maps["backends"].key_size, "little")
+        entry = abi.Backend(service=number, port=port, addr=packed(ip_address(host)))
+        self.maps["backends"][backend] = entry.pack()
+        return Change("backends", backend)
+
+    def take_away(self, *changes: Change, back_again: bool = False) -> None:
+        rows = vanishing(self.maps, changes)
+        for change in changes if not back_again else ():
+            del self.maps[change.map][change.key]
+        self.sweep.begin(rows)
+        netns.run_in(self.namespace, self.sweep.run)
+        self.sweep.end()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bpffs.mount()
+    pins, namespace = Path(f"/sys/fs/bpf/tulle-sweep-{os.getpid()}"), tmp_path / "netns" / "a"
+    netns.create(namespace)
+    try:
+        netns.run_in(namespace, lambda: netlink.set_up_loopback(()))
+        made = Bench(pins, namespace)
+        yield made
+        for item in made.open:
+            item.close()
+        made.sweep.close()
+        made.objects.close()
+    finally:
+        netns.delete_all(namespace.parent)
+        remove(pins)
+
+
+def works(client: socket.socket) -> bool:
+    """Whether it can send; raises what is not ECONNABORTED."""
+    try:
+        client.send(b"x")
+    except OSError as error:
+        if error.errno in (errno.ECONNABORTED, errno.EDESTADDRREQ, errno.EPIPE):
+            return False
+        raise
+    return True
+
+
+def hears(client: socket.socket) -> int:
+    """The error that a reader gets; 0 if none comes."""
+    client.settimeout(0)
+    try:
+        client.recv(1)
+    except BlockingIOError:
+        return 0
+    except OSError as error:
+        return error.errno or 0
+    return 0
+
+
+@FAMILIES
+def test_a_datagram_socket_hears_that_its_backend_is_gone(bench: Bench, family: int) -> None:
+    first, second = (bench.server(family, socket.SOCK_DGRAM) for _ in range(2))
+    gone = bench.serve(SERVICE, 7, first)
+    bench.serve(SERVICE, 7, second)
+    clients = [bench.client(server) for server in (first, second)]
+    for client in clients:
+        bench.asked(client, SERVICE)
+    direct = bench.client(first)
+    bench.take_away(gone)
+    assert hears(clients[0]) == errno.ECONNABORTED
+    assert works(clients[1])
+    assert works(direct)  # it asked for this address, not for a service
+    assert not list(bench.maps["gone"].items())
+
+
+def test_the_socket_can_be_connected_again(bench: Bench) -> None:
+    first, second = (bench.server(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    gone = bench.serve(SERVICE, 7, first)
+    client = bench.client(first)
+    bench.asked(client, SERVICE)
+    bench.take_away(gone)
+    assert hears(client) == errno.ECONNABORTED
+    client.connect(second.getsockname())
+    client.settimeout(2)
+    client.send(b"again")
+    assert second.recv(16) == b"again"
+
+
+def test_a_mapped_address_is_the_ipv4_one(bench: Bench) -> None:
+    server = bench.server(socket.AF_INET, socket.SOCK_DGRAM)
+    gone = bench.serve(SERVICE, 7, server)
+    client = bench.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    client.connect(("::ffff:127.0.0.1", server.getsockname()[1]))
+    bench.asked(client, SERVICE)
+    bench.take_away(gone)
+    assert hears(client) == errno.ECONNABORTED
+
+
+def test_another_service_may_keep_the_backend(bench: Bench) -> None:
+    server = bench.server(socket.AF_INET, socket.SOCK_DGRAM)
+    gone = bench.serve(SERVICE, 7, server)
+    bench.serve(OTHER_SERVICE, 8, server)
+    client = bench.client(server)
+    bench.asked(client, OTHER_SERVICE)
+    bench.take_away(gone)
+    assert works(client)
+
+
+def test_a_service_that_is_gone_altogether(bench: Bench) -> None:
+    server = bench.server(socket.AF_INET, socket.SOCK_DGRAM)
+    gone = bench.serve(SERVICE, 7, server)
+    client = bench.client(server)
+    bench.asked(client, SERVICE)
+    key = next(key for key, _ in bench.maps["services"].items())
+    bench.take_away(Change("services", key), gone)
+    assert hears(client) == errno.ECONNABORTED
+
+
+def test_a_backend_that_came_back_meanwhile(bench: Bench) -> None:
+    server = bench.server(socket.AF_INET, socket.SOCK_DGRAM)
+    gone = bench.serve(SERVICE, 7, server)
+    client = bench.client(server)
+    bench.asked(client, SERVICE)
+    bench.take_away(gone, back_again=True)
+    assert works(client)
+
+
+@FAMILIES
+def test_a_stream_lasts_until_its_address_has_left_the_mesh(bench: Bench, family: int) -> None:
+    server = bench.server(family, socket.SOCK_STREAM)
+    backend = bench.serve(SERVICE, 7, server)
+    address = packed(ip_address(HERE[family]))
+    bench.maps["endpoints"][address] = abi.Endpoint().pack()
+    client = bench.client(server)
+    bench.asked(client, SERVICE)
+    bench.take_away(backend)
+    assert works(client)
+    bench.take_away(Change("endpoints", address))
+    # the other end is in this namespace too, and resets the connection if its turn comes first
+    assert hears(client) in (errno.ECONNABORTED, errno.ECONNRESET)
+    assert server.accept()  # listeners live on
+
+
+def test_what_the_peer_has_closed_may_still_be_read(bench: Bench) -> None:
+    server = bench.server(socket.AF_INET, socket.SOCK_STREAM)
+    address = packed(ip_address("127.0.0.1"))
+    bench.maps["endpoints"][address] = abi.Endpoint().pack()
+    client = bench.client(server)
+    accepted, _ = server.accept()
+    accepted.send(b"last words")
+    accepted.close()
+    bench.take_away(Change("endpoints", address))
+    assert client.recv(100) == b"last words"
+    assert client.recv(100) == b""
+
+
+def test_sockets_of_other_namespaces_are_left_alone(bench: Bench, tmp_path: Path) -> None:
+    server = bench.server(socket.AF_INET, socket.SOCK_DGRAM)
+    gone = bench.serve(SERVICE, 7, server)
+    client = bench.client(server)
+    bench.asked(client, SERVICE)
+    bench.namespace = tmp_path / "netns" / "b"
+    netns.create(bench.namespace)
+    bench.take_away(gone)
+    assert works(client)
