@@ -12,6 +12,19 @@ from msgspec import field
 
 from .kubernetes import LabelSelector, Object, ObjectMeta
 
+DEFAULT_CLUSTER = "default"  # what Cilium calls a cluster that was given no name
+CLUSTER_KEY = "io.cilium.k8s.policy.cluster"
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Source and name of a label's key; "any" is the source of one that names none.
+
+    >>> split_key("k8s:app"), split_key("app")
+    (('k8s', 'app'), ('any', 'app'))
+    """
+    source, colon, name = key.partition(":")
+    return (source, name) if colon else ("any", key)
+
 
 class IcmpField(Object, frozen=True):
     type: int | str  # a number, or a CamelCase name such as EchoRequest

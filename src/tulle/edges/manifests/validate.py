@@ -8,14 +8,6 @@ from __future__ import annotations
 
 import msgspec
 
-from tulle.model.cilium import (
-    CiliumCIDRGroup,
-    CiliumClusterwideNetworkPolicy,
-    CiliumEgressGatewayPolicy,
-    CiliumLoadBalancerIPPool,
-    CiliumNetworkPolicy,
-)
-from tulle.model.cluster_policy import ClusterNetworkPolicy
 from tulle.model.kinds import KubernetesObject
 from tulle.model.kubernetes import (
     AUDIT_ANNOTATION,
@@ -25,7 +17,6 @@ from tulle.model.kubernetes import (
     EndpointSlice,
     Namespace,
     NetworkPolicy,
-    NodeObject,
     ObjectMeta,
     Pod,
     Service,
@@ -55,6 +46,15 @@ CLUSTER_SCOPED = frozenset(
 _LABEL_NAMED = (Namespace, Pod, Service)
 _ANNOTATION_BYTES = 256 << 10
 _OWN_PREFIX = "tulle.io/"
+_OF_POLICIES = (AUDIT_ANNOTATION, REJECT_ANNOTATION)
+_OWN: dict[str, tuple[str, ...]] = {
+    "Pod": (WEIGHT_ANNOTATION,),
+    "Service": (MAGLEV_ANNOTATION,),
+    "NetworkPolicy": _OF_POLICIES,
+    "CiliumNetworkPolicy": _OF_POLICIES,
+    "CiliumClusterwideNetworkPolicy": _OF_POLICIES,
+    "ClusterNetworkPolicy": _OF_POLICIES,
+}
 
 
 def validate(obj: KubernetesObject) -> KubernetesObject:
@@ -96,10 +96,14 @@ def _check_metadata(obj: KubernetesObject) -> None:
 
 def _check_annotations(kind: str, metadata: ObjectMeta) -> None:
     path = ("metadata", "annotations")
-    for key in metadata.annotations:
+    for key, text in metadata.annotations.items():
         check_key(key, *path)
-        if key.startswith(_OWN_PREFIX) and (kind, key) != ("Pod", WEIGHT_ANNOTATION):
+        if not key.startswith(_OWN_PREFIX):
+            continue
+        if key not in _OWN.get(kind, ()):
             raise FieldError(f"{quote(key)} means nothing on a {kind}", *path, key)
+        if key != WEIGHT_ANNOTATION and text not in ("true", "false"):
+            raise FieldError(f'{quote(text)} must be "true" or "false"', *path, key)
     size = sum(len(key.encode()) + len(text.encode()) for key, text in metadata.annotations.items())
     if size > _ANNOTATION_BYTES:
         raise FieldError(f"is {size} bytes long, more than {_ANNOTATION_BYTES}", *path)

@@ -1,0 +1,207 @@
+"""CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy → rules.Policy.
+
+Cilium's meaning of a rule: peers that are absent are everybody, but only where the rule names
+ports; a rule with neither matches nothing, and a list of peers that is there but empty is nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
+
+from tulle.model.cilium import (
+    CIDRRule,
+    CiliumClusterwideNetworkPolicy,
+    CiliumNetworkPolicy,
+    CiliumRule,
+    CiliumService,
+    EgressDenyRule,
+    EgressRule,
+    IngressDenyRule,
+    IngressRule,
+    PortProtocol,
+)
+from tulle.model.icmp import ICMP_TYPES
+from tulle.model.kinds import ref_of
+from tulle.model.kubernetes import AUDIT_ANNOTATION, REJECT_ANNOTATION, LabelSelector
+from tulle.model.verdict import Rule
+
+from ..rules import Action, Cidr, Nodes, PeerTerm, Pods, Policy, PolicyRule, PortTerm
+from .labels import ENTITIES, both, endpoints, peers, plain
+from .named import Named
+
+CiliumPolicy = CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy
+AnyRule = IngressRule | IngressDenyRule | EgressRule | EgressDenyRule
+
+# What ANY stands for: the protocols that have ports.
+_WITH_PORTS = ("TCP", "UDP", "SCTP")
+
+
+@dataclass(frozen=True, slots=True)
+class _Peers:
+    """The peers of a rule, whichever its direction; None is absent."""
+
+    endpoints: tuple[LabelSelector, ...] | None
+    requires: tuple[LabelSelector, ...] | None
+    cidrs: tuple[str, ...] | None
+    cidr_rules: tuple[CIDRRule, ...] | None
+    entities: tuple[str, ...] | None
+    nodes: tuple[LabelSelector, ...] | None
+    services: tuple[CiliumService, ...] | None = None
+
+    @classmethod
+    def of(cls, rule: AnyRule) -> _Peers:
+        if isinstance(rule, IngressRule | IngressDenyRule):
+            return cls(
+                rule.from_endpoints,
+                rule.from_requires,
+                rule.from_cidr,
+                rule.from_cidr_set,
+                rule.from_entities,
+                rule.from_nodes,
+            )
+        return cls(
+            rule.to_endpoints,
+            rule.to_requires,
+            rule.to_cidr,
+            rule.to_cidr_set,
+            rule.to_entities,
+            rule.to_nodes,
+            rule.to_services,
+        )
+
+    @property
+    def absent(self) -> bool:
+        lists = (self.endpoints, self.cidrs, self.cidr_rules, self.entities, self.nodes)
+        return all(item is None for item in (*lists, self.services))
+
+
+def cilium_policy(policy: CiliumPolicy, named: Named) -> tuple[Policy, ...]:
+    """One of each spec and direction that the policy says something of.
+
+    `named` finds what the rules name, and keeps what it did not find.
+    """
+    specs: list[tuple[int | None, CiliumRule]] = list(enumerate(policy.specs))
+    if policy.spec is not None:
+        specs.insert(0, (None, policy.spec))
+    return tuple(
+        translated
+        for number, spec in specs
+        for direction in ("egress", "ingress")
+        for translated in _direction(policy, number, spec, direction, named)
+    )
+
+
+def _direction(
+    policy: CiliumPolicy, number: int | None, spec: CiliumRule, direction: str, named: Named
+) -> Iterator[Policy]:
+    allow: Sequence[AnyRule]
+    deny: Sequence[AnyRule]
+    if direction == "ingress":
+        allow, deny = spec.ingress or (), spec.ingress_deny or ()
+        isolates = spec.enable_default_deny.ingress
+    else:
+        allow, deny = spec.egress or (), spec.egress_deny or ()
+        isolates = spec.enable_default_deny.egress
+    if isolates is None:
+        isolates = bool(allow or deny)
+    subject = _subject(spec, policy.metadata.namespace)
+    if subject is None or not (allow or deny or isolates):
+        return
+    place = Rule(direction, ref_of(policy), spec=number)
+    rules = [
+        *_rules(deny, Action.DENY, place, named),
+        *_rules(allow, Action.ALLOW, place, named),
+    ]
+    annotations = policy.metadata.annotations
+    yield Policy(
+        ref_of(policy),
+        direction,
+        subject,
+        tuple(rules),
+        isolates=isolates,
+        audit=annotations.get(AUDIT_ANNOTATION) == "true",
+        reject=annotations.get(REJECT_ANNOTATION) == "true",
+    )
+
+
+def _subject(spec: CiliumRule, namespace: str) -> Pods | Nodes | None:
+    if spec.node_selector is not None:
+        chosen = plain(spec.node_selector)
+        return None if chosen is None else Nodes(chosen)
+    chosen = endpoints(spec.endpoint_selector or LabelSelector(), namespace)
+    return None if chosen is None else Pods(chosen)
+
+
+def _rules(
+    rules: Sequence[AnyRule], action: Action, place: Rule, named: Named
+) -> Iterator[PolicyRule]:
+    assert place.policy is not None
+    namespace = place.policy.namespace
+    required = _required(rules, namespace)
+    for index, item in enumerate(rules):
+        where = replace(place, index=index, deny=action is Action.DENY)
+        yield PolicyRule(where, action, *_matching(item, required, namespace, named))
+
+
+def _required(rules: Sequence[AnyRule], namespace: str) -> LabelSelector | None:
+    """What every endpoint selector of the rules must match besides; None: nothing can."""
+    found = [
+        endpoints(item, namespace) for rule in rules for item in _Peers.of(rule).requires or ()
+    ]
+    wanted = [item for item in found if item is not None]
+    return both(*wanted) if len(wanted) == len(found) else None
+
+
+def _matching(
+    rule: AnyRule, required: LabelSelector | None, namespace: str, named: Named
+) -> tuple[tuple[PeerTerm, ...] | None, tuple[PortTerm, ...] | None]:
+    chosen, ports = _Peers.of(rule), tuple(_ports(rule))
+    everything = not rule.to_ports and not rule.icmps
+    if chosen.absent:
+        return (() if everything else None), (None if everything else ports)
+    terms = tuple(_terms(chosen, required, namespace, named))
+    return terms, None if everything else ports
+
+
+def _terms(
+    chosen: _Peers, required: LabelSelector | None, namespace: str, named: Named
+) -> Iterator[PeerTerm]:
+    yield from peers(chosen.endpoints or (), namespace, required)
+    for text in chosen.cidrs or ():
+        yield Cidr(ip_network(text, strict=False), managed=False)
+    for item in chosen.cidr_rules or ():
+        excluded = tuple(ip_network(text, strict=False) for text in item.except_)
+        texts = (item.cidr,) if item.cidr else named.group_cidrs(item)
+        for text in texts:
+            yield Cidr(ip_network(text, strict=False), excluded, managed=False)
+    for name in chosen.entities or ():
+        if (entity := ENTITIES[name]) is not None:
+            yield entity
+    for selector in chosen.nodes or ():
+        if (nodes := plain(selector)) is not None:
+            yield Nodes(nodes)
+    for service in chosen.services or ():
+        yield from named.service_endpoints(service)
+
+
+def _ports(rule: AnyRule) -> Iterator[PortTerm]:
+    for port_rule in rule.to_ports or ():
+        for port in port_rule.ports:
+            yield from _port(port)
+    for icmp in rule.icmps or ():
+        for field in icmp.fields:
+            kinds = ICMP_TYPES[field.family]
+            number = kinds.get(str(field.type))
+            protocol = "ICMP" if field.family == "IPv4" else "ICMPv6"
+            yield PortTerm(protocol, int(field.type) if number is None else number)
+
+
+def _port(port: PortProtocol) -> Iterator[PortTerm]:
+    number: int | str | None = int(port.port) if port.port.isdecimal() else port.port
+    for protocol in _WITH_PORTS if port.protocol in ("", "ANY") else (port.protocol,):
+        if not number:  # port 0 and none at all are all ports
+            yield PortTerm(protocol)
+        else:
+            yield PortTerm(protocol, number, port.end_port or None)

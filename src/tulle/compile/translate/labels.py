@@ -1,0 +1,127 @@
+"""Selectors of every kind of policy → selectors over `rules.seen_labels`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tulle.model.cilium import CLUSTER_KEY, DEFAULT_CLUSTER, split_key
+from tulle.model.kubernetes import LabelSelector, LabelSelectorRequirement
+
+from ..rules import NAMESPACE_KEY, NAMESPACE_LABELS, Entity, PeerTerm, Pods
+from ..selectors import matches
+
+# Peers that Cilium names by a label of its own. Those that never exist here are nobody.
+ENTITIES: dict[str, Entity | None] = {
+    **{item.value: item for item in Entity},
+    "none": None,
+    "health": None,  # Cilium's own probes
+    "init": None,  # workloads whose labels are not known yet: here a workload starts with them
+}
+
+
+def both(*selectors: LabelSelector) -> LabelSelector:
+    """What matches all of the selectors."""
+    labels: dict[str, str] = {}
+    expressions: list[LabelSelectorRequirement] = []
+    for selector in selectors:
+        for key, value in selector.match_labels.items():
+            if labels.setdefault(key, value) != value:
+                expressions.append(LabelSelectorRequirement(key, "In", (value,)))
+        expressions += selector.match_expressions
+    return LabelSelector(labels, tuple(expressions))
+
+
+def in_namespace(name: str) -> LabelSelector:
+    return LabelSelector({NAMESPACE_KEY: name})
+
+
+def of_namespaces(selector: LabelSelector) -> LabelSelector:
+    """Workloads in the namespaces that a namespaceSelector matches."""
+    labels = {NAMESPACE_LABELS + key: value for key, value in selector.match_labels.items()}
+    expressions = tuple(
+        LabelSelectorRequirement(NAMESPACE_LABELS + item.key, item.operator, item.values)
+        for item in selector.match_expressions
+    )
+    return LabelSelector(labels, expressions)
+
+
+def requirements(selector: LabelSelector) -> Iterator[LabelSelectorRequirement]:
+    """A selector's labels and expressions in one form."""
+    for key, value in selector.match_labels.items():
+        yield LabelSelectorRequirement(key, "In", (value,))
+    yield from selector.match_expressions
+
+
+def plain(selector: LabelSelector) -> LabelSelector | None:
+    """A selector of Cilium's without sources of labels; None if it can match no workload.
+
+    No workload has a reserved label, and all of them are of the one cluster.
+    """
+    labels: dict[str, str] = {}
+    expressions: list[LabelSelectorRequirement] = []
+    for key, value in selector.match_labels.items():
+        if (always := _constant(LabelSelectorRequirement(key, "In", (value,)))) is False:
+            return None
+        name = split_key(key)[1]
+        if always is None and labels.setdefault(name, value) != value:
+            expressions.append(LabelSelectorRequirement(name, "In", (value,)))
+    for item in selector.match_expressions:
+        if (always := _constant(item)) is False:
+            return None
+        if always is None:
+            name = split_key(item.key)[1]
+            expressions.append(LabelSelectorRequirement(name, item.operator, item.values))
+    return LabelSelector(labels, tuple(expressions))
+
+
+def _constant(item: LabelSelectorRequirement) -> bool | None:
+    """Whether a requirement holds for every workload or for none; None if that depends."""
+    source, name = split_key(item.key)
+    if source == "reserved":
+        return item.operator in ("NotIn", "DoesNotExist")
+    if name == CLUSTER_KEY:
+        alone = LabelSelectorRequirement(name, item.operator, item.values)
+        return matches(LabelSelector({}, (alone,)), {CLUSTER_KEY: DEFAULT_CLUSTER})
+    return None
+
+
+def peers(
+    selectors: Iterable[LabelSelector], namespace: str, required: LabelSelector | None
+) -> Iterator[PeerTerm]:
+    """Terms of Cilium's endpoint selectors, of which each must also match `required`.
+
+    Those of a policy in `namespace` mean that namespace unless they name one themselves. `required`
+    None is what nobody matches.
+    """
+    for selector in selectors:
+        if (name := reserved(selector)) is not None:
+            if (entity := ENTITIES[name]) is not None and required == LabelSelector():
+                yield entity
+            continue
+        chosen = endpoints(selector, namespace)
+        if chosen is not None and required is not None:
+            yield Pods(both(chosen, required))
+
+
+def endpoints(selector: LabelSelector, namespace: str) -> LabelSelector | None:
+    """What one of Cilium's endpoint selectors means in a policy of `namespace` ("": of none)."""
+    chosen = plain(selector)
+    if chosen is None or not namespace or _names_namespace(chosen):
+        return chosen
+    return both(chosen, in_namespace(namespace))
+
+
+def reserved(selector: LabelSelector) -> str | None:
+    """The peer that a selector names by its reserved label, such as `host`."""
+    for item in requirements(selector):
+        source, name = split_key(item.key)
+        if source == "reserved" and item.operator in ("In", "Exists"):
+            return name
+    return None
+
+
+def _names_namespace(selector: LabelSelector) -> bool:
+    return any(
+        item.key == NAMESPACE_KEY or item.key.startswith(NAMESPACE_LABELS)
+        for item in requirements(selector)
+    )
