@@ -58,8 +58,8 @@ class Flow:
 class Verdict:
     """`egress` and `ingress` decided: both if allowed, the denying one alone if not.
 
-    `audit` would have denied what is allowed, if no policy were in audit mode. With `reject` the
-    sender is told of its denial.
+    `audit` would have denied in a direction that allowed, if no policy were in audit mode. With
+    `reject` the sender is told of its denial.
     """
 
     reason: Reason

@@ -1,0 +1,92 @@
+"""The reference model of the datapath: the verdict on a connection's first packet, and its rule.
+
+It reads the objects themselves, as the API references of Kubernetes, Cilium and network-policy-api
+word them. It knows nothing of identities, prefixes or maps, and nothing of the compiler that makes
+those, so that the tests can hold the compiled maps and the kernel's code against it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tulle.abi import Reason
+from tulle.model.verdict import FROM_NODE, Flow, Rule, Verdict
+from tulle.model.world import World
+
+from . import cilium, cluster_policy, network_policy
+from .ends import End, Kind, Question, end_at
+from .tiers import Decision, decide
+
+__all__ = ["End", "Kind", "end_at", "explain", "seen_from"]
+
+
+def explain(world: World, flow: Flow) -> Verdict:
+    """Judge the first packet of a connection on this node, after service translation.
+
+    Egress of the source is judged first; if that denies, ingress is not looked at. An end that is
+    not of this node has no rule here: its own node judges it. Nor has this node itself, as long as
+    no policy selects it.
+    """
+    source, destination = end_at(world, flow.src), end_at(world, flow.dst)
+    if Kind.SERVICE in (source.kind, destination.kind):
+        return Verdict(Reason.NO_SERVICE_PORT)  # the hooks found no such port to translate
+    if _is_loopback(source, destination):
+        return Verdict(Reason.ALLOWED)  # no packet passes a hook
+
+    egress = _judge(Question(world, "egress", source, destination, flow))
+    if egress and egress.denies:
+        return Verdict(Reason.POLICY_DENIED, egress=egress.rule, reject=egress.reject)
+    audit = egress.audit if egress else None
+    ingress = _judge(Question(world, "ingress", destination, source, flow))
+    if ingress and ingress.denies:
+        return Verdict(
+            Reason.POLICY_DENIED, ingress=ingress.rule, audit=audit, reject=ingress.reject
+        )
+    return Verdict(
+        Reason.ALLOWED,
+        egress.rule if egress else None,
+        ingress.rule if ingress else None,
+        audit or (ingress.audit if ingress else None),
+    )
+
+
+def seen_from(world: World, node: str) -> World:
+    """The same world as the node of that name has it; raises KeyError if there is none."""
+    return replace(
+        world,
+        node=world.nodes[node],
+        nodes={
+            name: item
+            for name, item in {**world.nodes, world.node.name: world.node}.items()
+            if name != node
+        },
+        workloads=world.remote.get(node, {}),
+        remote={
+            name: items
+            for name, items in {**world.remote, world.node.name: world.workloads}.items()
+            if name != node
+        },
+    )
+
+
+def _is_loopback(source: End, destination: End) -> bool:
+    if source.kind is Kind.HOST:
+        return destination.kind is Kind.HOST
+    return source.is_local and source.workload is destination.workload
+
+
+def _judge(question: Question) -> Decision | None:
+    """What this node decides for the subject in this direction; None if it has no say."""
+    subject, peer = question.subject, question.peer
+    if not subject.is_local:
+        return None
+    opinions = [
+        *network_policy.opinions(question),
+        *cilium.opinions(question),
+        *cluster_policy.opinions(question),
+    ]
+    if subject.kind is Kind.HOST and not opinions:
+        return None
+    if peer.kind is Kind.HOST and opinions:
+        return Decision(Rule(question.direction, builtin=FROM_NODE))
+    return decide(question.direction, opinions)

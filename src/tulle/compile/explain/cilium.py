@@ -1,0 +1,138 @@
+"""What CiliumNetworkPolicies and CiliumClusterwideNetworkPolicies say of a flow.
+
+They are read as Cilium reads them: a direction whose lists are absent or empty is not spoken of;
+deny rules isolate as allow rules do, unless `enableDefaultDeny` says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tulle.model.cilium import (
+    CiliumClusterwideNetworkPolicy,
+    CiliumNetworkPolicy,
+    CiliumRule,
+    EgressDenyRule,
+    EgressRule,
+    IngressDenyRule,
+    IngressRule,
+)
+from tulle.model.icmp import ICMP_TYPES
+from tulle.model.kinds import ref_of
+from tulle.model.verdict import Rule
+
+from ..rules import Action
+from .cilium_peers import Lists, labels_match, names_somebody, names_workload
+from .ends import Direction, End, Kind, Question
+from .tiers import Opinion, is_audited, is_rejecting
+
+AnyPolicy = CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy
+AnyRule = IngressRule | IngressDenyRule | EgressRule | EgressDenyRule
+_WITH_PORTS = ("TCP", "UDP", "SCTP")
+
+
+def opinions(question: Question) -> Iterator[Opinion]:
+    """One of each spec that selects the subject and says something of this direction."""
+    world = question.world
+    policies: list[AnyPolicy] = [
+        *world.cilium_policies.values(),
+        *world.clusterwide_policies.values(),
+    ]
+    for policy in policies:
+        for number, spec in _specs(policy):
+            opinion = _opinion(question, policy, number, spec)
+            if opinion and _selects(spec, policy.metadata.namespace, question.subject):
+                yield opinion
+
+
+def _specs(policy: AnyPolicy) -> Iterator[tuple[int | None, CiliumRule]]:
+    if policy.spec is not None:
+        yield None, policy.spec
+    yield from enumerate(policy.specs)
+
+
+def _selects(spec: CiliumRule, namespace: str, subject: End) -> bool:
+    """A namespaced policy is about its own namespace, whatever its selector says."""
+    if subject.kind is Kind.HOST:
+        return spec.node_selector is not None and labels_match(spec.node_selector, subject)
+    if spec.endpoint_selector is None or subject.workload is None:
+        return False
+    if namespace and subject.workload.namespace != namespace:
+        return False
+    return labels_match(spec.endpoint_selector, subject)
+
+
+def _opinion(
+    question: Question, policy: AnyPolicy, number: int | None, spec: CiliumRule
+) -> Opinion | None:
+    direction, ref = question.direction, ref_of(policy)
+    allow, deny, isolates = _lists(spec, direction)
+    if not (allow or deny or isolates):
+        return None
+    matched = [
+        (Rule(direction, ref, index, spec=number, deny=action is Action.DENY), action)
+        for action, rules in ((Action.DENY, deny), (Action.ALLOW, allow))
+        for index, rule in enumerate(rules)
+        if _matches(question, policy.metadata.namespace, rule, rules)
+    ]
+    return Opinion(
+        ref,
+        tuple(matched),
+        default=Rule(direction, ref, spec=number) if isolates else None,
+        audit=is_audited(policy.metadata),
+        reject=is_rejecting(policy.metadata),
+    )
+
+
+def _lists(
+    spec: CiliumRule, direction: Direction
+) -> tuple[Sequence[AnyRule], Sequence[AnyRule], bool]:
+    """What a direction allows and denies, and whether it denies everything else."""
+    allow: Sequence[AnyRule] | None
+    deny: Sequence[AnyRule] | None
+    if direction == "ingress":
+        allow, deny, isolates = spec.ingress, spec.ingress_deny, spec.enable_default_deny.ingress
+    else:
+        allow, deny, isolates = spec.egress, spec.egress_deny, spec.enable_default_deny.egress
+    return allow or (), deny or (), bool(allow or deny) if isolates is None else isolates
+
+
+def _matches(
+    question: Question, namespace: str, rule: AnyRule, siblings: Sequence[AnyRule]
+) -> bool:
+    """Both parts must hold. No peers are everybody where ports are named, and else nobody."""
+    lists = Lists.of(rule)
+    has_ports = bool(rule.to_ports or rule.icmps)
+    if not lists.say_something:
+        return has_ports and _ports_match(question, rule)
+    if has_ports and not _ports_match(question, rule):
+        return False
+    if names_somebody(question, lists):
+        return True
+    required = [item for other in siblings for item in Lists.of(other).requires or ()]
+    return any(
+        names_workload(question, namespace, item, required) for item in lists.endpoints or ()
+    )
+
+
+def _ports_match(question: Question, rule: AnyRule) -> bool:
+    ports = (port for item in rule.to_ports or () for port in item.ports)
+    fields = (field for item in rule.icmps or () for field in item.fields)
+    return any(
+        _port_matches(question, port.protocol, port.port, port.end_port) for port in ports
+    ) or any(_icmp_matches(question, field.family, field.type) for field in fields)
+
+
+def _port_matches(question: Question, protocol: str, port: str, end: int) -> bool:
+    flow = question.flow
+    if flow.protocol not in (_WITH_PORTS if protocol in ("", "ANY") else (protocol,)):
+        return False
+    if not port.isdecimal():
+        return not port or question.asks_for(port)
+    return int(port) == 0 or int(port) <= flow.dport <= (end or int(port))
+
+
+def _icmp_matches(question: Question, family: str, kind: int | str) -> bool:
+    flow = question.flow
+    number = ICMP_TYPES[family].get(str(kind), kind)
+    return flow.protocol == ("ICMP" if family == "IPv4" else "ICMPv6") and flow.dport == int(number)
