@@ -134,3 +134,4 @@ class Policy:
     isolates: bool = True  # has a default deny; tier NAMESPACE only
     audit: bool = False  # never decides; what it would deny is reported beside the verdict
     reject: bool = False  # its denials are answered with a TCP RST or an ICMP error
+    spec: int | None = None  # which of the object's `specs`, for the name of its default deny

@@ -123,6 +123,7 @@ def _direction(
         isolates=isolates,
         audit=annotations.get(AUDIT_ANNOTATION) == "true",
         reject=annotations.get(REJECT_ANNOTATION) == "true",
+        spec=number,
     )
 
 
