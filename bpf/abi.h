@@ -64,9 +64,9 @@ enum reason {
 
 /* Numeric identities below this are the same on every node. */
 enum identity {
-	IDENTITY_ANY = 0, /* in a policy key: whoever */
-	IDENTITY_HOST = 1,  /* this node */
-	IDENTITY_WORLD = 2, /* outside of the mesh, in no block that a policy names */
+	IDENTITY_ANY = 0,	  /* in a policy key: whoever */
+	IDENTITY_HOST = 1,	  /* this node */
+	IDENTITY_WORLD = 2,	  /* outside of the mesh, in no block that a policy names */
 	IDENTITY_UNMANAGED = 3,	  /* in a node's pod range, but not (or no longer) known */
 	IDENTITY_REMOTE_NODE = 6, /* another node, in no block that a policy names */
 	IDENTITY_SERVICE = 16,	  /* a service's own address, which no packet should carry */
@@ -84,7 +84,8 @@ enum rule_id {
 enum action {
 	ACTION_ALLOW = 1,
 	ACTION_DENY = 2,
-	ACTION_REJECT = 3, /* deny, and tell the sender: TCP RST or ICMP administratively prohibited */
+	ACTION_REJECT =
+		3, /* deny, and tell the sender: TCP RST or ICMP administratively prohibited */
 };
 
 /* Where a packet or call was judged. */
@@ -142,7 +143,8 @@ struct ipcache_key {
 };
 
 enum ipcache_flag {
-	IPCACHE_NO_MASQUERADE = 1, /* the source address stays, though this is outside of the mesh */
+	IPCACHE_NO_MASQUERADE =
+		1, /* the source address stays, though this is outside of the mesh */
 };
 
 /* Addresses that are no endpoint. */
@@ -320,7 +322,7 @@ enum ct_flag {
 	CT_FIN_1 = 2,
 	CT_RST = 4,
 	CT_REPLIED = 8,
-	CT_MIDSTREAM = 16, /* not seen from its start: either end may have opened it */
+	CT_MIDSTREAM = 16,  /* not seen from its start: either end may have opened it */
 	CT_TRANSLATED = 32, /* came in to a service: answers need the nat map */
 };
 

@@ -1,90 +1,144 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The packet rung: both tcx hooks of the node's side of every workload's veth pair. */
-#include "lib/conntrack.h"
-#include "lib/emit.h"
-#include "lib/parse.h"
-#include <linux/pkt_cls.h>
-
-#define MAX_HEADERS 256
+#include "lib/forward.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Global like track(): the verifier checks parser and policy one after the other. */
-__noinline __u32 parse_skb(struct __sk_buff *skb, struct flow *flow)
+static __always_inline int is_masqueraded(const struct state *state, const struct flow *flow,
+					  const struct whereabouts *where)
 {
-	struct cursor cursor = {(void *)(long)skb->data, (void *)(long)skb->data_end};
-	struct flow empty;
-	__u32 reason;
+	int v4 = addr_is_mapped(&flow->dst);
+	__u32 wanted = v4 ? NODE_MASQUERADE_4 : NODE_MASQUERADE_6;
 
-	if (!flow)
-		return REASON_MALFORMED;
-	empty = *flow;
-	reason = parse_frame(cursor, flow);
-
-	if (reason != REASON_MALFORMED || cursor.end - cursor.pos >= MAX_HEADERS ||
-	    cursor.end - cursor.pos >= skb->len)
-		return reason;
-	if (bpf_skb_pull_data(skb, skb->len < MAX_HEADERS ? skb->len : MAX_HEADERS))
-		return reason;
-	*flow = empty;
-	cursor.pos = (void *)(long)skb->data;
-	cursor.end = (void *)(long)skb->data_end;
-	return parse_frame(cursor, flow);
+	return !where->flags && addr_is_zero(&where->node) &&
+	       !(where->prefix_flags & IPCACHE_NO_MASQUERADE) && state->flags & wanted &&
+	       !addr_is_zero(node_address(state, v4));
 }
 
-/* Straight into the other workload's namespace, past the node's stack. */
-static __always_inline int deliver(struct __sk_buff *skb, __u32 ifindex)
-{
-	static const __u8 macs[12] = {WORKLOAD_MAC, NODE_MAC};
+/* What is to be done with a packet that may leave its workload. */
+enum plan {
+	PLAN_STACK = 1, /* the node's own stack takes it */
+	PLAN_ROUTE,
+	PLAN_OVERLAY,	/* to scratch->where.node */
+	PLAN_GATEWAY,	/* the same, and out of the mesh there */
+	PLAN_TRANSLATE, /* as scratch->entry says */
+	PLAN_LEAVE,	/* as scratch->source */
+	PLAN_NO_GATEWAY,
+};
 
-	if (bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
-		return TC_ACT_SHOT;
-	return bpf_redirect_peer(ifindex, 0);
+static __always_inline enum plan
+plan_to_leave_mesh(const struct state *state, const struct flow *flow, struct scratch *scratch)
+{
+	const struct egress_gateway *gateway = find_gateway(flow);
+
+	if (gateway && gateway->gone)
+		return PLAN_NO_GATEWAY;
+	if (gateway && !addr_is_zero(&gateway->node)) {
+		scratch->where.node = gateway->node;
+		return PLAN_GATEWAY;
+	}
+	if (!gateway && !is_masqueraded(state, flow, &scratch->where))
+		return PLAN_ROUTE;
+	scratch->source =
+		gateway ? gateway->address : *node_address(state, addr_is_mapped(&flow->dst));
+	return PLAN_LEAVE;
 }
 
-static __always_inline void report(const struct flow *flow, const struct verdict *verdict,
-				   __u32 bytes)
+/* The packet is allowed, and goes to no workload of this node. */
+__noinline enum plan plan_to_leave(const struct flow *flow, const struct verdict *verdict)
 {
-	struct event event = {
-		.time_ns = bpf_ktime_get_ns(),
-		.flow = *flow,
-		.verdict = *verdict,
-		.bytes = bytes,
-	};
+	const struct state *state = current_state();
+	struct scratch *scratch = get_scratch();
 
-	report_verdict(&event);
+	if (!flow || !verdict || !state || !scratch)
+		return PLAN_STACK;
+	find_whereabouts(&flow->dst, &scratch->where);
+	if (verdict->translated || !(scratch->where.flags & ENDPOINT_REMOTE)) {
+		if (nat_find(flow, bpf_ktime_get_coarse_ns(), &scratch->entry))
+			return PLAN_TRANSLATE;
+	}
+	if (scratch->where.flags & ENDPOINT_HOST)
+		return PLAN_STACK;
+	if (state->flags & NODE_VXLAN && !addr_is_zero(&scratch->where.node))
+		return PLAN_OVERLAY;
+	if (scratch->where.flags || !addr_is_zero(&scratch->where.node) || verdict->reply ||
+	    flow->icmp_error)
+		return PLAN_ROUTE;
+	return plan_to_leave_mesh(state, flow, scratch);
 }
 
-static __always_inline int handle(struct __sk_buff *skb, __u32 hook)
+static __always_inline int leave_as(struct __sk_buff *skb, struct scratch *scratch,
+				    struct flow *flow, __u32 *reason)
 {
-	struct flow flow = {.ifindex = skb->ifindex, .hook = hook};
-	struct verdict verdict = {};
-	const struct state *now = current_state();
-	__u32 reason = parse_skb(skb, &flow);
+	/* Before it is translated: what is too large or leads nowhere, the stack answers. */
+	if (!route_leads_on(find_route(skb, flow, &scratch->fib)))
+		return TC_ACT_OK;
+	*reason = nat_leave(flow, &scratch->source, bpf_ktime_get_coarse_ns(), &scratch->entry);
+	return *reason ? TC_ACT_SHOT : send_translated(skb, scratch, flow, reason);
+}
 
-	if (!now)
+static __always_inline int leave(struct __sk_buff *skb, const struct state *state,
+				 struct flow *flow, const struct verdict *verdict, __u32 *reason)
+{
+	struct scratch *scratch = get_scratch();
+
+	if (!scratch)
 		return TC_ACT_SHOT;
-	if (!reason)
-		reason = track(&flow, bpf_ktime_get_coarse_ns(), now->epoch, &verdict);
-	verdict.reason = reason;
-	count(&reasons, reason, skb->len);
-	if (reason >= REASON_DROP || reason == REASON_ALLOWED)
-		report(&flow, &verdict, skb->len);
-	if (reason >= REASON_DROP)
+	switch (plan_to_leave(flow, verdict)) {
+	case PLAN_ROUTE:
+		return send_by_route(skb, flow);
+	case PLAN_OVERLAY:
+		return encapsulate(skb, state, &scratch->where.node, vni_of(&flow->src));
+	case PLAN_GATEWAY:
+		return encapsulate(skb, state, &scratch->where.node, VNI_EGRESS);
+	case PLAN_TRANSLATE:
+		return send_translated(skb, scratch, flow, reason);
+	case PLAN_LEAVE:
+		return leave_as(skb, scratch, flow, reason);
+	case PLAN_NO_GATEWAY:
+		*reason = REASON_NO_GATEWAY;
 		return TC_ACT_SHOT;
-	if (hook == HOOK_FROM_WORKLOAD && verdict.dst_ifindex)
-		return deliver(skb, verdict.dst_ifindex);
-	return TC_ACT_OK;
+	default:
+		return TC_ACT_OK;
+	}
 }
 
 SEC("tc")
 int from_workload(struct __sk_buff *skb)
 {
-	return handle(skb, HOOK_FROM_WORKLOAD);
+	struct flow flow = {.ifindex = skb->ifindex, .hook = HOOK_FROM_WORKLOAD};
+	const struct state *state = current_state();
+	struct verdict verdict = {};
+	__u32 reason, failed = 0;
+	int action;
+
+	if (!state)
+		return TC_ACT_SHOT;
+	reason = parse_skb(skb, &flow);
+	if (!reason)
+		reason = track(&flow, bpf_ktime_get_coarse_ns(), state->epoch, &verdict);
+	if (settle(skb, &flow, &verdict, reason, 0) != TC_ACT_OK)
+		return TC_ACT_SHOT;
+	if (reason == REASON_LINK_LOCAL)
+		return TC_ACT_OK;
+	if (verdict.dst_ifindex)
+		return deliver(skb, verdict.dst_ifindex);
+	action = leave(skb, state, &flow, &verdict, &failed);
+	return failed ? settle(skb, &flow, &verdict, failed, 0) : action;
 }
 
 SEC("tc")
 int to_workload(struct __sk_buff *skb)
 {
-	return handle(skb, HOOK_TO_WORKLOAD);
+	struct flow flow = {.ifindex = skb->ifindex, .hook = HOOK_TO_WORKLOAD};
+	const struct state *state = current_state();
+	struct verdict verdict = {};
+	__u32 reason;
+
+	if (!state)
+		return TC_ACT_SHOT;
+	reason = parse_skb(skb, &flow);
+	if (!reason)
+		reason = track(&flow, bpf_ktime_get_coarse_ns(), state->epoch, &verdict);
+	return settle(skb, &flow, &verdict, reason, 0);
 }

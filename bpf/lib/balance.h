@@ -5,7 +5,6 @@
 #include "../maps.h"
 #include "addr.h"
 
-
 static __always_inline const struct service *find_service(const struct addr *addr, __be16 port,
 							  __u8 proto)
 {
@@ -66,9 +65,8 @@ static __always_inline __u32 hash_flow(const struct flow *flow)
 }
 
 /* The backend that this client had, if it still serves and the time has not run out. */
-static __always_inline const struct backend *remembered(const struct service *service,
-							const struct affinity_key *key, __u64 now,
-							__u64 *id)
+static __always_inline const struct backend *
+remembered(const struct service *service, const struct affinity_key *key, __u64 now, __u64 *id)
 {
 	struct affinity *affine = bpf_map_lookup_elem(&affinity, key);
 	const struct backend *backend;

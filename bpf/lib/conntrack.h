@@ -211,10 +211,3 @@ __noinline __u32 track(const struct flow *flow, __u64 now, __u32 epoch, struct v
 		return REASON_ICMP_UNRELATED;
 	return ct_open(&key, flow, end, now, epoch, verdict);
 }
-
-static __always_inline const struct state *current_state(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&state, &zero);
-}

@@ -2,7 +2,7 @@
 /* The one writer of counters and events. */
 #pragma once
 
-#include "../maps.h"
+#include "scratch.h"
 
 static __always_inline void count(void *map, __u32 key, __u32 bytes)
 {
@@ -35,4 +35,20 @@ static __always_inline void report_verdict(const struct event *event)
 	if (event->verdict.ingress_rule)
 		count(&rules, event->verdict.ingress_rule, event->bytes);
 	send_event(event);
+}
+
+static __always_inline void report(const struct flow *flow, const struct verdict *verdict,
+				   __u32 bytes, __u32 service)
+{
+	struct scratch *scratch = get_scratch();
+
+	if (!scratch)
+		return;
+	__builtin_memset(&scratch->event, 0, sizeof(scratch->event));
+	scratch->event.time_ns = bpf_ktime_get_ns();
+	scratch->event.flow = *flow;
+	scratch->event.verdict = *verdict;
+	scratch->event.bytes = bytes;
+	scratch->event.service = service;
+	report_verdict(&scratch->event);
 }

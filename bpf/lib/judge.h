@@ -133,6 +133,21 @@ static __always_inline __u32 judge_located(const struct flow *flow, const struct
 	return reason;
 }
 
+static __always_inline const struct state *current_state(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&state, &zero);
+}
+
+/* Then nothing of theirs comes by another way. */
+static __always_inline int overlay_carries_workloads(void)
+{
+	const struct state *state = current_state();
+
+	return !state || state->flags & NODE_VXLAN;
+}
+
 /*
  * A packet must come from, or go to, where its addresses live. `src` and `dst` are the packet's.
  */
@@ -148,6 +163,9 @@ static __always_inline __u32 check_place(const struct flow *flow, const struct v
 		/* Traffic between local workloads never passes the second hook. */
 		return src->flags & ENDPOINT_WORKLOAD ? REASON_SPOOFED_SOURCE : 0;
 	case HOOK_FROM_UPLINK:
+		if (src->flags & ENDPOINT_REMOTE && overlay_carries_workloads())
+			return REASON_SPOOFED_SOURCE;
+		return src->flags & ENDPOINT_LOCAL ? REASON_SPOOFED_SOURCE : 0;
 	case HOOK_FROM_OVERLAY:
 		return src->flags & ENDPOINT_LOCAL ? REASON_SPOOFED_SOURCE : 0;
 	case HOOK_TO_UPLINK:

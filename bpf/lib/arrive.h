@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What comes in from other nodes and from outside: services, answers, the policy of this node. */
+#pragma once
+
+#include "forward.h"
+
+/* What is told of the packet if it falls. */
+struct arrival {
+	__u32 service; /* that was asked for */
+	__u32 reason;
+};
+
+/* Its translation, old or new. 0, REASON_NODE if it has none, or why it can have none. */
+static __always_inline __u32 find_translation(const struct flow *flow, struct scratch *scratch,
+					      __u32 *service)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+
+	if (nat_find(flow, now, &scratch->entry))
+		return 0;
+	return nat_enter(flow, scratch->where.flags & ENDPOINT_HOST, now, &scratch->entry, service);
+}
+
+/* To a workload of this node, or to the node where a policy selects it. */
+static __always_inline int admit(struct __sk_buff *skb, const struct state *state,
+				 const struct flow *flow, struct scratch *scratch, __u32 service)
+{
+	__u32 reason;
+
+	__builtin_memset(&scratch->verdict, 0, sizeof(scratch->verdict));
+	reason = track(flow, bpf_ktime_get_coarse_ns(), state->epoch, &scratch->verdict);
+	return settle(skb, flow, &scratch->verdict, reason, service);
+}
+
+/* To the node of the backend that was chosen, which chooses among its own. */
+static __always_inline int pass_unchanged(struct __sk_buff *skb, const struct state *state,
+					  struct scratch *scratch)
+{
+	find_whereabouts(&scratch->entry.dst, &scratch->where);
+	if (addr_is_zero(&scratch->where.node))
+		return TC_ACT_SHOT;
+	return encapsulate(skb, state, &scratch->where.node, VNI_DSR);
+}
+
+static __always_inline int enter_translated(struct __sk_buff *skb, const struct state *state,
+					    struct flow *flow, struct scratch *scratch,
+					    struct arrival *arrival)
+{
+	if (scratch->entry.flags & NAT_DSR)
+		return pass_unchanged(skb, state, scratch);
+	scratch->before = *flow;
+	nat_apply(&scratch->entry, flow);
+	find_whereabouts(&flow->dst, &scratch->where);
+	if (scratch->where.flags & ENDPOINT_WORKLOAD || scratch->where.guarded) {
+		if (admit(skb, state, flow, scratch, arrival->service) != TC_ACT_OK)
+			return TC_ACT_SHOT;
+	}
+	arrival->reason = rewrite(skb, &scratch->before, flow);
+	return arrival->reason ? TC_ACT_SHOT : send_on(skb, flow, &arrival->reason);
+}
+
+static __always_inline int enter(struct __sk_buff *skb, const struct state *state,
+				 struct flow *flow, struct scratch *scratch,
+				 struct arrival *arrival)
+{
+	__u32 found;
+
+	find_whereabouts(&flow->dst, &scratch->where);
+	if (scratch->where.flags & ENDPOINT_WORKLOAD) {
+		if (admit(skb, state, flow, scratch, arrival->service) != TC_ACT_OK)
+			return TC_ACT_SHOT;
+		return deliver(skb, scratch->where.ifindex);
+	}
+	found = find_translation(flow, scratch, &arrival->service);
+	if (!found)
+		return enter_translated(skb, state, flow, scratch, arrival);
+	if (found != REASON_NODE) {
+		arrival->reason = found;
+		return TC_ACT_SHOT;
+	}
+	if (scratch->where.guarded)
+		return admit(skb, state, flow, scratch, arrival->service);
+	return TC_ACT_OK;
+}
+
+static __always_inline int arrive(struct __sk_buff *skb, const struct state *state,
+				  struct flow *flow)
+{
+	struct scratch *scratch = get_scratch();
+	struct arrival arrival = {};
+	int action;
+
+	if (!scratch)
+		return TC_ACT_SHOT;
+	action = enter(skb, state, flow, scratch, &arrival);
+	if (!arrival.reason)
+		return action;
+	__builtin_memset(&scratch->verdict, 0, sizeof(scratch->verdict));
+	return settle(skb, flow, &scratch->verdict, arrival.reason, arrival.service);
+}

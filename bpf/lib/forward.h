@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Where a packet goes once it may go: a workload here, the overlay, or the node's routes. */
+#pragma once
+
+#include "emit.h"
+#include "nat.h"
+#include "rewrite.h"
+#include <linux/pkt_cls.h>
+
+#define MAX_HEADERS 256
+#define AF_INET 2
+#define AF_INET6 10
+#define OVERLAY_TTL 64
+#define VXLAN_PORT 8472 /* Linux' own default, as Cilium and Flannel use it */
+/* "tul": a packet program is through with it; scrubbed when a packet changes namespace. */
+#define MARK_DONE 0x74756c01
+
+/* Global like track(): the verifier checks parser and policy one after the other. */
+__noinline __u32 parse_skb(struct __sk_buff *skb, struct flow *flow)
+{
+	struct cursor cursor = {(void *)(long)skb->data, (void *)(long)skb->data_end};
+	struct flow empty;
+	__u32 reason;
+
+	if (!flow)
+		return REASON_MALFORMED;
+	empty = *flow;
+	reason = parse_frame(cursor, flow);
+
+	if (reason != REASON_MALFORMED || cursor.end - cursor.pos >= MAX_HEADERS ||
+	    cursor.end - cursor.pos >= skb->len)
+		return reason;
+	if (bpf_skb_pull_data(skb, skb->len < MAX_HEADERS ? skb->len : MAX_HEADERS))
+		return reason;
+	*flow = empty;
+	cursor.pos = (void *)(long)skb->data;
+	cursor.end = (void *)(long)skb->data_end;
+	return parse_frame(cursor, flow);
+}
+
+/* Counts what was decided, and tells it if it is news. */
+static __always_inline int settle(struct __sk_buff *skb, const struct flow *flow,
+				  struct verdict *verdict, __u32 reason, __u32 service)
+{
+	verdict->reason = reason;
+	count(&reasons, reason, skb->len);
+	if (reason >= REASON_DROP || reason == REASON_ALLOWED)
+		report(flow, verdict, skb->len, service);
+	return reason >= REASON_DROP ? TC_ACT_SHOT : TC_ACT_OK;
+}
+
+/* Straight into the other workload's namespace, past the node's stack. */
+static __always_inline int deliver(struct __sk_buff *skb, __u32 ifindex)
+{
+	static const __u8 macs[12] = {WORKLOAD_MAC, NODE_MAC};
+
+	if (bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
+		return TC_ACT_SHOT;
+	return bpf_redirect_peer(ifindex, 0);
+}
+
+/* Fills in who the outer packet goes to. Returns 0 if it could. */
+static __always_inline int set_tunnel(struct __sk_buff *skb, const struct addr *node, __u32 vni)
+{
+	struct bpf_tunnel_key key = {.tunnel_id = vni, .tunnel_ttl = OVERLAY_TTL};
+
+	if (addr_is_mapped(node)) {
+		key.remote_ipv4 = bpf_ntohl(node->word[3]);
+		/* The inner packet has its own; RFC 7348 wants none over IPv4. */
+		return bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_ZERO_CSUM_TX);
+	}
+	__builtin_memcpy(key.remote_ipv6, node, sizeof(key.remote_ipv6));
+	return bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6);
+}
+
+static __always_inline int encapsulate(struct __sk_buff *skb, const struct state *state,
+				       const struct addr *node, __u32 vni)
+{
+	/* Every node's overlay device has this address. */
+	static const __u8 macs[12] = {NODE_MAC, WORKLOAD_MAC};
+
+	if (set_tunnel(skb, node, vni) || bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
+		return TC_ACT_SHOT;
+	skb->mark = MARK_DONE;
+	return bpf_redirect(state->overlay_ifindex, 0);
+}
+
+static __always_inline void fill_fib(struct __sk_buff *skb, const struct flow *flow,
+				     struct bpf_fib_lookup *fib)
+{
+	__builtin_memset(fib, 0, sizeof(*fib));
+	fib->ifindex = skb->ifindex;
+	fib->l4_protocol = flow->proto;
+	/* What the device cuts up itself fits. */
+	fib->tot_len = skb->gso_size ? 0 : skb->len - sizeof(struct ethhdr);
+	if (addr_is_mapped(&flow->dst)) {
+		fib->family = AF_INET;
+		fib->ipv4_src = flow->src.word[3];
+		fib->ipv4_dst = flow->dst.word[3];
+	} else {
+		fib->family = AF_INET6;
+		__builtin_memcpy(fib->ipv6_src, &flow->src, sizeof(flow->src));
+		__builtin_memcpy(fib->ipv6_dst, &flow->dst, sizeof(flow->dst));
+	}
+}
+
+/* The node's route for a flow: a BPF_FIB_LKUP_RET_*. */
+static __always_inline int find_route(struct __sk_buff *skb, const struct flow *flow,
+				      struct bpf_fib_lookup *fib)
+{
+	fill_fib(skb, flow, fib);
+	return bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
+}
+
+static __always_inline int route_leads_on(int found)
+{
+	return found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH;
+}
+
+/* Every router takes one hop off, or a loop would never end. */
+static __always_inline int take_hop(struct __sk_buff *skb, int v4)
+{
+	__u32 at = sizeof(struct ethhdr) + (v4 ? 8 : 7);
+	__u8 hops;
+
+	if (bpf_skb_load_bytes(skb, at, &hops, sizeof(hops)) || hops <= 1)
+		return 1;
+	if (v4 && bpf_l3_csum_replace(skb, sizeof(struct ethhdr) + IPV4_CHECKSUM,
+				      bpf_htons(hops << 8), bpf_htons((hops - 1) << 8), 2))
+		return 1;
+	hops--;
+	return bpf_skb_store_bytes(skb, at, &hops, sizeof(hops), 0);
+}
+
+static __always_inline int send_by(struct __sk_buff *skb, struct bpf_fib_lookup *fib, int found)
+{
+	struct bpf_redir_neigh next = {.nh_family = fib->family};
+
+	skb->mark = MARK_DONE;
+	if (found == BPF_FIB_LKUP_RET_SUCCESS) {
+		if (bpf_skb_store_bytes(skb, 0, fib->dmac, sizeof(fib->dmac), 0) ||
+		    bpf_skb_store_bytes(skb, 6, fib->smac, sizeof(fib->smac), 0))
+			return TC_ACT_SHOT;
+		return bpf_redirect(fib->ifindex, 0);
+	}
+	__builtin_memcpy(next.ipv6_nh, fib->ipv6_dst, sizeof(next.ipv6_nh));
+	return bpf_redirect_neigh(fib->ifindex, &next, sizeof(next), 0);
+}
+
+static __always_inline void find_whereabouts(const struct addr *addr, struct whereabouts *where)
+{
+	const struct endpoint *endpoint = find_endpoint(addr);
+	const struct ipcache_entry *prefix;
+
+	__builtin_memset(where, 0, sizeof(*where));
+	if (endpoint) {
+		where->node = endpoint->node;
+		where->flags = endpoint->flags;
+		where->ifindex = endpoint->ifindex;
+		where->guarded = endpoint->ingress_set || endpoint->egress_set;
+		return;
+	}
+	prefix = find_prefix(addr);
+	if (!prefix)
+		return;
+	where->node = prefix->node;
+	where->prefix_flags = prefix->flags;
+}
+
+static __always_inline const struct egress_gateway *find_gateway(const struct flow *flow)
+{
+	struct egress_key key = {.prefixlen = 256, .src = flow->src, .dst = flow->dst};
+	const struct egress_gateway *gateway = bpf_map_lookup_elem(&egress_gateway, &key);
+
+	/* Excluded from its policy: as if there were none. */
+	if (gateway && !gateway->gone && addr_is_zero(&gateway->address))
+		return 0;
+	return gateway;
+}
+
+/* What this node writes into the overlay about a source. */
+static __always_inline __u32 vni_of(const struct addr *src)
+{
+	const struct endpoint *endpoint = find_endpoint(src);
+
+	if (!endpoint)
+		return VNI_NONE;
+	return endpoint->flags & ENDPOINT_WORKLOAD ? endpoint->vni : VNI_HOST;
+}
+
+/*
+ * Sends a translated packet on. Its source may be this node's own by now, which the node's stack
+ * would take for a forgery: it must go by here or not at all.
+ */
+__noinline int send_on(struct __sk_buff *skb, const struct flow *flow, __u32 *reason)
+{
+	const struct state *state = current_state();
+	struct scratch *scratch = get_scratch();
+	int found;
+
+	if (!flow || !reason || !state || !scratch)
+		return TC_ACT_SHOT;
+	find_whereabouts(&flow->dst, &scratch->where);
+	if (scratch->where.flags & ENDPOINT_WORKLOAD)
+		return deliver(skb, scratch->where.ifindex);
+	if (scratch->where.flags & ENDPOINT_HOST)
+		return TC_ACT_OK;
+	if (state->flags & NODE_VXLAN && !addr_is_zero(&scratch->where.node))
+		return encapsulate(skb, state, &scratch->where.node, vni_of(&flow->src));
+	found = find_route(skb, flow, &scratch->fib);
+	if (!route_leads_on(found) || take_hop(skb, addr_is_mapped(&flow->dst))) {
+		*reason = REASON_NO_ROUTE;
+		return TC_ACT_SHOT;
+	}
+	return send_by(skb, &scratch->fib, found);
+}
+
+/* The stack knows what to do with what has no route, or does not fit. */
+__noinline int send_by_route(struct __sk_buff *skb, const struct flow *flow)
+{
+	struct scratch *scratch = get_scratch();
+	int found;
+
+	if (!flow || !scratch)
+		return TC_ACT_SHOT;
+	found = find_route(skb, flow, &scratch->fib);
+	if (!route_leads_on(found) || take_hop(skb, addr_is_mapped(&flow->dst)))
+		return TC_ACT_OK;
+	return send_by(skb, &scratch->fib, found);
+}
+
+/* Makes the packet what the translation in scratch->entry says, and sends it on. */
+static __always_inline int send_translated(struct __sk_buff *skb, struct scratch *scratch,
+					   struct flow *flow, __u32 *reason)
+{
+	scratch->before = *flow;
+	nat_apply(&scratch->entry, flow);
+	*reason = rewrite(skb, &scratch->before, flow);
+	return *reason ? TC_ACT_SHOT : send_on(skb, flow, reason);
+}

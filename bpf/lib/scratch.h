@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Room for what a program works on. */
+#pragma once
+
+#include "../maps.h"
+
+/* Where an address lives. */
+struct whereabouts {
+	struct addr node; /* zero: here, or outside of the mesh */
+	__u32 flags;	  /* enum endpoint_flag */
+	__u32 ifindex;
+	__u32 prefix_flags; /* enum ipcache_flag */
+	__u32 guarded;	    /* 1: a policy selects it, in some direction */
+};
+
+/* Beside the stack of 512 bytes; one program at a time runs on a CPU. */
+struct scratch {
+	struct event event;
+	struct flow before; /* a translation */
+	struct nat_entry entry;
+	struct addr source;
+	struct bpf_fib_lookup fib;
+	struct whereabouts where; /* the packet goes to */
+	struct slot chosen;
+	struct verdict verdict;
+};
+
+/* Private to each program object: no part of the border. */
+MAP(scratch, PERCPU_ARRAY, __u32, struct scratch, 1, 0);
+
+static __always_inline struct scratch *get_scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratch, &zero);
+}

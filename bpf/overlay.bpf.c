@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The overlay's device (VXLAN, RFC 7348): what other nodes send, and what this node sends itself.
+ */
+#include "lib/arrive.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Who sent the outer packet, and what it says of the source. Returns 0 if known. */
+static __always_inline int read_tunnel(struct __sk_buff *skb, struct addr *node, __u32 *vni)
+{
+	struct bpf_tunnel_key key = {};
+
+	if (!bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0)) {
+		*node = addr_v4(bpf_htonl(key.remote_ipv4));
+	} else {
+		if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6))
+			return 1;
+		__builtin_memcpy(node, key.remote_ipv6, sizeof(*node));
+	}
+	*vni = key.tunnel_id;
+	return 0;
+}
+
+/* Only a node of the mesh sends here, and only for what lives on it. */
+__noinline __u32 check_sender(const struct flow *flow, const struct addr *node)
+{
+	const struct endpoint *sender;
+	struct whereabouts src;
+
+	if (!flow || !node)
+		return REASON_MALFORMED;
+	sender = find_endpoint(node);
+	if (!sender || !(sender->flags & ENDPOINT_NODE))
+		return REASON_SPOOFED_TUNNEL;
+	find_whereabouts(&flow->src, &src);
+	/* From outside: no address of the mesh. */
+	if (flow->vni == VNI_DSR)
+		return src.flags || !addr_is_zero(&src.node) ? REASON_SPOOFED_TUNNEL : 0;
+	return addr_equal(&src.node, node) ? 0 : REASON_SPOOFED_TUNNEL;
+}
+
+/* What a dropped packet of the overlay is told by. */
+static __always_inline int drop(struct __sk_buff *skb, const struct flow *flow,
+				struct scratch *scratch, __u32 reason)
+{
+	__builtin_memset(&scratch->verdict, 0, sizeof(scratch->verdict));
+	settle(skb, flow, &scratch->verdict, reason, 0);
+	return TC_ACT_SHOT;
+}
+
+/* This node is the egress gateway of another one's workload, whose policy has been judged there. */
+static __always_inline int leave_for_other(struct __sk_buff *skb, struct flow *flow,
+					   struct scratch *scratch)
+{
+	const struct egress_gateway *gateway = find_gateway(flow);
+	__u64 now = bpf_ktime_get_coarse_ns();
+	__u32 reason = 0;
+	int action = TC_ACT_SHOT;
+
+	if (!nat_find(flow, now, &scratch->entry)) {
+		if (!gateway || gateway->gone || !addr_is_zero(&gateway->node))
+			return drop(skb, flow, scratch, REASON_NO_GATEWAY);
+		reason = nat_leave(flow, &gateway->address, now, &scratch->entry);
+	}
+	if (!reason)
+		action = send_translated(skb, scratch, flow, &reason);
+	return reason ? drop(skb, flow, scratch, reason) : action;
+}
+
+SEC("tc")
+int from_overlay(struct __sk_buff *skb)
+{
+	struct flow flow = {.ifindex = skb->ifindex, .hook = HOOK_FROM_OVERLAY};
+	const struct state *state = current_state();
+	struct scratch *scratch = get_scratch();
+	__u32 reason;
+
+	if (!state || !scratch || read_tunnel(skb, &scratch->source, &flow.vni))
+		return TC_ACT_SHOT;
+	reason = parse_skb(skb, &flow);
+	if (!reason)
+		reason = check_sender(&flow, &scratch->source);
+	if (reason)
+		return drop(skb, &flow, scratch, reason);
+	if (flow.vni == VNI_EGRESS)
+		return leave_for_other(skb, &flow, scratch);
+	return arrive(skb, state, &flow);
+}
+
+/* What the node's own routes lead here. */
+SEC("tc")
+int to_overlay(struct __sk_buff *skb)
+{
+	struct flow flow = {.ifindex = skb->ifindex, .hook = HOOK_TO_OVERLAY};
+	const struct state *state = current_state();
+	struct scratch *scratch = get_scratch();
+	__u32 reason;
+
+	/* The mark stays on the outer packet, for to_uplink. */
+	if (skb->mark == MARK_DONE)
+		return TC_ACT_OK;
+	if (!state || !scratch)
+		return TC_ACT_SHOT;
+	reason = parse_skb(skb, &flow);
+	if (reason)
+		return drop(skb, &flow, scratch, reason);
+	find_whereabouts(&flow.src, &scratch->where);
+	if (scratch->where.guarded && admit(skb, state, &flow, scratch, 0) != TC_ACT_OK)
+		return TC_ACT_SHOT;
+	find_whereabouts(&flow.dst, &scratch->where);
+	if (addr_is_zero(&scratch->where.node) ||
+	    set_tunnel(skb, &scratch->where.node, vni_of(&flow.src)))
+		return drop(skb, &flow, scratch, REASON_NO_ROUTE);
+	skb->mark = MARK_DONE;
+	return TC_ACT_OK;
+}
