@@ -1,4 +1,4 @@
-"""`./run bench`: set every scenario up, measure them in rounds, show ratios, clean up."""
+"""`./run bench`: set scenarios up, measure them in rounds, show ratios, clean up."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,19 +17,20 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from . import figures, namespaces, report, rounds
-from .catalogue import SCENARIOS
-from .figures import BASE
+from .catalogue import ONE_NODE, SEVERAL_NODES
 from .load import Client, LoadError
 from .pace import ByCount, ByTime, Pace
-from .scenarios import Cores, Scenario
+from .suite import Cores, Scenario, Suite
 
 ROUNDS = 60
 QUICK_BUDGET_S = 44.0
+SCENARIOS = [name for suite in (ONE_NODE, *SEVERAL_NODES) for name in suite.scenarios]
 
 Show = Callable[[float, str], None]
 
 
 @click.command()
+@click.option("--nodes", is_flag=True, help="Measure between nodes, instead of on one.")
 @click.option("--quick", is_flag=True, help="As many rounds as fit into 50 s, set-up included.")
 @click.option("--rounds", "count", type=click.IntRange(min=1), help=f"{ROUNDS} unless --quick.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False))
@@ -35,56 +38,84 @@ Show = Callable[[float, str], None]
     "--scenario",
     "names",
     multiple=True,
-    type=click.Choice(list(SCENARIOS)),
-    help="Only this one, beside direct; may be repeated.",
+    type=click.Choice(SCENARIOS),
+    help="Only this one, beside what it is compared with; may be repeated.",
 )
-def main(quick: bool, count: int | None, json_file: Path | None, names: tuple[str, ...]) -> None:
-    """Measure what a mesh costs, as ratios to plain veth routing in the same run."""
-    started = time.monotonic()
+def main(
+    nodes: bool, quick: bool, count: int | None, json_file: Path | None, names: tuple[str, ...]
+) -> None:
+    """Measure what a mesh costs, as ratios to plain networks in the same run."""
     if os.geteuid() != 0:
         raise click.ClickException("the bench makes network namespaces: run it as root")
-    chosen = [name for name in SCENARIOS if not names or name in names or name == BASE]
-    try:
-        with _progress() as show, _cleaning(show) as stack:
-            namespaces.remove_stale()
-            clients, failed = _set_up(chosen, stack, show)
-            pace: Pace = ByCount(count or ROUNDS)
-            if quick and not count:
-                pace = ByTime(started + QUICK_BUDGET_S)
-            result = rounds.run(
-                clients, figures.PHASES, pace, lambda done, what: show(pace.part(done), what)
-            )
-    except (LoadError, namespaces.SetupError) as error:
-        raise click.ClickException(str(error)) from error
-    failed = {**failed, **result.failed}
-    measured = [name for name in clients if name != BASE and name not in failed]
-    rows = [figures.row(name, result.visits) for name in measured]
-    base = figures.base_medians(result.visits)
-    report.show(Console(), rows, base, failed)
+    suites = _chosen(SEVERAL_NODES if nodes else (ONE_NODE,), names)
+    results = []
+    for suite in suites:
+        ends_at = time.monotonic() + QUICK_BUDGET_S / len(suites)
+        try:
+            with _progress() as show, _cleaning(show) as stack:
+                namespaces.remove_stale()
+                make_pace: Callable[[], Pace] = partial(ByCount, count or ROUNDS)
+                if quick and not count:
+                    make_pace = partial(ByTime, ends_at)
+                results.append(_measure(suite, make_pace, stack, show))
+        except (LoadError, namespaces.SetupError) as error:
+            raise click.ClickException(str(error)) from error
+        report.show(Console(), results[-1])
     if json_file:
-        report.write_json(json_file, rows, base, failed)
-    sys.exit(1 if failed else 0)
+        report.write_json(json_file, results)
+    sys.exit(1 if any(result.failed for result in results) else 0)
 
 
-def _set_up(
-    names: Sequence[str], stack: ExitStack, show: Show
-) -> tuple[dict[str, Client], dict[str, str]]:
+def _chosen(suites: Sequence[Suite], names: Sequence[str]) -> list[Suite]:
+    """Only the scenarios that are asked for, and those that they are compared with."""
+    if not names:
+        return list(suites)
+    found = []
+    for suite in suites:
+        wanted = {key: make for key, make in suite.scenarios.items() if key in names}
+        if wanted:
+            scenarios = {suite.base: suite.scenarios[suite.base], **wanted}
+            found.append(replace(suite, scenarios=scenarios))
+    if not found:
+        raise click.UsageError("these scenarios are of the other kind: see --nodes")
+    return found
+
+
+def _measure(
+    suite: Suite, make_pace: Callable[[], Pace], stack: ExitStack, show: Show
+) -> report.Result:
+    clients, failed = _set_up(suite, stack, show)
+    pace = make_pace()
+    result = rounds.run(
+        clients, suite.phases, suite.base, pace, lambda done, what: show(pace.part(done), what)
+    )
+    failed = {**failed, **result.failed}
+    measured = [name for name in clients if name != suite.base and name not in failed]
+    return report.Result(
+        suite,
+        [figures.row(suite, name, result.visits) for name in measured],
+        figures.base_medians(suite, result.visits),
+        failed,
+    )
+
+
+def _set_up(suite: Suite, stack: ExitStack, show: Show) -> tuple[dict[str, Client], dict[str, str]]:
     """Build the scenarios; those that cannot be built are told in the second value, with why."""
     usable = sorted(os.sched_getaffinity(0))
     cores = Cores(client=usable[0], server=usable[-1])
     clients: dict[str, Client] = {}
     failed: dict[str, str] = {}
-    for name in names:
+    for name, make in suite.scenarios.items():
         show(0.0, f"setting up {name}")
-        scenario = SCENARIOS[name]()
+        scenario = make()
         stack.callback(_tear_down, scenario, failed)
         try:
             target = scenario.setup(cores)
-            client = Client(target.inside, target.url, cores.client)
+            client = Client(target, cores.client)
             stack.callback(client.close)
             rounds.warm_up(client)
         except (LoadError, namespaces.SetupError) as error:
-            if name == BASE:
+            if name == suite.base:
                 raise
             failed[name] = f"set-up: {error}"
         else:

@@ -1,22 +1,94 @@
-"""Every scenario there is, in the order of the table. A later rung adds a line here."""
+"""Every comparison there is, in the order of the report. A later rung adds a line here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
-from .figures import BASE
-from .scenarios import Scenario
+from .flood import Flood
+from .load import Phase, Requests
+from .scenarios.nodes import NodePort, PlainNodes
 from .scenarios.plain import Plain, iptables, nftables
 from .scenarios.tulle import Tulle
+from .suite import PHASE_S, Metric, Suite
 
-SCENARIOS: dict[str, Callable[[], Scenario]] = {
-    BASE: partial(Plain, BASE),
-    "direct-again": partial(Plain, "direct-again"),  # the same once more: its row is the noise
-    "tulle-l4": partial(Tulle, "tulle-l4", 1),
-    "tulle-l4-10000": partial(Tulle, "tulle-l4-10000", 10_000),
-    "iptables-1": partial(iptables, 1),
-    "iptables-10000": partial(iptables, 10_000),
-    "nftables-1": partial(nftables, 1),
-    "nftables-10000": partial(nftables, 10_000),
-}
+REQUESTS_1 = "requests, 1 connection"
+REQUESTS_16 = "requests, 16 connections"
+CONNECTS = "connects"
+BULK = "bulk"
+PACKETS = "packets"
+
+_ONE_CONNECTION = Requests(REQUESTS_1, connections=1, keep_alive=True, seconds=PHASE_S)
+_SIXTEEN = Requests(REQUESTS_16, connections=16, keep_alive=True, seconds=PHASE_S)
+_P50 = Metric("p50", "p50", REQUESTS_1, "p50_us", "µs")
+_RPS = Metric("rps", "requests/s", REQUESTS_16, "requests_per_s", "/s", more_is_better=True)
+
+ONE_NODE = Suite(
+    base="direct",
+    scenarios={
+        "direct": partial(Plain, "direct"),
+        "direct-again": partial(Plain, "direct-again"),  # the same once more: its row is the noise
+        "tulle-l4": partial(Tulle, "tulle-l4", 1),
+        "tulle-l4-10000": partial(Tulle, "tulle-l4-10000", 10_000),
+        "iptables-1": partial(iptables, 1),
+        "iptables-10000": partial(iptables, 10_000),
+        "nftables-1": partial(nftables, 1),
+        "nftables-10000": partial(nftables, 10_000),
+    },
+    phases=(
+        _ONE_CONNECTION,
+        _SIXTEEN,
+        Requests(CONNECTS, connections=16, keep_alive=False, seconds=PHASE_S),
+    ),
+    metrics=(
+        _P50,
+        Metric("p99", "p99", REQUESTS_1, "p99_us", "µs"),
+        _RPS,
+        Metric("connects", "connects/s", CONNECTS, "requests_per_s", "/s", more_is_better=True),
+        Metric("cpu", "CPU", REQUESTS_16, "cpu_us_per_request", "µs"),
+    ),
+    headline=("p50", "rps", "connects"),
+)
+
+_NODES_PHASES: tuple[Phase, ...] = (
+    _ONE_CONNECTION,
+    _SIXTEEN,
+    Flood(BULK, "bulk", PHASE_S),
+    Flood(PACKETS, "packets", PHASE_S),
+)
+_NODES_METRICS = (
+    Metric("throughput", "TCP", BULK, "per_s", "Gbit/s", more_is_better=True, scale=1e-9),
+    _RPS,
+    _P50,
+    Metric("packets", "packets/s", PACKETS, "per_s", "/s", more_is_better=True),
+)
+ROUTED = Suite(
+    base="routed",
+    scenarios={
+        "routed": partial(PlainNodes, "routed", "native"),
+        "routed-again": partial(PlainNodes, "routed-again", "native"),
+    },
+    phases=_NODES_PHASES,
+    metrics=_NODES_METRICS,
+    headline=("throughput", "rps"),
+)
+OVERLAY = Suite(
+    base="vxlan",
+    scenarios={
+        "vxlan": partial(PlainNodes, "vxlan", "vxlan"),
+        "vxlan-again": partial(PlainNodes, "vxlan-again", "vxlan"),
+    },
+    phases=_NODES_PHASES,
+    metrics=_NODES_METRICS,
+    headline=("throughput", "rps"),
+)
+NODE_PORT = Suite(
+    base="iptables",
+    scenarios={
+        "iptables": partial(NodePort, "iptables"),
+        "iptables-again": partial(NodePort, "iptables-again"),
+    },
+    phases=_NODES_PHASES,
+    metrics=_NODES_METRICS,
+    headline=("packets",),
+)
+SEVERAL_NODES = (ROUTED, OVERLAY, NODE_PORT)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 CLUSTER_CIDR = "10.201.0.0/16"
 MASQUERADE_MARK = "0x4000"
 PORT = 80
+NODE_PORTS = {"http": 30080, "bulk": 30501, "packets": 30502}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,30 @@ def iptables(of: Sequence[Service]) -> str:
             f'-A {sep} {note}" -p tcp -m tcp -j DNAT --to-destination {service.endpoint}:{PORT}',
         ]
     nat = [*_IPTABLES_NAT_CHAINS, *chains, *_IPTABLES_NAT_RULES, *portals, _IPTABLES_LAST, *rest]
+    return "\n".join([*_IPTABLES_FILTER, "*nat", *nat, "COMMIT", ""])
+
+
+def iptables_node_ports(endpoint: str, ports: Sequence[tuple[str, int, int]]) -> str:
+    """Input for iptables-restore: (protocol, node port, endpoint's port) for one endpoint.
+
+    As kube-proxy does with externalTrafficPolicy Cluster: what comes from outside is masqueraded.
+    """
+    chains, doors, rest = [], [], []
+    for protocol, node_port, port in ports:
+        name = f"default/node-port:{node_port}"
+        ext, svc, sep = (_chain(f"KUBE-{kind}-", name) for kind in ("EXT", "SVC", "SEP"))
+        note = f'-m comment --comment "{name}'
+        match = f"-p {protocol} -m {protocol}"
+        chains += [f":{chain} - [0:0]" for chain in (ext, svc, sep)]
+        doors.append(f'-A KUBE-NODEPORTS {note}" {match} --dport {node_port} -j {ext}')
+        rest += [
+            f'-A {ext} {note} external destinations" -j KUBE-MARK-MASQ',
+            f"-A {ext} -j {svc}",
+            f'-A {svc} {note} -> {endpoint}:{port}" -j {sep}',
+            f'-A {sep} {note}" -s {endpoint}/32 -j KUBE-MARK-MASQ',
+            f'-A {sep} {note}" {match} -j DNAT --to-destination {endpoint}:{port}',
+        ]
+    nat = [*_IPTABLES_NAT_CHAINS, *chains, *_IPTABLES_NAT_RULES, _IPTABLES_LAST, *doors, *rest]
     return "\n".join([*_IPTABLES_FILTER, "*nat", *nat, "COMMIT", ""])
 
 

@@ -1,7 +1,7 @@
-"""One measurement: wrk, pinned to a core, inside the client's namespace.
+"""One measurement, pinned to a core, inside the client's namespace.
 
-wrk counts whole seconds, so `timeout` interrupts it; it then stops at its next 100 ms mark,
-reports, and says itself how long it ran.
+`Requests` is wrk. It counts whole seconds, so `timeout` interrupts it; it then stops at its next
+100 ms mark, reports, and says itself how long it ran.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 SCRIPT = Path(__file__).with_name("load.lua")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -24,13 +25,30 @@ class LoadError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
-    """A kind of load. `keep_alive` false opens a connection for every request."""
+class Target:
+    """Where the load comes from and goes to: what a scenario hands to the harness.
 
-    name: str
-    connections: int
-    keep_alive: bool
-    seconds: float
+    `inside` is the argv that runs what follows it as the client.
+    """
+
+    inside: tuple[str, ...]
+    host: str
+    http_port: int = 80
+    bulk_port: int = 5001
+    packets_port: int = 5002
+
+
+class Phase(Protocol):
+    """A kind of load."""
+
+    @property
+    def name(self) -> str: ...
+
+    def command(self, target: Target) -> str:
+        """The line of shell that puts it on the target, from inside."""
+
+    def parse(self, output: str) -> object:
+        """A sample, with the fields that metrics name. LoadError if that line failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +61,47 @@ class Sample:
     cpu_us_per_request: float
 
 
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Load by HTTP requests. `keep_alive` false opens a connection for every one."""
+
+    name: str
+    connections: int
+    keep_alive: bool
+    seconds: float
+
+    def command(self, target: Target) -> str:
+        # the real end is timeout's; wrk's own only has to be later
+        argv = ["timeout", "-s", "INT", "-k", "5", f"{self.seconds}"]
+        argv += ["wrk", "-t", "1", "-c", str(self.connections), "-d", "60", "-s", str(SCRIPT)]
+        if not self.keep_alive:
+            argv += ["-H", "Connection: close"]
+        return shlex.join([*argv, f"http://{target.host}:{target.http_port}/"])
+
+    def parse(self, output: str) -> Sample:
+        """Read load.lua's line out of wrk's output."""
+        line = next((line for line in output.splitlines() if line.startswith('{"wrk"')), None)
+        if line is None:
+            raise LoadError(f"wrk gave no figures: {output.strip()[-500:]}")
+        raw = json.loads(line)
+        if raw["errors"] or not raw["requests"]:
+            raise LoadError(f"{raw['errors']} requests failed, {raw['requests']} succeeded")
+        return Sample(
+            p50_us=percentile(raw["histogram"], 0.50),
+            p99_us=percentile(raw["histogram"], 0.99),
+            requests_per_s=raw["requests"] / raw["duration_us"] * 1e6,
+            cpu_us_per_request=raw["busy_ticks"] / TICKS_PER_S * 1e6 / raw["requests"],
+        )
+
+
 class Client:
     """A shell inside the client's namespace, kept open: entering it again would cost each time."""
 
-    def __init__(self, inside: Sequence[str], url: str, cpu: int) -> None:
-        """`inside` is the argv that runs what follows it where the client lives."""
-        self._url, self._cpu = url, cpu
+    def __init__(self, target: Target, cpu: int) -> None:
+        """`cpu` is the core that it is pinned to."""
+        self._target = target
         self._shell = subprocess.Popen(
-            [*inside, "sh"],
+            ["taskset", "-c", str(cpu), *target.inside, "sh"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -76,40 +127,13 @@ class Client:
             pass
         raise LoadError(f"the client's shell ended: {''.join(lines).strip()[-500:]}")
 
-    def measure(self, phase: Phase) -> Sample:
-        """Load the server for `phase.seconds`. LoadError if any request failed."""
-        return parse(self.run(command_line(phase, self._url, self._cpu)))
+    def measure(self, phase: Phase) -> object:
+        """LoadError if the load could not be put on, or if any request failed."""
+        return phase.parse(self.run(phase.command(self._target)))
 
     def close(self) -> None:
         self._shell.kill()
         self._shell.communicate()
-
-
-def command_line(phase: Phase, url: str, cpu: int) -> str:
-    """The shell line that measures `phase`."""
-    # the real end is timeout's; wrk's own only has to be later
-    argv = ["timeout", "-s", "INT", "-k", "5", f"{phase.seconds}"]
-    argv += ["taskset", "-c", str(cpu)]
-    argv += ["wrk", "-t", "1", "-c", str(phase.connections), "-d", "60", "-s", str(SCRIPT)]
-    if not phase.keep_alive:
-        argv += ["-H", "Connection: close"]
-    return shlex.join([*argv, url])
-
-
-def parse(output: str) -> Sample:
-    """Read load.lua's line out of wrk's output."""
-    line = next((line for line in output.splitlines() if line.startswith('{"wrk"')), None)
-    if line is None:
-        raise LoadError(f"wrk gave no figures: {output.strip()[-500:]}")
-    raw = json.loads(line)
-    if raw["errors"] or not raw["requests"]:
-        raise LoadError(f"{raw['errors']} requests failed, {raw['requests']} succeeded")
-    return Sample(
-        p50_us=percentile(raw["histogram"], 0.50),
-        p99_us=percentile(raw["histogram"], 0.99),
-        requests_per_s=raw["requests"] / raw["duration_us"] * 1e6,
-        cpu_us_per_request=raw["busy_ticks"] / TICKS_PER_S * 1e6 / raw["requests"],
-    )
 
 
 def percentile(histogram: Sequence[tuple[int, int]], fraction: float) -> float:

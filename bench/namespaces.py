@@ -69,14 +69,14 @@ class PlainNetwork:
         ]
         command("ip", "-batch", "-", stdin="\n".join(lines))
         for namespace, address in ((self.client, CLIENT_ADDRESS), (self.server, SERVER_ADDRESS)):
-            _batch(
+            batch(
                 namespace,
                 "link set lo up",
                 "link set eth0 up",
                 f"addr add {address}/24 dev eth0",
                 f"route add default via {_gateway(address)}",
             )
-        _batch(
+        batch(
             self.node,
             "link set lo up",
             "link set to-client up",
@@ -141,7 +141,7 @@ def _stale(name: str) -> bool:
     return owner.isdigit() and not Path("/proc", owner).exists()
 
 
-def _batch(namespace: str, *lines: str) -> None:
+def batch(namespace: str, *lines: str) -> None:
     command("ip", "-n", namespace, "-batch", "-", stdin="\n".join(lines))
 
 

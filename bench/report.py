@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.box import SIMPLE
@@ -11,50 +12,60 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .figures import BASE, METRICS, Metric, Ratio, Row
+from .figures import Ratio, Row
+from .suite import Metric, Suite
 
-CHARTED = ("p50", "rps", "connects")
 CHART_WIDTH = 44
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def show(
-    console: Console, rows: Sequence[Row], base: Mapping[str, float], failed: Mapping[str, str]
-) -> None:
-    """Print everything that a person wants to know of a run."""
-    _print_table(console, rows, base)
-    if rows:
-        _print_chart(console, rows)
-    for name, reason in failed.items():
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a suite gave: `base` are the medians of its base, `failed` says who failed, and why."""
+
+    suite: Suite
+    rows: Sequence[Row]
+    base: Mapping[str, float]
+    failed: Mapping[str, str]
+
+
+def show(console: Console, result: Result) -> None:
+    """Print everything that a person wants to know of a suite."""
+    _print_table(console, result)
+    if result.rows:
+        _print_chart(console, result)
+    for name, reason in result.failed.items():
         console.print(f"[red]{name} failed[/]", Text(reason))
 
 
-def _print_table(console: Console, rows: Sequence[Row], base: Mapping[str, float]) -> None:
-    """Ratios to `direct`, and under them what `direct` itself gave."""
-    title = f"Ratios to {BASE}: median of the paired rounds ± its 95 % range"
+def _print_table(console: Console, result: Result) -> None:
+    """Ratios to the base, and under them what the base itself gave."""
+    suite = result.suite
+    title = f"Ratios to {suite.base}: median of the paired rounds ± its 95 % range"
     table = Table(title=title, box=SIMPLE, pad_edge=False, collapse_padding=True)
     table.add_column("scenario", no_wrap=True)
-    for metric in METRICS:
+    for metric in suite.metrics:
         table.add_column(metric.title, justify="right", no_wrap=True)
-    for row in rows:
-        cells = [_cell(metric, row.ratios[metric.key]) for metric in METRICS]
+    for row in result.rows:
+        cells = [_cell(metric, row.ratios[metric.key]) for metric in suite.metrics]
         table.add_row(row.scenario, *cells)
     table.add_section()
-    measured = [f"{base[metric.key]:,.0f} {metric.unit}" for metric in METRICS]
-    table.add_row(BASE, *measured, style="dim")
+    measured = [f"{result.base[metric.key]:,.0f} {metric.unit}" for metric in suite.metrics]
+    table.add_row(suite.base, *measured, style="dim")
     console.print(table)
 
 
-def _print_chart(console: Console, rows: Sequence[Row]) -> None:
-    """One bar a scenario, with a mark where `direct` is."""
-    width = max(len(row.scenario) for row in rows)
-    for metric in METRICS:
-        if metric.key not in CHARTED:
+def _print_chart(console: Console, result: Result) -> None:
+    """One bar a scenario, with a mark where the base is."""
+    width = max(len(row.scenario) for row in result.rows)
+    for metric in result.suite.metrics:
+        if metric.key not in result.suite.headline:
             continue
-        scale = max(1.0, *(row.ratios[metric.key].median for row in rows)) * 1.05
+        scale = max(1.0, *(row.ratios[metric.key].median for row in result.rows)) * 1.05
         better = "more" if metric.more_is_better else "less"
-        console.print(f"\n[bold]{metric.title}[/], {better} is better, ┊ is {BASE}")
-        for row in rows:
+        base = result.suite.base
+        console.print(f"\n[bold]{metric.title}[/], {better} is better, ┊ is {base}")
+        for row in result.rows:
             ratio = row.ratios[metric.key]
             line = Text(f"  {row.scenario:<{width}}  ")
             line.append(bar(ratio.median, scale), style=_style(metric, ratio))
@@ -79,28 +90,33 @@ def bar(value: float, scale: float, width: int = CHART_WIDTH) -> str:
     return "".join(cells)
 
 
-def write_json(
-    path: Path, rows: Sequence[Row], base: Mapping[str, float], failed: Mapping[str, str]
-) -> None:
-    """Write the rows, what `direct` gave in absolute figures, and the scenarios that failed."""
-    document = {
-        "rows": [
-            {
-                "scenario": row.scenario,
-                **{f"{key}_ratio": round(ratio.median, 4) for key, ratio in row.ratios.items()},
-                "rounds": row.rounds,
-                "spread": round(row.spread, 4),
-                "spreads": {key: round(ratio.spread, 4) for key, ratio in row.ratios.items()},
-            }
-            for row in rows
+def write_json(path: Path, results: Sequence[Result]) -> None:
+    """Write all rows, what their bases gave in absolute figures, and the scenarios that failed."""
+    document: dict[str, object] = {
+        "rows": [_as_json(result.suite.base, row) for result in results for row in result.rows],
+        "failed": [
+            {"scenario": name, "reason": reason}
+            for result in results
+            for name, reason in result.failed.items()
         ],
-        BASE: {
-            metric.key: {"value": round(base[metric.key], 2), "unit": metric.unit}
-            for metric in METRICS
-        },
-        "failed": [{"scenario": name, "reason": reason} for name, reason in failed.items()],
     }
+    for result in results:
+        document[result.suite.base] = {
+            metric.key: {"value": round(result.base[metric.key], 2), "unit": metric.unit}
+            for metric in result.suite.metrics
+        }
     path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _as_json(base: str, row: Row) -> dict[str, object]:
+    return {
+        "scenario": row.scenario,
+        "base": base,
+        **{f"{key}_ratio": round(ratio.median, 4) for key, ratio in row.ratios.items()},
+        "rounds": row.rounds,
+        "spread": round(row.spread, 4),
+        "spreads": {key: round(ratio.spread, 4) for key, ratio in row.ratios.items()},
+    }
 
 
 def _cell(metric: Metric, ratio: Ratio) -> Text:

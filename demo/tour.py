@@ -12,10 +12,10 @@ from rich.table import Table
 
 from bench import figures, nginx, rounds
 from bench.load import Client as Wrk
-from bench.load import Phase
+from bench.load import Requests, Target
 from bench.pace import ByTime
-from bench.scenarios import Cores
 from bench.scenarios.plain import Plain
+from bench.suite import PHASE_S, Cores
 
 from . import shell
 from .screen import Screen, columns, shares
@@ -28,6 +28,7 @@ SHARE_TOLERANCE = 0.1  # of all requests; five standard deviations for 600 of th
 SETTLE_S = 1.0
 WITHOUT_AGENT_S = 3.0
 LATENCY_S = 6.0
+PLAIN = "direct"
 SHOP = ("requests", "http://web/", "--kept", "2", "--new", "2", "--pause", "0.01")
 
 
@@ -164,8 +165,8 @@ def latency(screen: Screen) -> None:
         target = plain.setup(cores)
         inside = (shell.TULLE, "--node", NODE, "exec", "-n", "shop", "client", "--")
         clients = {
-            figures.BASE: Wrk(target.inside, target.url, cores.client),
-            "tulle": Wrk(inside, "http://static/", cores.client),
+            PLAIN: Wrk(target, cores.client),
+            "tulle": Wrk(Target(inside, "static"), cores.client),
         }
         _measure(screen, clients)
     finally:
@@ -173,13 +174,15 @@ def latency(screen: Screen) -> None:
 
 
 def _measure(screen: Screen, clients: dict[str, Wrk]) -> None:
-    phase = Phase("kept", connections=1, keep_alive=True, seconds=figures.PHASE_S)
+    phase = Requests("kept", connections=1, keep_alive=True, seconds=PHASE_S)
     try:
         for wrk in clients.values():
             rounds.warm_up(wrk)
         pace = ByTime(time.monotonic() + LATENCY_S)
         with screen.progress() as show:
-            result = rounds.run(clients, [phase], pace, lambda done, _: show(pace.part(done)))
+            result = rounds.run(
+                clients, [phase], PLAIN, pace, lambda done, _: show(pace.part(done))
+            )
     finally:
         for wrk in clients.values():
             wrk.close()

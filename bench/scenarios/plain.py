@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import kubeproxy, namespaces, nginx
+from bench.load import Target
 from bench.namespaces import SERVER_ADDRESS, PlainNetwork, command, enter, wait_for_listener
-
-from . import Cores, Target
+from bench.suite import Cores
 
 
 class Plain:
@@ -39,7 +39,7 @@ class Plain:
             start_new_session=True,  # Ctrl-C is the harness's, which then tears down
         )
         wait_for_listener(inside, nginx.PORT, self._server)
-        return Target(enter(self.network.client), f"http://{SERVER_ADDRESS}:{nginx.PORT}/")
+        return Target(enter(self.network.client), SERVER_ADDRESS, nginx.PORT)
 
     def teardown(self) -> None:
         self.network.remove()
@@ -66,8 +66,7 @@ class Rules(Plain):
         target = super().setup(cores)
         services = kubeproxy.services(self._count, SERVER_ADDRESS)
         command(*enter(self.network.node), *self._loader, stdin=self._render(services))
-        address = kubeproxy.measured(services).address
-        return Target(target.inside, f"http://{address}:{kubeproxy.PORT}/")
+        return Target(target.inside, kubeproxy.measured(services).address, kubeproxy.PORT)
 
 
 def iptables(count: int) -> Rules:

@@ -17,10 +17,10 @@ from pathlib import Path
 import yaml
 
 from bench import kubeproxy, namespaces, nginx
+from bench.load import Target
 from bench.namespaces import SetupError, command, wait_for_listener
+from bench.suite import Cores
 from tulle.model.paths import NodePaths
-
-from . import Cores, Target
 
 DOCUMENTS_PER_FILE = 1000  # a manifest file has at most 1 MiB
 SETUP_S = 60
@@ -46,7 +46,7 @@ class Tulle:
         self._start("client", "sleep", "infinity")
         wait_for_listener(self._tulle("exec", "web", "--"), nginx.PORT)
         address = kubeproxy.measured(services).address
-        return Target(self._tulle("exec", "client", "--"), f"http://{address}:{kubeproxy.PORT}/")
+        return Target(self._tulle("exec", "client", "--"), address, kubeproxy.PORT)
 
     def _put_in_force(self, services: list[kubeproxy.Service]) -> None:
         """Through the manifest directory, which takes thousands of objects in one pass."""

@@ -35,3 +35,14 @@ def test_nftables_looks_all_services_up_in_one_map() -> None:
     assert rules.count(". tcp . 80 : goto service-svc-") == 50
     assert rules.count("numgen") == 1
     assert rules.count("{") == rules.count("}")
+
+
+def test_node_ports_are_masqueraded_and_lead_to_their_endpoint() -> None:
+    ports = [("tcp", 30080, 80), ("udp", 30502, 5002)]
+    rules = kubeproxy.iptables_node_ports("10.201.2.2", ports).splitlines()
+    doors = [rule for rule in rules if "--dport 30" in rule]
+    assert [rule.split()[-1].partition("-EXT-")[0] for rule in doors] == ["KUBE", "KUBE"]
+    targets = [rule.split()[-1] for rule in rules if "DNAT" in rule]
+    assert targets == ["10.201.2.2:80", "10.201.2.2:5002"]
+    jumped = {word for rule in rules for word in rule.split() if word.startswith("KUBE-")}
+    assert jumped <= {rule.split()[0][1:] for rule in rules if rule.startswith(":")}

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.load import LoadError, Phase, command_line, parse, percentile
+from bench.load import LoadError, Requests, Target, percentile
+
+TARGET = Target(("nsenter",), "h")
+REQUESTS = Requests("requests", 1, keep_alive=True, seconds=0.19)
 
 
 def test_percentile_interpolates_within_a_microsecond() -> None:
@@ -13,7 +16,7 @@ def test_percentile_interpolates_within_a_microsecond() -> None:
 
 
 def test_parse_reads_the_line_among_wrks_own_words() -> None:
-    sample = parse(
+    sample = REQUESTS.parse(
         "Running 1m test @ http://10.0.0.1/\n"
         '{"wrk":1,"duration_us":500000,"requests":1000,"busy_ticks":50,"errors":0,'
         '"histogram":[[40,990],[90,10]]}\n'
@@ -39,10 +42,10 @@ def test_parse_reads_the_line_among_wrks_own_words() -> None:
 )
 def test_parse_refuses_a_run_with_failures(output: str, said: str) -> None:
     with pytest.raises(LoadError, match=said):
-        parse(output)
+        REQUESTS.parse(output)
 
 
 def test_a_phase_without_keep_alive_asks_the_server_to_close() -> None:
-    line = command_line(Phase("connects", 16, keep_alive=False, seconds=0.19), "http://h/", cpu=1)
-    assert "Connection: close" in line
-    assert "taskset -c 1" in line
+    phase = Requests("connects", 16, keep_alive=False, seconds=0.19)
+    assert "Connection: close" in phase.command(TARGET)
+    assert "close" not in REQUESTS.command(TARGET)

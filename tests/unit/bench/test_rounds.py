@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 
 from bench import rounds
-from bench.figures import BASE, PHASES
+from bench.catalogue import ONE_NODE
 from bench.load import Client, LoadError, Phase, Sample
 from bench.pace import ByCount
+
+BASE, PHASES = ONE_NODE.base, ONE_NODE.phases
 
 
 class FakeClient(Client):
@@ -24,7 +26,7 @@ def silent(part: float, what: str) -> None:
 
 def test_each_round_visits_every_scenario_in_every_phase() -> None:
     clients = {BASE: FakeClient(), "x": FakeClient()}
-    result = rounds.run(clients, PHASES, ByCount(3), silent)
+    result = rounds.run(clients, PHASES, BASE, ByCount(3), silent)
     assert {len(visits) for visits in result.visits.values()} == {3}
     assert all(set(visit) == {BASE, "x"} for visits in result.visits.values() for visit in visits)
     assert not result.failed
@@ -32,11 +34,11 @@ def test_each_round_visits_every_scenario_in_every_phase() -> None:
 
 def test_a_failing_scenario_leaves_the_others_alone() -> None:
     clients = {BASE: FakeClient(), "x": FakeClient(fails_in=PHASES[1].name), "y": FakeClient()}
-    result = rounds.run(clients, PHASES, ByCount(2), silent)
+    result = rounds.run(clients, PHASES, BASE, ByCount(2), silent)
     assert result.failed == {"x": f"{PHASES[1].name}: 3 requests failed"}
     assert all("y" in visit for visits in result.visits.values() for visit in visits)
 
 
 def test_without_direct_there_is_nothing_to_compare() -> None:
     with pytest.raises(LoadError):
-        rounds.run({BASE: FakeClient(fails_in=PHASES[0].name)}, PHASES, ByCount(1), silent)
+        rounds.run({BASE: FakeClient(fails_in=PHASES[0].name)}, PHASES, BASE, ByCount(1), silent)

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
 from bench import kubeproxy
-from bench.catalogue import SCENARIOS
-from bench.figures import BASE
+from bench.catalogue import ONE_NODE, SEVERAL_NODES
 from bench.scenarios.tulle import manifests
 
 
 def test_every_scenario_bears_the_name_it_is_listed_under() -> None:
-    assert next(iter(SCENARIOS)) == BASE
-    for name, make in SCENARIOS.items():
-        assert make().name == name
+    for suite in (ONE_NODE, *SEVERAL_NODES):
+        assert next(iter(suite.scenarios)) == suite.base
+        assert all(make().name == name for name, make in suite.scenarios.items())
+
+
+def test_a_scenario_is_in_one_suite_and_a_metric_of_a_phase_in_its_own() -> None:
+    suites = (ONE_NODE, *SEVERAL_NODES)
+    names = [name for suite in suites for name in suite.scenarios]
+    assert len(names) == len(set(names))
+    for suite in suites:
+        assert {metric.phase for metric in suite.metrics} == {phase.name for phase in suite.phases}
+        assert set(suite.headline) <= {metric.key for metric in suite.metrics}
 
 
 def test_the_mesh_gets_the_services_and_a_policy_for_each_end() -> None:
