@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tulle.errors import AbiMismatch
@@ -57,10 +59,51 @@ class Abi:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """Where a number stands in a type that holds it, and in which byte order."""
+
+    offset: int
+    size: int
+    big: bool
+
+    def place(self, significance: int) -> int:
+        """Offset of a byte, counted from the least significant one."""
+        return self.offset + (self.size - 1 - significance if self.big else significance)
+
+
+class Types:
+    """The types of a BTF blob, as the kernel keeps one for each map."""
+
+    def __init__(self, btf: bytes) -> None:
+        """Raises AbiMismatch if it cannot be read."""
+        with _damage_told():
+            self._reader = _Reader(btf)
+
+    def scalars(self, type_id: int) -> dict[str, Scalar]:
+        """Every number in a type by its path, as `addr[0].word[3]`; "" in a plain number.
+
+        Raises AbiMismatch for what has no fixed place for each: unions, pointers, bit fields.
+        """
+        with _damage_told():
+            return dict(self._reader.scalars(type_id, "", 0))
+
+    def enum(self, name: str) -> dict[str, int]:
+        """Names and values; none if there is no such enum. Raises AbiMismatch."""
+        with _damage_told():
+            return self._reader.enum(name)
+
+
 def read_abi(elf: bytes) -> Abi:
     """Raises AbiMismatch if the object is damaged or has no BTF, or a struct implicit padding."""
-    try:
+    with _damage_told():
         return _Reader(_section(elf, b".BTF")).abi()
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
     except (struct.error, LookupError, ValueError) as error:
         raise AbiMismatch(f"the object is damaged: {error}") from error
 
@@ -165,6 +208,38 @@ class _Reader:
             raise AbiMismatch(f"struct {type_.name} has implicit padding at its end")
         return Layout(type_.ref, fields)
 
+    def _values(self, type_: _Type) -> dict[str, int]:
+        items = struct.iter_unpack("<Ii", type_.extra)
+        return {self._string(name): value for name, value in items}
+
+    def enum(self, name: str) -> dict[str, int]:
+        found = (type_ for type_ in self._types if type_.kind == _ENUM and type_.name == name)
+        return next((self._values(type_) for type_ in found), {})
+
+    def scalars(self, ref: int, path: str, offset: int) -> Iterator[tuple[str, Scalar]]:
+        bare = self._bare(ref)
+        if bare.kind == _STRUCT:
+            for name, member, at in self._members(bare):
+                yield from self.scalars(member, f"{path}.{name}" if path else name, offset + at)
+        elif bare.kind == _ARRAY:
+            element, _, count = struct.unpack("<III", bare.extra)
+            size = self._size(element)
+            for index in range(count):
+                yield from self.scalars(element, f"{path}[{index}]", offset + index * size)
+        elif bare.kind == _INT:
+            big = sys.byteorder == "big" or self._is_network_order(ref)
+            yield path, Scalar(offset, bare.ref, big)
+        else:
+            raise AbiMismatch(f"{path} is of BTF kind {bare.kind}")
+
+    def _is_network_order(self, ref: int) -> bool:
+        type_ = self._types[ref]
+        while type_.kind in (_TYPEDEF, _CONST, _VOLATILE, _RESTRICT):
+            if type_.name.startswith("__be"):
+                return True
+            type_ = self._types[type_.ref]
+        return False
+
     def _map(self, ref: int) -> MapLayout:
         members = {name: self._pointee(kind) for name, kind, _ in self._members(self._bare(ref))}
 
@@ -184,8 +259,7 @@ class _Reader:
         for _, ref in self._datasec(".abi"):
             type_ = self._bare(self._pointee(ref))
             if type_.kind == _ENUM:
-                items = struct.iter_unpack("<Ii", type_.extra)
-                enums[type_.name] = {self._string(name): value for name, value in items}
+                enums[type_.name] = self._values(type_)
             elif type_.kind == _STRUCT:
                 structs[type_.name] = self._layout(type_)
             else:

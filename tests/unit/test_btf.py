@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tulle.btf import Abi, Field, Layout, MapLayout, read_abi
+from tulle.btf import Abi, Field, Layout, MapLayout, Scalar, Types, _section, read_abi
 from tulle.errors import AbiMismatch
 
 Compiler = Callable[..., bytes]  # C source and flags → object
@@ -134,3 +134,54 @@ def test_a_cut_off_object_is_refused_wherever_it_ends(compiled: Compiler) -> Non
     for length in range(5, len(whole), 97):
         with pytest.raises(AbiMismatch, match="the object"):
             read_abi(whole[:length])
+
+
+def test_every_number_of_a_type_has_its_place(compiled: Compiler) -> None:
+    source = f"""
+{PAIR}
+struct outer {{ __u64 when; struct pair pairs[2]; }};
+{MAP}
+EXPORT(struct, outer);
+"""
+    types = Types(_section(compiled(source), b".BTF"))
+    assert types.scalars(_number_of(types, "when")) == {
+        "when": Scalar(0, 8, False),
+        "pairs[0].one": Scalar(8, 4, False),
+        "pairs[0].port": Scalar(12, 2, True),
+        "pairs[0].pad[0]": Scalar(14, 1, False),
+        "pairs[0].pad[1]": Scalar(15, 1, False),
+        "pairs[1].one": Scalar(16, 4, False),
+        "pairs[1].port": Scalar(20, 2, True),
+        "pairs[1].pad[0]": Scalar(22, 1, False),
+        "pairs[1].pad[1]": Scalar(23, 1, False),
+    }
+
+
+def _number_of(types: Types, member: str) -> int:
+    for number in range(1, 100):
+        try:
+            if member in types.scalars(number):
+                return number
+        except AbiMismatch:
+            continue
+    raise AssertionError(f"no type has a {member}")
+
+
+def test_an_enum_is_found_by_its_name(compiled: Compiler) -> None:
+    source = f"enum colour {{ COLOUR_RED = 1 }}; {MAP.replace('struct pair', 'enum colour')}"
+    types = Types(_section(compiled(source), b".BTF"))
+    assert types.enum("colour") == {"COLOUR_RED": 1}
+    assert types.enum("shape") == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"short", bytes(100)])
+def test_what_is_no_btf_is_refused(content: bytes) -> None:
+    with pytest.raises(AbiMismatch):
+        Types(content)
+
+
+def test_a_union_has_no_numbers_with_a_place(compiled: Compiler) -> None:
+    source = f"struct pair {{ union {{ __u32 a; __u32 b; }} one; }}; {MAP}"
+    types = Types(_section(compiled(source), b".BTF"))
+    with pytest.raises(AssertionError, match="no type has a one"):
+        _number_of(types, "one")

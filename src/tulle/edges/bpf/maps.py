@@ -7,7 +7,7 @@ import errno
 from collections.abc import Iterable, Iterator
 from struct import pack, unpack_from
 
-from tulle.abi import MAPS
+from tulle.abi import MAPS, MapSpec
 from tulle.errors import KernelError
 
 from . import syscall
@@ -20,8 +20,11 @@ _CHUNK = 16384
 class Map:
     """An open map. Per-CPU values come as one string of all CPUs' values, 8-byte aligned."""
 
-    def __init__(self, name: str, fd: int, max_entries: int | None = None) -> None:
-        spec = MAPS[name]
+    def __init__(
+        self, name: str, fd: int, max_entries: int | None = None, spec: MapSpec | None = None
+    ) -> None:
+        """`spec` is another one than today's for a map that an earlier version made."""
+        spec = spec or MAPS[name]
         self.name, self.fd, self.key_size = name, fd, spec.key_size
         self.max_entries = max_entries or spec.max_entries
         self.value_size = spec.value_size
@@ -50,11 +53,11 @@ class Map:
             if error.errno != errno.ENOENT:
                 raise
 
-    def create(self, key: bytes) -> None:
-        """A zero value where there is none yet."""
+    def create(self, key: bytes, value: bytes | None = None) -> None:
+        """`value`, or zeros, where there is none yet."""
         try:
-            zero = ctypes.create_string_buffer(self.value_size)
-            self._element(syscall.MAP_UPDATE, key, zero, syscall.BPF_NOEXIST)
+            buffer = ctypes.create_string_buffer(value or b"", self.value_size)
+            self._element(syscall.MAP_UPDATE, key, buffer, syscall.BPF_NOEXIST)
         except KernelError as error:
             if error.errno != errno.EEXIST:
                 raise
@@ -69,6 +72,12 @@ class Map:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All entries; those that change meanwhile may or may not be seen."""
+        for keys, values in self.chunks():
+            rows = split(keys, self.key_size), split(values, self.value_size)
+            yield from zip(*rows, strict=True)
+
+    def chunks(self) -> Iterator[tuple[bytes, bytes]]:
+        """The same as `items`: keys end to end, and their values end to end, many at a time."""
         keys = ctypes.create_string_buffer(_CHUNK * self.key_size)
         values = ctypes.create_string_buffer(_CHUNK * self.value_size)
         cursors = [ctypes.create_string_buffer(max(self.key_size, 8)) for _ in range(2)]
@@ -89,7 +98,7 @@ class Map:
             )
             more = self._batch(syscall.LOOKUP_BATCH, attr)
             count = unpack_from("=I", attr, 32)[0]
-            yield from _split(keys.raw, self.key_size, values.raw, self.value_size, count)
+            yield keys.raw[: count * self.key_size], values.raw[: count * self.value_size]
             cursors.reverse()
             first = False
 
@@ -133,11 +142,6 @@ class Map:
         bpf(syscall.UPDATE_BATCH, attr, doing)
 
 
-def _split(
-    keys: bytes, key_size: int, values: bytes, value_size: int, count: int
-) -> Iterator[tuple[bytes, bytes]]:
-    for index in range(count):
-        yield (
-            keys[index * key_size : (index + 1) * key_size],
-            values[index * value_size : (index + 1) * value_size],
-        )
+def split(raw: bytes, size: int) -> Iterator[bytes]:
+    """Entries that stand end to end."""
+    return (raw[at : at + size] for at in range(0, len(raw), size))

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import platform
 from struct import pack, unpack_from
+from typing import NamedTuple
 
 from tulle.errors import KernelError
 
@@ -17,6 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 MAP_LOOKUP, MAP_UPDATE, MAP_DELETE = 1, 2, 3
 OBJ_PIN, OBJ_GET, TEST_RUN = 6, 7, 10
+INFO_BY_FD, BTF_BY_ID = 15, 19
 LOOKUP_BATCH, UPDATE_BATCH = 24, 26
 LINK_CREATE, LINK_UPDATE, ITER_CREATE = 28, 29, 33
 TRACE_ITER = 28  # enum bpf_attach_type
@@ -50,6 +53,43 @@ def get_pinned(path: str) -> int:
     """A new descriptor; KernelError with ENOENT if nothing is pinned there."""
     name = ctypes.create_string_buffer(path.encode())
     return bpf(OBJ_GET, pack("=QII", address(name), 0, 0), f"open pinned {path}")
+
+
+class MapInfo(NamedTuple):
+    """struct bpf_map_info; `btf` is 0 for a map without types."""
+
+    kind: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    btf: int
+    key_type: int
+    value_type: int
+
+
+def map_info(fd: int) -> MapInfo:
+    info = ctypes.create_string_buffer(88)
+    _info(fd, info, "describe map")
+    kind, _, key_size, value_size, max_entries = unpack_from("=5I", info)
+    return MapInfo(kind, key_size, value_size, max_entries, *unpack_from("=3I", info, 64))
+
+
+def btf(number: int) -> bytes:
+    """The types that the kernel holds under a number."""
+    fd = bpf(BTF_BY_ID, pack("=I", number), f"open types {number}")
+    try:
+        info = ctypes.create_string_buffer(32)  # struct bpf_btf_info
+        _info(fd, info, f"describe types {number}")
+        raw = ctypes.create_string_buffer(unpack_from("=I", info, 8)[0])
+        info = ctypes.create_string_buffer(pack("=QI20x", address(raw), len(raw)))
+        _info(fd, info, f"read types {number}")
+        return raw.raw
+    finally:
+        os.close(fd)
+
+
+def _info(fd: int, info: ctypes.Array[ctypes.c_char], doing: str) -> None:
+    bpf(INFO_BY_FD, pack("=IIQ", fd, len(info), address(info)), doing)
 
 
 def link_create(program: int, target: int, attach_type: int) -> int:
