@@ -25,12 +25,12 @@ struct scratch {
 	struct verdict verdict;
 };
 
-/* Private to each program object: no part of the border. */
-MAP(scratch, PERCPU_ARRAY, __u32, struct scratch, 1, 0);
+/* Private to its object, as the underscore says: no part of the border. */
+MAP(_scratch, PERCPU_ARRAY, __u32, struct scratch, 1, 0);
 
 static __always_inline struct scratch *get_scratch(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&scratch, &zero);
+	return bpf_map_lookup_elem(&_scratch, &zero);
 }

@@ -264,5 +264,7 @@ class _Reader:
                 structs[type_.name] = self._layout(type_)
             else:
                 raise AbiMismatch(f"cannot carry a type of BTF kind {type_.kind} over the border")
-        maps = {name: self._map(ref) for name, ref in self._datasec(".maps")}
+        # a leading underscore: private to its object, no part of the border
+        named = [(name, ref) for name, ref in self._datasec(".maps") if name[0] != "_"]
+        maps = {name: self._map(ref) for name, ref in named}
         return Abi(enums, structs, maps)
