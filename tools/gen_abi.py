@@ -37,7 +37,8 @@ def camel(name: str) -> str:
 
 def enum_source(name: str, values: dict[str, int]) -> str:
     first = next(iter(values))
-    prefix = first[: first.rfind("_") + 1]
+    # of one value, nothing shows where the prefix ends but the enum's own name
+    prefix = first[: (first.rfind("_") if len(values) > 1 else first.find("_")) + 1]
     while not all(value.startswith(prefix) for value in values):
         prefix = prefix[: prefix.rstrip("_").rfind("_") + 1]
     lines = [f"    {key.removeprefix(prefix)} = {value}" for key, value in values.items()]

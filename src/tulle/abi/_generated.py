@@ -73,7 +73,7 @@ class Identity(IntEnum):
 
 
 class IpcacheFlag(IntEnum):
-    MASQUERADE = 1
+    NO_MASQUERADE = 1
 
 
 class Limit(IntEnum):
