@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from tulle.compile import Compiled, Ids, Image, compile_world
 from tulle.compile.diff import apply, diff
@@ -26,6 +26,14 @@ from tulle.edges.bpf.datapath import remove as remove_datapath
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.edges.manifests.directory import ManifestDirectory, Snapshot
 from tulle.errors import KernelError, TulleError, Unavailable
+from tulle.model.cilium import (
+    CiliumCIDRGroup,
+    CiliumClusterwideNetworkPolicy,
+    CiliumEgressGatewayPolicy,
+    CiliumLoadBalancerIPPool,
+    CiliumNetworkPolicy,
+)
+from tulle.model.cluster_policy import ClusterNetworkPolicy
 from tulle.model.kubernetes import EndpointSlice, Namespace, NetworkPolicy, Pod, Service
 from tulle.model.paths import NodePaths
 from tulle.model.world import IPAddress, IPNetwork, Key, Node, Refusal, Workload, World
@@ -41,7 +49,6 @@ log = logging.getLogger("tulle")
 
 EVENT_PERIOD_S = 0.05
 EXIT_PERIOD_S = 0.5
-SETTLE_S = 0.02  # an editor that renames its file away and writes it anew is one change
 REREAD_PERIOD_S = 30.0
 
 
@@ -108,7 +115,6 @@ class Agent:
 
     async def run(self) -> None:
         """Until cancelled."""
-        loop = asyncio.get_running_loop()
         tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
             self._pacer.run,
             partial(_every, EVENT_PERIOD_S, self._collect_events),
@@ -116,7 +122,7 @@ class Agent:
             partial(_every, REREAD_PERIOD_S, self._reread),
         ]
         try:
-            self.manifests.watch(partial(loop.call_later, SETTLE_S, self.request))
+            self.manifests.watch(self.request)
             self.request()
             async with asyncio.TaskGroup() as group:
                 for task in tasks:
@@ -162,6 +168,7 @@ class Agent:
         return ended
 
     async def _reread(self) -> None:
+        self.manifests.reread()
         self._have_read_s = 0.0
         self._attached.clear()
         self.request()
@@ -183,7 +190,7 @@ class Agent:
         took_ms = (time.monotonic() - began) * 1000
         self.current = Pass(**{**vars(outcome), "took_ms": took_ms, "number": number})
         self.after_pass()
-        await self.pods.reconcile(_of_kind(outcome.snapshot, Pod))
+        await self.pods.reconcile(outcome.snapshot.of(Pod))
 
     def _put_in_force(self) -> Pass:
         snapshot = self.manifests.scan()
@@ -213,11 +220,17 @@ class Agent:
     def _world(self, snapshot: Snapshot) -> World:
         return World(
             node=Node(self.paths.node, self._node_addresses, self.service_cidrs),
-            namespaces={key[1]: item for key, item in _of_kind(snapshot, Namespace).items()},
+            namespaces=snapshot.named(Namespace),
             workloads=self.workloads.all(),
-            services=_of_kind(snapshot, Service),
-            slices=_of_kind(snapshot, EndpointSlice),
-            policies=_of_kind(snapshot, NetworkPolicy),
+            services=snapshot.of(Service),
+            slices=snapshot.of(EndpointSlice),
+            policies=snapshot.of(NetworkPolicy),
+            cilium_policies=snapshot.of(CiliumNetworkPolicy),
+            clusterwide_policies=snapshot.named(CiliumClusterwideNetworkPolicy),
+            cluster_policies=snapshot.named(ClusterNetworkPolicy),
+            cidr_groups=snapshot.named(CiliumCIDRGroup),
+            egress_gateways=snapshot.named(CiliumEgressGatewayPolicy),
+            address_pools=snapshot.named(CiliumLoadBalancerIPPool),
         )
 
     def _read(self) -> Image:
@@ -255,17 +268,6 @@ class Agent:
                     raise
             else:
                 self._attached.add(ifindex)
-
-
-T = TypeVar("T")
-
-
-def _of_kind(snapshot: Snapshot, kind: type[T]) -> dict[Key, T]:
-    return {
-        (ref.namespace, ref.name): item
-        for ref, item in snapshot.objects.items()
-        if isinstance(item, kind)
-    }
 
 
 async def _every(period_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

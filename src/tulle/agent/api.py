@@ -161,7 +161,7 @@ def _refused(parsed: Parsed, now: Pass) -> list[str]:
 
 
 def _put_all(agent: Agent, parsed: Parsed) -> Json:
-    known = agent.manifests.scan().objects
+    known = agent.manifests.scan()
 
     def put(obj: KubernetesObject) -> str:
         before = known.get(ref_of(obj))
@@ -215,7 +215,7 @@ async def _create_workload(request: web.Request) -> web.Response:
     asked = msgspec.json.decode(await request.read(), type=NewWorkload)
     ports = tuple(ContainerPort(item.port, item.name, item.protocol) for item in asked.ports)
     _check(asked, ports)
-    if ObjectRef("Pod", asked.namespace, asked.name) in _now(request).snapshot.objects:
+    if _now(request).snapshot.get(ObjectRef("Pod", asked.namespace, asked.name)):
         raise Refused(f"the name {asked.namespace}/{asked.name} belongs to a Pod")
     workload = await asyncio.to_thread(
         agent.workloads.create, asked.namespace, asked.name, asked.labels, ports, asked.weight
@@ -246,7 +246,7 @@ async def _get_workload(request: web.Request) -> web.Response:
 
 async def _delete_workload(request: web.Request) -> web.Response:
     key = _key(request)
-    if ObjectRef("Pod", *key) in _now(request).snapshot.objects:
+    if _now(request).snapshot.get(ObjectRef("Pod", *key)):
         raise Refused(f"{key[0]}/{key[1]} belongs to a Pod manifest: delete that, with -f")
     await request.app[AGENT].delete_workload(key)
     return web.json_response({})

@@ -131,13 +131,8 @@ def _by_rule(item: tuple[int, Rule]) -> tuple[str, float]:
 
 def pods(agent: Agent, now: Pass) -> list[Json]:
     problems = agent.pods.problems()
-    wanted = {
-        (ref.namespace, ref.name): item
-        for ref, item in now.snapshot.objects.items()
-        if isinstance(item, Pod)
-    }
     rows = []
-    for key in sorted(wanted):
+    for key in sorted(now.snapshot.of(Pod)):
         workload = now.world.workloads.get(key)
         containers = agent.pods.status(key)
         running = bool(containers) and all(item.running for item in containers)

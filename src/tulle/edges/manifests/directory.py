@@ -3,31 +3,56 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tulle.errors import Refused, Unavailable, UsageError
-from tulle.model.kinds import KubernetesObject, ref_of
+from tulle.model.kinds import KINDS, KubernetesObject, ref_of
 from tulle.model.kubernetes import ObjectRef
-from tulle.model.world import Refusal
+from tulle.model.world import Key, Refusal
 
-from . import checkpoint
-from .files import FileCache, own_name, shown, write_whole
-from .parse import Parsed, parse
+from .checkpoint import Checkpoint
+from .files import Files, is_manifest, own_name, shown, write_whole
+from .parse import Parsed, Placed, parse
 from .render import to_yaml
-from .settle import Held, refuse, settle
+from .settle import ByKind, Settlement, name_of, refuse
 from .watch import DirectoryWatch
 
 _READ_BACK_BYTES = 64 << 10  # below this no object comes near a limit of `parse`
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the directory holds now: objects in force, and everything refused, with reasons."""
+    """What the directory holds now: objects in force, and everything refused, with reasons.
 
-    objects: Mapping[ObjectRef, KubernetesObject]
+    The mapping of a kind is the same object from one snapshot to the next as long as nothing of
+    the kind changes, and so is an object.
+    """
+
+    kinds: ByKind
     refusals: tuple[Refusal, ...]
+
+    def of(self, kind: type[T]) -> Mapping[Key, T]:
+        """Objects of a kind that is in namespaces."""
+        return self._all(kind)
+
+    def named(self, kind: type[T]) -> Mapping[str, T]:
+        """Objects of a kind that is in none."""
+        return self._all(kind)
+
+    def get(self, ref: ObjectRef) -> KubernetesObject | None:
+        return self.kinds.get(ref.kind, {}).get(name_of(ref))
+
+    def _all(self, kind: type[T]) -> Mapping[Any, T]:
+        found: Mapping[Any, Any] = self.kinds.get(_KIND_NAMES[kind], _NONE)
+        return found
+
+
+_NONE: Mapping[Any, Any] = {}  # one object, so that it is the same from snapshot to snapshot
+_KIND_NAMES: Mapping[type, str] = {kind: name for name, kind in KINDS.items()}
 
 
 class ManifestDirectory:
@@ -36,32 +61,47 @@ class ManifestDirectory:
     def __init__(self, path: Path, last_good: Path) -> None:
         """`last_good` is the file that keeps the objects in force over a restart."""
         self._path = path
-        self._last_good = last_good
+        self._last_good = shown(last_good)
         self._lock = threading.RLock()
-        self._cache = FileCache(path)
+        self._files = Files(path)
         self._watch: DirectoryWatch | None = None
+        self._all_unread = True
+        self._written: set[str] = set()  # by `put` and `remove` since the last scan
+        self._checkpoint = Checkpoint(last_good)
+        self._unsaved: set[ObjectRef] = set()
         self._recall_refused: list[Refusal] = []
         try:
-            self._held = checkpoint.load(last_good)
+            remembered = self._checkpoint.load()
         except Refused as error:
-            self._held = {}
-            self._recall_refused = [refuse("Checkpoint", shown(last_good), str(error))]
-        self._saved: Mapping[ObjectRef, Held] = self._held
+            remembered = {}
+            self._recall_refused = [refuse("Checkpoint", self._last_good, str(error))]
+        self._settled = Settlement(remembered, self._recall)
+        self._snapshot: Snapshot | None = None
 
     def scan(self) -> Snapshot:
-        """Everything that is true now; files that have not changed are not read again."""
+        """Everything that is true now. With a `watch` only what it told of is looked at."""
         with self._lock:
-            refusals = list(self._recall_refused)
+            told = self._take_told()
+            if told is not None and not told and self._snapshot and not self._unsaved:
+                return self._snapshot
+            troubles = []
             try:
-                files = self._cache.load_all()
+                changed = self._files.changed() if told is None else self._files.read_again(told)
             except OSError as error:
+                self._all_unread = True
                 reason = f"cannot be read: {error.strerror}; the previous objects stay in force"
-                refusals.append(refuse("Directory", shown(self._path), reason))
+                troubles.append(refuse("Directory", shown(self._path), reason))
+                different = self._settled.recall_all()
             else:
-                self._held, refused = settle(files, self._held)
-                refusals += refused + self._save()
-            objects = {ref: held.obj for ref, held in self._held.items()}
-            return Snapshot(objects, tuple(refusals))
+                different = self._settled.read_anew(changed, whole=told is None)
+            troubles += self._save(different)
+            refusals = (*self._recall_refused, *troubles, *self._settled.refusals())
+            self._snapshot = Snapshot(self._settled.kinds, refusals)
+            return self._snapshot
+
+    def reread(self) -> None:
+        """Have the next scan look at every file: the watch may have missed something."""
+        self._all_unread = True
 
     def put(self, obj: KubernetesObject) -> None:
         """Write an object to a file of its own.
@@ -79,7 +119,8 @@ class ManifestDirectory:
             data = to_yaml(obj).encode()
             if len(data) > _READ_BACK_BYTES and parse(data, "").errors:
                 raise UsageError(f"{ref} is too large for a file of its own")
-            write_whole(self._path / own_name(ref), data)
+            self._written.add(own_name(ref))
+            write_whole(self._path / own_name(ref), (data,))
 
     def remove(self, ref: ObjectRef) -> bool:
         """Delete an object's file; whether there was one. Raises UsageError as `put` does."""
@@ -87,6 +128,7 @@ class ManifestDirectory:
             place, _ = self._in_users_file(ref)
             if place:
                 raise UsageError(f"{ref} is defined at {place}: remove it there")
+            self._written.add(own_name(ref))
             try:
                 (self._path / own_name(ref)).unlink()
             except FileNotFoundError:
@@ -97,34 +139,63 @@ class ManifestDirectory:
 
     def watch(self, changed: Callable[[], object]) -> None:
         """Have `changed` called in the running event loop whenever a scan may see something new."""
-        self._watch = DirectoryWatch(self._path, changed)
+        self._watch = DirectoryWatch(self._path, changed, self._concerns)
 
     def unwatch(self) -> None:
         if self._watch is not None:
             self._watch.close()
             self._watch = None
+        self._checkpoint.close()
+
+    def _concerns(self, name: str) -> bool:
+        return is_manifest(name) or bool(self._files.links_beside(name))
+
+    def _take_told(self) -> set[str] | None:
+        """Names of manifests to look at; None: all of them."""
+        told = self._watch.take() if self._watch else None
+        written, self._written = self._written, set()
+        if told is None or self._all_unread:
+            self._all_unread = False
+            return None
+        through = (link for name in told for link in self._files.links_beside(name))
+        return {*filter(is_manifest, told), *through, *written}
+
+    def _recall(self, ref: ObjectRef) -> Placed | None:
+        try:
+            return self._checkpoint.recall(ref)
+        except Refused as error:
+            self._recall_refused.append(refuse("Checkpoint", self._last_good, str(error)))
+            return None
 
     def _in_users_file(self, ref: ObjectRef) -> tuple[str, KubernetesObject | None]:
         """Place and present version of an object that is not alone in its own file, or ""."""
         own = own_name(ref)
-        held = self._held.get(ref)
+        held = self._settled.held.get(ref)
         name = Path(held.file).name if held else own
-        parsed = self._cache.load(name) or Parsed()
+        parsed = self._present(name)
         found = {ref_of(item.obj): item for item in parsed.objects}
         refs = {*found, *(bad.ref for bad in parsed.errors)}
         if refs <= {ref, None} if name == own else ref not in refs:
             return "", None
         if (item := found.get(ref)) is not None:
-            return f"{item.file}:{item.line}", item.obj
+            return item.place, item.obj
         return shown(self._path / name), None
 
-    def _save(self) -> list[Refusal]:
-        if self._held == self._saved:
-            return []
+    def _present(self, name: str) -> Parsed:
+        if self._files.is_as_read(name):
+            return self._settled.files.get(shown(self._path / name), Parsed())
+        parsed = self._files.load(name)
+        self._files.distrust(name)  # the next scan is to see it too
+        self._written.add(name)
+        return parsed or Parsed()
+
+    def _save(self, different: Iterable[ObjectRef]) -> list[Refusal]:
+        self._unsaved.update(different)
         try:
-            checkpoint.save(self._last_good, self._held)
+            if self._unsaved:
+                self._checkpoint.save(self._settled.held, self._unsaved)
         except Unavailable as error:
             reason = f"{error}; a restart would not know the objects in force"
-            return [refuse("Checkpoint", shown(self._last_good), reason)]
-        self._saved = self._held
+            return [refuse("Checkpoint", self._last_good, reason)]
+        self._unsaved.clear()
         return []

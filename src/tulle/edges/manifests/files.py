@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,63 +25,93 @@ _HASH_DIGITS = 16
 _Stamp = tuple[int, int, int, int]
 
 
-class FileCache:
-    """Parsed files, each read again only when it has changed."""
+class Files:
+    """The manifests of a directory; each is read again only when it has changed."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._known: dict[str, tuple[_Stamp, Parsed]] = {}
+        self._stamps: dict[str, _Stamp | None] = {}  # None: read, but not to be trusted to stay
+        self._links: set[str] = set()
 
-    def load_all(self) -> dict[str, Parsed]:
-        """Every manifest of the directory by its path, in order of name. Raises OSError."""
+    def changed(self) -> dict[str, Parsed | None]:
+        """By path, what is not as it was when last read; None for a file that has gone.
+
+        Raises OSError if the directory cannot be read.
+        """
         with os.scandir(self._root) as entries:
-            found = sorted((e for e in entries if _is_manifest(e.name)), key=lambda e: e.name)
-        loaded = {shown(entry.path): self._load_entry(entry) for entry in found}
-        files = {file: parsed for file, parsed in loaded.items() if parsed is not None}
-        names = {entry.name for entry in found}
-        self._known = {name: known for name, known in self._known.items() if name in names}
-        return files
+            found = {entry.name: entry for entry in entries if is_manifest(entry.name)}
+        gone = self._stamps.keys() - found.keys()
+        stale = [name for name, entry in found.items() if self._is_stale(entry)]
+        return self.read_again([*sorted(gone), *sorted(stale)])
 
-    def _load_entry(self, entry: os.DirEntry[str]) -> Parsed | None:
-        """`load`, with one system call where nothing has changed."""
+    def read_again(self, names: Iterable[str]) -> dict[str, Parsed | None]:
+        """By path, what these files hold now."""
+        return {shown(self._root / name): self.load(name) for name in names}
+
+    def links_beside(self, name: str) -> set[str]:
+        """Manifests that may lead to what `name`, which is none itself, stands for."""
+        return set() if is_manifest(name) else set(self._links)
+
+    def is_as_read(self, name: str) -> bool:
+        """Whether reading it again would give nothing new."""
         try:
-            stamp = _stamp(entry.stat(follow_symlinks=False))
-        except FileNotFoundError:
-            return None
-        known = self._known.get(entry.name)
-        return known[1] if known and known[0] == stamp else self.load(entry.name)
+            stamp = _stamp((self._root / name).lstat())
+        except OSError:
+            return False
+        return self._stamps.get(name) == stamp
+
+    def distrust(self, name: str) -> None:
+        """Have it read again, changed or not."""
+        self._stamps[name] = None
 
     def load(self, name: str) -> Parsed | None:
         """What the file holds; None if there is none. A file that cannot be read is refused."""
-        path = self._root / name
-        file = shown(path)
+        path = f"{self._root}/{name}"
+        self._stamps[name] = None
+        self._links.discard(name)
         try:
-            if not stat.S_ISLNK(path.lstat().st_mode):
-                return self._read(name, path)
+            return self._read(name, path)
+        except FileNotFoundError:
+            self._stamps.pop(name)
+            return None
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                return refuse_file(f"cannot be read: {error.strerror}", shown(path))
+        self._links.add(name)
+        return self._load_link(name, Path(path))
+
+    def _load_link(self, name: str, path: Path) -> Parsed:
+        try:
             target = path.resolve(strict=True)
             if not target.is_relative_to(self._root.resolve()):
-                return refuse_file("is a link that leads out of the directory", file)
-            return self._read(name, target)
+                return refuse_file("is a link that leads out of the directory", shown(path))
+            return self._read(name, str(target))
         except FileNotFoundError:
-            return refuse_file("is a link to nothing", file) if path.is_symlink() else None
+            return refuse_file("is a link to nothing", shown(path))
         except (OSError, RuntimeError) as error:  # RuntimeError: links in a ring
-            return refuse_file(f"cannot be read: {getattr(error, 'strerror', None) or error}", file)
+            reason = getattr(error, "strerror", None) or error
+            return refuse_file(f"cannot be read: {reason}", shown(path))
 
-    def _read(self, name: str, path: Path) -> Parsed:
+    def _read(self, name: str, path: str) -> Parsed:
         file = shown(self._root / name)
-        known = self._known.get(name)
-        if known and known[0] == _stamp(path.stat()):
-            return known[1]
         # O_NONBLOCK: opening a pipe must not wait for its writer
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as stream:
+        try:
             info = os.fstat(fd)
             if not stat.S_ISREG(info.st_mode):
                 return refuse_file("is not a regular file", file)
-            parsed = parse(stream.read(MAX_BYTES + 1), file)
-        if time.time_ns() - info.st_mtime_ns > _TICK_NS:
-            self._known[name] = (_stamp(info), parsed)
-        return parsed
+            data = os.read(fd, MAX_BYTES + 1)
+        finally:
+            os.close(fd)
+        if time.time_ns() - info.st_mtime_ns > _TICK_NS and name not in self._links:
+            self._stamps[name] = _stamp(info)
+        return parse(data, file)
+
+    def _is_stale(self, entry: os.DirEntry[str]) -> bool:
+        try:
+            return self._stamps.get(entry.name) != _stamp(entry.stat(follow_symlinks=False))
+        except FileNotFoundError:
+            return True
 
 
 def own_name(ref: ObjectRef) -> str:
@@ -95,13 +127,13 @@ def own_name(ref: ObjectRef) -> str:
     return f"{stem}.yaml"
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
     """Put a file in place in one step, readable by its owner only. Raises Unavailable."""
     temporary = path.with_name(f".{path.name}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with os.fdopen(os.open(temporary, flags, 0o600), "wb") as stream:
-            stream.write(data)
+            stream.writelines(pieces)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.rename(path)
@@ -119,7 +151,7 @@ def shown(path: str | Path) -> str:
     )
 
 
-def _is_manifest(name: str) -> bool:
+def is_manifest(name: str) -> bool:
     return not name.startswith(".") and name.endswith(SUFFIXES)
 
 

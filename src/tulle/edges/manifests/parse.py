@@ -16,6 +16,7 @@ from tulle.errors import ManifestError
 from tulle.model.kinds import KINDS, KubernetesObject
 from tulle.model.kubernetes import NetworkPolicy, ObjectRef
 
+from . import quick
 from .fields import FieldError, Path, quote
 from .schema import reword, type_of, without_nulls
 from .syntax import is_dns_label, is_dns_subdomain
@@ -29,7 +30,7 @@ API_VERSIONS: dict[str, str] = {
     name: next(f.default for f in msgspec.structs.fields(kind) if f.name == "api_version")
     for name, kind in KINDS.items()
 }
-ACCEPTED = ", ".join(f"{kind} ({version})" for kind, version in sorted(API_VERSIONS.items()))
+ACCEPTED = ", ".join(sorted(API_VERSIONS))
 
 _LIST_FIELDS = {"apiVersion", "kind", "items", "metadata"}
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML 1.1 ends a line at
@@ -45,6 +46,10 @@ class Placed:
     obj: KubernetesObject
     file: str
     line: int
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ def parse(data: bytes, file: str) -> Parsed:
     """
     if len(data) > MAX_BYTES:
         return refuse_file(f"is larger than {MAX_BYTES >> 20} MiB: split it", file)
+    if (value := quick.read(data)) is not None and (parsed := _read_quickly(value, data, file)):
+        return parsed
     try:
         text = data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -90,6 +97,25 @@ def parse(data: bytes, file: str) -> Parsed:
     except FileLimit as limit:
         return refuse_file(str(limit), file)
     return Parsed(tuple(reader.objects), tuple(reader.errors))
+
+
+def _read_quickly(root: Value, data: bytes, file: str) -> Parsed | None:
+    """What `root`, which is all of `data`, holds; None if any of it is refused."""
+    start = 1 + data.count(b"\n", 0, data.index(b"{"))
+    paths = list(_objects(root))
+    if len(paths) > MAX_OBJECTS:
+        return None
+    lines = [start] if paths == [()] else quick.lines_of_items(data)
+    tree = Tree(root, (start, 1), {})
+    try:
+        return Parsed(
+            tuple(
+                Placed(_convert(tree.value_at(path), tree, path), file, line)
+                for path, line in zip(paths, lines, strict=True)
+            )
+        )
+    except FieldError:
+        return None
 
 
 def _position(data: bytes, offset: int) -> tuple[int, int]:

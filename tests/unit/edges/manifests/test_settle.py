@@ -1,7 +1,10 @@
+import random
+
 import pytest
 
-from tulle.edges.manifests.parse import Parsed, parse
-from tulle.edges.manifests.settle import Held, settle
+from tulle.edges.manifests.parse import Parsed, Placed, parse
+from tulle.edges.manifests.settle import Settlement
+from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import ObjectRef
 
 A, B = ObjectRef("Namespace", "", "a"), ObjectRef("Namespace", "", "b")
@@ -17,12 +20,26 @@ def files(**texts: str) -> dict[str, Parsed]:
     return {f"{name}.yaml": parse(text.encode(), f"{name}.yaml") for name, text in texts.items()}
 
 
-def after(*steps: dict[str, Parsed]) -> tuple[dict[ObjectRef, Held], list[str]]:
-    held: dict[ObjectRef, Held] = {}
-    refusals = []
+def after(*steps: dict[str, Parsed]) -> tuple[dict[ObjectRef, Placed], list[str]]:
+    """What is in force, and the refusals, when the directory held each of these in turn."""
+    settled = Settlement()
     for step in steps:
-        held, refusals = settle(step, held)
-    return held, [f"{refusal.ref}: {refusal.reason}" for refusal in refusals]
+        take(settled, step)
+        check_kinds(settled)
+    return settled.held, [f"{refusal.ref}: {refusal.reason}" for refusal in settled.refusals()]
+
+
+def take(settled: Settlement, step: dict[str, Parsed]) -> list[ObjectRef]:
+    """Only what changed is told, as by a watch."""
+    known = settled.files
+    gone: dict[str, Parsed | None] = dict.fromkeys(known.keys() - step.keys())
+    changed = {file: parsed for file, parsed in step.items() if known.get(file) != parsed}
+    return settled.read_anew({**gone, **changed}, whole=False)
+
+
+def check_kinds(settled: Settlement) -> None:
+    objects = {ref_of(obj): obj for named in settled.kinds.values() for obj in named.values()}
+    assert objects == {ref: item.obj for ref, item in settled.held.items()}
 
 
 def both(one: str, other: str) -> str:
@@ -117,3 +134,70 @@ def test_long_lists_are_cut() -> None:
     many = "---\n".join(GOOD_A.replace("a}", f"n{n}}}") for n in range(9))
     _, refusals = after(files(x=many), files(x=GARBAGE))
     assert "Namespace n4 and 4 more: the previous version stays in force" in refusals[0]
+
+
+def test_what_says_the_same_stays_the_same_object() -> None:
+    settled = Settlement()
+    take(settled, files(x=both(GOOD_A, GOOD_B)))
+    before = settled.kinds["Namespace"]
+    assert take(settled, files(x=both(GOOD_A, GOOD_B) + "# a remark")) == []
+    assert settled.kinds["Namespace"] is before
+    assert take(settled, files(x=both(NEW_A, GOOD_B))) == [A]
+    after = settled.kinds["Namespace"]
+    assert after["b"] is before["b"] and after["a"] is not before["a"]
+    assert take(settled, files(y=both(NEW_A, GOOD_B))) == [A, B]  # they are at another place
+    assert settled.kinds["Namespace"] is after
+    assert settled.files["y.yaml"].objects[0].obj is after["a"]
+
+
+def test_what_was_remembered_counts_only_where_a_file_is_not_good() -> None:
+    old = {item.file: item for item in parse(GOOD_A.encode(), "x.yaml").objects}
+    for text, present in (("", False), (GOOD_B, False), (BAD_A, True), (GARBAGE, True)):
+        settled = Settlement({"x.yaml": [A], "gone.yaml": [B]}, lambda _: old["x.yaml"])
+        settled.read_anew(files(x=text), whole=True)
+        assert (A in settled.held) is present
+        take(settled, files(x=""))
+        assert A not in settled.held
+
+
+def test_while_files_are_not_to_be_read_all_that_was_remembered_is_in_force() -> None:
+    (old,) = parse(GOOD_A.encode(), "x.yaml").objects
+    settled = Settlement({"x.yaml": [A, B]}, lambda ref: old if ref == A else None)
+    assert settled.recall_all() == [A]
+    assert settled.recall_all() == []
+    assert settled.read_anew(files(y=GOOD_B), whole=True) == [A, B]
+    assert set(settled.held) == {B}
+
+
+def random_text(rng: random.Random) -> str:
+    documents = (GOOD_A, NEW_A, BAD_A, GOOD_B, GARBAGE, "# none\n")
+    return "---\n".join(rng.choices(documents, k=rng.randrange(3)))
+
+
+def test_telling_of_changed_files_gives_what_reading_all_gives() -> None:
+    """Against the rule itself, written down without any memory but what was in force."""
+    rng = random.Random(3)
+    for _ in range(300):
+        settled, present = Settlement(), {}
+        expected: dict[ObjectRef, Placed] = {}
+        for _ in range(6):
+            for name in rng.sample("xyz", rng.randrange(1, 3)):
+                present[name] = random_text(rng)
+            now = files(**present)
+            expected = by_the_rule(now, expected)
+            take(settled, now)
+            assert settled.held == expected, present
+            check_kinds(settled)
+
+
+def by_the_rule(now: dict[str, Parsed], before: dict[ObjectRef, Placed]) -> dict[ObjectRef, Placed]:
+    held = {}
+    for ref, old in before.items():
+        parsed = now.get(old.file, Parsed())
+        bad = {document.ref for document in parsed.errors}
+        if bad & {ref, None} and ref not in {ref_of(item.obj) for item in parsed.objects}:
+            held[ref] = old
+    for file in sorted(now):
+        for item in now[file].objects:
+            held.setdefault(ref_of(item.obj), item)
+    return held
