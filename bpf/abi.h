@@ -174,7 +174,7 @@ struct policy_entry {
 };
 
 struct service_key {
-	struct addr addr; /* zero: any address of any node (NodePort) */
+	struct addr addr; /* :: or ::ffff:0.0.0.0: any address of any node, of that family */
 	__be16 port;
 	__u8 proto;
 	__u8 pad;
@@ -274,6 +274,13 @@ struct nat_key {
 	__u8 pad[3];
 };
 
+/* As enum ct_lifetime, for translations. */
+enum nat_lifetime {
+	NAT_LIFETIME_TCP = 86400,
+	NAT_LIFETIME_TCP_CLOSING = 60,
+	NAT_LIFETIME_OTHER = 120,
+};
+
 enum nat_flag {
 	NAT_FORWARD = 1, /* in the direction in which the connection was opened */
 	NAT_SERVICE = 2, /* to a backend; else masquerade or egress gateway */
@@ -369,6 +376,13 @@ struct gone_key {
 	__u32 service; /* 0: of a service that is gone as well */
 	__be16 port;   /* 0: the address itself has left the mesh */
 	__u16 pad;
+};
+
+/* How full a map is. */
+struct fill {
+	__u32 map; /* the kernel's number for it */
+	__u32 pad;
+	__u64 entries;
 };
 
 enum node_flag {
@@ -476,6 +490,7 @@ ABI_EXPORT(enum, endpoint_flag);
 ABI_EXPORT(enum, ipcache_flag);
 ABI_EXPORT(enum, service_flag);
 ABI_EXPORT(enum, nat_flag);
+ABI_EXPORT(enum, nat_lifetime);
 ABI_EXPORT(enum, node_flag);
 ABI_EXPORT(enum, vni);
 ABI_EXPORT(enum, decide_op);
@@ -505,6 +520,7 @@ ABI_EXPORT(struct, ct_entry);
 ABI_EXPORT(struct, fragment_key);
 ABI_EXPORT(struct, fragment);
 ABI_EXPORT(struct, gone_key);
+ABI_EXPORT(struct, fill);
 ABI_EXPORT(struct, state);
 ABI_EXPORT(struct, counter);
 ABI_EXPORT(struct, flow);

@@ -37,7 +37,7 @@ static __always_inline const struct service *find_asked(const struct destination
 
 	if (service)
 		return service;
-	service = find_node_port(to->port, proto);
+	service = find_node_port(&to->addr, to->port, proto);
 	if (!service)
 		return 0;
 	endpoint = bpf_map_lookup_elem(&endpoints, &to->addr);

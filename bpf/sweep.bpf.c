@@ -78,7 +78,7 @@ int sweep_udp(struct bpf_iter__udp *ctx)
 		return 0;
 	service = find_service(&asked->addr, asked->port, IPPROTO_UDP);
 	if (!service)
-		service = find_node_port(asked->port, IPPROTO_UDP);
+		service = find_node_port(&asked->addr, asked->port, IPPROTO_UDP);
 	key.service = service ? service->id : 0;
 	if (backend_is_gone(&key))
 		bpf_sock_destroy(sk);

@@ -13,11 +13,14 @@ static __always_inline const struct service *find_service(const struct addr *add
 	return bpf_map_lookup_elem(&services, &key);
 }
 
-/* On any address of any node. */
-static __always_inline const struct service *find_node_port(__be16 port, __u8 proto)
+/* On any address of any node, of the family of the address that was asked for. */
+static __always_inline const struct service *find_node_port(const struct addr *asked, __be16 port,
+							    __u8 proto)
 {
 	struct service_key key = {.port = port, .proto = proto};
 
+	if (addr_is_mapped(asked))
+		key.addr = addr_v4(0);
 	return bpf_map_lookup_elem(&services, &key);
 }
 

@@ -58,10 +58,11 @@ static __always_inline struct nat_entry nat_answer(const struct flow *flow,
 
 static __always_inline int nat_expired(const struct nat_entry *entry, __u8 proto, __u64 now)
 {
-	__u64 lifetime_s = 120;
+	__u64 lifetime_s = NAT_LIFETIME_OTHER;
 
 	if (proto == IPPROTO_TCP)
-		lifetime_s = entry->flags & (NAT_FIN | NAT_RST) ? 60 : 86400;
+		lifetime_s = entry->flags & (NAT_FIN | NAT_RST) ? NAT_LIFETIME_TCP_CLOSING
+								: NAT_LIFETIME_TCP;
 	return (__s64)(now - entry->last_seen_ns) > (__s64)(lifetime_s * SECOND_NS);
 }
 
@@ -254,7 +255,7 @@ static __always_inline const struct service *find_asked_for(const struct flow *f
 	const struct service *service = find_service(&flow->dst, flow->dport, flow->proto);
 
 	if (!service && (at_node || flow->vni == VNI_DSR))
-		service = find_node_port(flow->dport, flow->proto);
+		service = find_node_port(&flow->dst, flow->dport, flow->proto);
 	return service && service->flags & SERVICE_EXTERNAL ? service : 0;
 }
 
