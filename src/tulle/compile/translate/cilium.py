@@ -28,7 +28,7 @@ from tulle.model.kubernetes import AUDIT_ANNOTATION, REJECT_ANNOTATION, LabelSel
 from tulle.model.verdict import Rule
 
 from ..rules import Action, Cidr, Nodes, PeerTerm, Pods, Policy, PolicyRule, PortTerm
-from .labels import ENTITIES, both, endpoints, peers, plain
+from .labels import ENTITIES, both, endpoints, in_namespace, peers, plain
 from .named import Named
 
 CiliumPolicy = CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy
@@ -73,8 +73,9 @@ class _Peers:
 
     @property
     def absent(self) -> bool:
-        lists = (self.endpoints, self.cidrs, self.cidr_rules, self.entities, self.nodes)
-        return all(item is None for item in (*lists, self.services))
+        """Requirements count as peers: they grant nothing by themselves."""
+        lists = (self.endpoints, self.requires, self.cidrs, self.cidr_rules, self.entities)
+        return all(item is None for item in (*lists, self.nodes, self.services))
 
 
 def cilium_policy(policy: CiliumPolicy, named: Named) -> tuple[Policy, ...]:
@@ -131,8 +132,11 @@ def _subject(spec: CiliumRule, namespace: str) -> Pods | Nodes | None:
     if spec.node_selector is not None:
         chosen = plain(spec.node_selector)
         return None if chosen is None else Nodes(chosen)
-    chosen = endpoints(spec.endpoint_selector or LabelSelector(), namespace)
-    return None if chosen is None else Pods(chosen)
+    chosen = plain(spec.endpoint_selector or LabelSelector())
+    if chosen is None:
+        return None
+    # Of its own namespace, whatever the selector says of namespaces.
+    return Pods(both(chosen, in_namespace(namespace)) if namespace else chosen)
 
 
 def _rules(
