@@ -13,25 +13,27 @@ from typing import Any
 import msgspec
 import yaml
 
-from tulle.model.kubernetes import (
-    LabelSelector,
-    NetworkPolicy,
-    NetworkPolicyEgressRule,
-    NetworkPolicyIngressRule,
-    NetworkPolicyPeer,
-    NetworkPolicySpec,
-)
+from tulle.model.kubernetes import ObjectMeta
 from tulle.model.verdict import Flow
-from tulle.model.world import Workload, World
+from tulle.model.world import Node, Workload, World
 
-changed = msgspec.structs.replace
+PARTS = (
+    *("policies", "cilium_policies", "clusterwide_policies", "cluster_policies", "cidr_groups"),
+    *("nodes", "remote", "workloads", "services", "slices", "namespaces"),
+)
+# Without these an object means nothing, or something else altogether.
+KEPT = ("endpoint_selector", "node_selector", "namespaces", "pods")
 
 
 def shrink(world: World, still: Callable[[World], bool]) -> World:
-    """A world from which nothing can be taken without losing what `still` sees. Greedy."""
+    """A world from which nothing can be taken without losing what `still` sees. Greedy.
+
+    What is left of an object may be none that validation would accept; where `still` stumbles over
+    one, that cut is not made.
+    """
     while True:
         for candidate in _smaller_worlds(world):
-            if still(candidate):
+            if _holds(still, candidate):
                 world = candidate
                 break
         else:
@@ -40,34 +42,58 @@ def shrink(world: World, still: Callable[[World], bool]) -> World:
 
 def render(world: World, flow: Flow) -> str:
     """The parts of a world that a verdict may depend on, as YAML."""
-    content = {
+    content: dict[str, Any] = {
         "flow": f"{flow.src} -> {flow.dst} {flow.protocol} {flow.dport}",
-        "node": [str(address) for address in world.node.addresses],
-        "namespaces": {name: dict(item.metadata.labels) for name, item in world.namespaces.items()},
+        "node": _node(world.node),
+        "nodes": {name: _node(item) for name, item in world.nodes.items()},
         "workloads": {str(item): _workload(item) for item in world.workloads.values()},
-        "services": {
-            "/".join(key): list(item.spec.cluster_ips) for key, item in world.services.items()
-        },
-        "policies": {
-            "/".join(key): msgspec.to_builtins(item.spec) for key, item in world.policies.items()
+        "remote": {
+            node: {str(item): _workload(item) for item in items.values()}
+            for node, items in world.remote.items()
         },
     }
+    for part in (*PARTS[:5], "services", "slices", "namespaces"):
+        content[part] = [msgspec.to_builtins(item) for item in getattr(world, part).values()]
     shown = {name: value for name, value in content.items() if value}
     return yaml.safe_dump(shown, sort_keys=False, default_flow_style=None, width=100)
 
 
+def _holds(still: Callable[[World], bool], world: World) -> bool:
+    try:
+        return still(world)
+    except (AssertionError, KeyError, TypeError, ValueError):
+        return False
+
+
+def _node(node: Node) -> dict[str, Any]:
+    shown = {
+        "labels": dict(node.labels),
+        "addresses": [str(address) for address in node.addresses],
+        "pod_cidrs": [str(cidr) for cidr in node.pod_cidrs],
+    }
+    return {name: value for name, value in shown.items() if value}
+
+
 def _workload(workload: Workload) -> dict[str, Any]:
     ports = [f"{port.name}={port.container_port}/{port.protocol}" for port in workload.ports]
-    return {
+    shown = {
         "labels": dict(workload.labels),
+        "account": workload.service_account,
         "addresses": [str(address) for address in workload.addresses],
         "ports": ports,
     }
+    return {name: value for name, value in shown.items() if value}
 
 
-def _without(items: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    for index in range(len(items)):
-        yield items[:index] + items[index + 1 :]
+def _smaller_worlds(world: World) -> Iterator[World]:
+    """Big cuts first, so that most of a world is gone after a few tries."""
+    for cut in (_without_key, _smaller_values):
+        for part in PARTS:
+            for items in cut(getattr(world, part)):
+                changes: dict[str, Any] = {part: items}
+                yield replace(world, **changes)
+    for node in _smaller(world.node):
+        yield replace(world, node=node)
 
 
 def _without_key(items: Mapping[Any, Any]) -> Iterator[dict[Any, Any]]:
@@ -75,80 +101,40 @@ def _without_key(items: Mapping[Any, Any]) -> Iterator[dict[Any, Any]]:
         yield {other: value for other, value in items.items() if other != key}
 
 
-def _replaced(
-    items: Mapping[Any, Any], smaller: Callable[[Any], Iterator[Any]]
-) -> Iterator[dict[Any, Any]]:
+def _smaller_values(items: Mapping[Any, Any]) -> Iterator[dict[Any, Any]]:
     for key, value in items.items():
-        yield from ({**items, key: candidate} for candidate in smaller(value))
+        yield from ({**items, key: candidate} for candidate in _smaller(value))
 
 
-def _smaller_worlds(world: World) -> Iterator[World]:
-    """Big cuts first, so that most of a world is gone after a few tries."""
-    for name in ("policies", "workloads", "services", "slices", "namespaces"):
-        for items in _without_key(getattr(world, name)):
-            cut: dict[str, Any] = {name: items}
-            yield replace(world, **cut)
-    for addresses in _without(world.node.addresses):
-        yield replace(world, node=replace(world.node, addresses=addresses))
-    for policies in _replaced(world.policies, _smaller_policies):
-        yield replace(world, policies=policies)
-    for workloads in _replaced(world.workloads, _smaller_workloads):
-        yield replace(world, workloads=workloads)
+def _smaller(value: Any) -> Iterator[Any]:
+    """The same thing with one thing less, wherever that is inside of it."""
+    match value:
+        case tuple():
+            for index, item in enumerate(value):
+                yield value[:index] + value[index + 1 :]
+                yield from (
+                    (*value[:index], smaller, *value[index + 1 :]) for smaller in _smaller(item)
+                )
+        case Mapping():
+            yield from _without_key(value)
+            yield from _smaller_values(value)
+        case ObjectMeta():
+            for name in ("annotations", "labels"):
+                for items in _without_key(getattr(value, name)):
+                    yield msgspec.structs.replace(value, **{name: items})
+        case msgspec.Struct():
+            yield from _smaller_structs(value)
+        case Workload() | Node():
+            for name in ("labels", "ports", "addresses", "pod_cidrs"):
+                for smaller in _smaller(getattr(value, name, ())):
+                    changes: dict[str, Any] = {name: smaller}
+                    yield replace(value, **changes)
 
 
-def _smaller_workloads(workload: Workload) -> Iterator[Workload]:
-    for labels in _without_key(workload.labels):
-        yield replace(workload, labels=labels)
-    for ports in _without(workload.ports):
-        yield replace(workload, ports=ports)
-    for addresses in _without(workload.addresses):
-        yield replace(workload, addresses=addresses)
-
-
-def _smaller_policies(policy: NetworkPolicy) -> Iterator[NetworkPolicy]:
-    for spec in _smaller_specs(policy.spec):
-        yield changed(policy, spec=spec)
-
-
-def _smaller_specs(spec: NetworkPolicySpec) -> Iterator[NetworkPolicySpec]:
-    for selector in _smaller_selectors(spec.pod_selector):
-        yield changed(spec, pod_selector=selector)
-    for name in ("ingress", "egress"):
-        rules = getattr(spec, name)
-        for fewer in _without(rules):
-            yield changed(spec, **{name: fewer})
-        for index, rule in enumerate(rules):
-            for smaller in _smaller_rules(rule):
-                yield changed(spec, **{name: (*rules[:index], smaller, *rules[index + 1 :])})
-
-
-def _smaller_rules(
-    rule: NetworkPolicyIngressRule | NetworkPolicyEgressRule,
-) -> Iterator[NetworkPolicyIngressRule | NetworkPolicyEgressRule]:
-    name = "from_" if isinstance(rule, NetworkPolicyIngressRule) else "to"
-    peers: tuple[NetworkPolicyPeer, ...] = getattr(rule, name)
-    for ports in _without(rule.ports):
-        yield changed(rule, ports=ports)
-    for fewer in _without(peers):
-        yield changed(rule, **{name: fewer})
-    for index, peer in enumerate(peers):
-        for smaller in _smaller_peers(peer):
-            yield changed(rule, **{name: (*peers[:index], smaller, *peers[index + 1 :])})
-
-
-def _smaller_peers(peer: NetworkPolicyPeer) -> Iterator[NetworkPolicyPeer]:
-    if peer.ip_block is not None:
-        for holes in _without(peer.ip_block.except_):
-            yield changed(peer, ip_block=changed(peer.ip_block, except_=holes))
-    for name in ("pod_selector", "namespace_selector"):
-        selector = getattr(peer, name)
-        if selector is not None:
-            for smaller in _smaller_selectors(selector):
-                yield changed(peer, **{name: smaller})
-
-
-def _smaller_selectors(selector: LabelSelector) -> Iterator[LabelSelector]:
-    for labels in _without_key(selector.match_labels):
-        yield changed(selector, match_labels=labels)
-    for expressions in _without(selector.match_expressions):
-        yield changed(selector, match_expressions=expressions)
+def _smaller_structs(value: msgspec.Struct) -> Iterator[msgspec.Struct]:
+    for item in msgspec.structs.fields(value):
+        held = getattr(value, item.name)
+        if item.name not in KEPT and item.default not in (msgspec.NODEFAULT, held):
+            yield msgspec.structs.replace(value, **{item.name: item.default})
+        for smaller in _smaller(held):
+            yield msgspec.structs.replace(value, **{item.name: smaller})

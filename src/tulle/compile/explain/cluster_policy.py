@@ -101,9 +101,7 @@ def _protocol_matches(protocol: ClusterProtocol, question: Question) -> bool:
 
 
 def _port_matches(wanted: ProtocolPort, port: int) -> bool:
-    destination = wanted.destination_port
-    if destination is None:
-        return True
-    if destination.range is not None:
-        return destination.range.start <= port <= destination.range.end
-    return destination.number is None or destination.number == port
+    numbers = wanted.destination_port.range
+    if numbers is not None:
+        return numbers.start <= port <= numbers.end
+    return wanted.destination_port.number == port
