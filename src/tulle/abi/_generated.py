@@ -104,6 +104,12 @@ class NatFlag(IntEnum):
     REPLIED = 32
 
 
+class NatLifetime(IntEnum):
+    TCP = 86400
+    TCP_CLOSING = 60
+    OTHER = 120
+
+
 class NodeFlag(IntEnum):
     VXLAN = 1
     MASQUERADE_4 = 2
@@ -479,6 +485,22 @@ class Event(NamedTuple):
         return cls(v[0], Flow.unpack(v[1]), Verdict.unpack(v[2]), v[3], v[4], v[5])
 
 
+_Fill = Struct("=I4xQ")
+
+
+class Fill(NamedTuple):
+    map: int = 0
+    entries: int = 0
+
+    def pack(self) -> _Bytes:
+        return _Fill.pack(self.map, self.entries)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "Fill":
+        v = _Fill.unpack(raw)
+        return cls(v[0], v[1])
+
+
 _Fragment = Struct("=HH")
 
 
@@ -790,4 +812,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "f8640f401a570b92"
+ABI_HASH = "84a42c6c66ad921c"

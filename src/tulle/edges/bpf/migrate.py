@@ -37,7 +37,7 @@ class Store:
     def __init__(self, name: str, fd: int) -> None:
         """Raises KernelError, AbiMismatch."""
         info = syscall.map_info(fd)
-        self.map = Map(name, fd, spec=abi.MapSpec(*info[:4]))
+        self.map = Map(name, fd, spec=abi.MapSpec(*info[1:5]))
         if not info.btf:
             raise AbiMismatch("it does not say what it is made of")
         self.types = Types(syscall.btf(info.btf))

@@ -5,13 +5,12 @@ The kernel function that ends a socket is there from Linux 6.5 on.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 
 from tulle import abi
 from tulle.compile.diff import Change
 
-from . import syscall
+from .iterators import BpfIterator
 from .loader import Objects
 from .maps import Map
 
@@ -42,12 +41,9 @@ class SocketSweep:
     """Raises KernelError on creation if the kernel cannot do it."""
 
     def __init__(self, objects: Objects) -> None:
-        self._programs = objects.load("sweep", ("sweep_udp", "sweep_tcp"))
+        programs = objects.load("sweep", ("sweep_udp", "sweep_tcp"))
         self._gone = objects.maps["gone"]
-        self._links = {
-            name: syscall.link_create(program, 0, syscall.TRACE_ITER)
-            for name, program in self._programs.items()
-        }
+        self._iterators = [BpfIterator(program) for program in programs.values()]
 
     def begin(self, rows: Gone) -> None:
         """At most ROWS of them. Raises KernelError."""
@@ -56,17 +52,12 @@ class SocketSweep:
 
     def run(self) -> None:
         """Over the sockets of the caller's network namespace. Raises KernelError."""
-        for link in self._links.values():
-            cursor = syscall.iter_create(link)
-            try:
-                while os.read(cursor, 4096):
-                    pass
-            finally:
-                os.close(cursor)
+        for iterator in self._iterators:
+            iterator.run()
 
     def end(self) -> None:
         self._gone.delete_many([key for key, _ in self._gone.items()])
 
     def close(self) -> None:
-        for fd in (*self._links.values(), *self._programs.values()):
-            os.close(fd)
+        for iterator in self._iterators:
+            iterator.close()

@@ -58,6 +58,7 @@ def get_pinned(path: str) -> int:
 class MapInfo(NamedTuple):
     """struct bpf_map_info; `btf` is 0 for a map without types."""
 
+    number: int
     kind: int
     key_size: int
     value_size: int
@@ -70,8 +71,8 @@ class MapInfo(NamedTuple):
 def map_info(fd: int) -> MapInfo:
     info = ctypes.create_string_buffer(88)
     _info(fd, info, "describe map")
-    kind, _, key_size, value_size, max_entries = unpack_from("=5I", info)
-    return MapInfo(kind, key_size, value_size, max_entries, *unpack_from("=3I", info, 64))
+    kind, number, key_size, value_size, max_entries = unpack_from("=5I", info)
+    return MapInfo(number, kind, key_size, value_size, max_entries, *unpack_from("=3I", info, 64))
 
 
 def btf(number: int) -> bytes:
