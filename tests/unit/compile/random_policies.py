@@ -245,7 +245,10 @@ def _lists(rng: Random) -> dict[str, Any]:
     """At most one list of peers, as Cilium wants it, and now and then requirements."""
     found: dict[str, Any] = {}
     if rng.random() < 0.1:
-        found["requires"] = (selector(rng, POD_LABELS),)
+        tier = rng.choice(POD_LABELS["tier"])
+        found["requires"] = (
+            LabelSelector({"tier": tier}, selector(rng, POD_LABELS).match_expressions),
+        )
     many = rng.choice((0, 1, 1, 2))
     match rng.choice(("none", "endpoints", "endpoints", "cidr", "set", "entities", "nodes")):
         case "endpoints":
