@@ -117,8 +117,9 @@ int from_workload(struct __sk_buff *skb)
 	reason = parse_skb(skb, &flow);
 	if (!reason)
 		reason = track(&flow, bpf_ktime_get_coarse_ns(), state->epoch, &verdict);
-	if (settle(skb, &flow, &verdict, reason, 0) != TC_ACT_OK)
-		return TC_ACT_SHOT;
+	action = settle(skb, &flow, &verdict, reason, 0);
+	if (action != TC_ACT_OK)
+		return action;
 	if (reason == REASON_LINK_LOCAL)
 		return TC_ACT_OK;
 	if (verdict.dst_ifindex)

@@ -46,14 +46,17 @@ static __always_inline int enter_translated(struct __sk_buff *skb, const struct 
 					    struct flow *flow, struct scratch *scratch,
 					    struct arrival *arrival)
 {
+	int action;
+
 	if (scratch->entry.flags & NAT_DSR)
 		return pass_unchanged(skb, state, scratch);
 	scratch->before = *flow;
 	nat_apply(&scratch->entry, flow);
 	find_whereabouts(&flow->dst, &scratch->where);
 	if (scratch->where.flags & ENDPOINT_WORKLOAD || scratch->where.guarded) {
-		if (admit(skb, state, flow, scratch, arrival->service) != TC_ACT_OK)
-			return TC_ACT_SHOT;
+		action = admit(skb, state, flow, scratch, arrival->service);
+		if (action != TC_ACT_OK)
+			return action;
 	}
 	arrival->reason = rewrite(skb, &scratch->before, flow);
 	return arrival->reason ? TC_ACT_SHOT : send_on(skb, flow, &arrival->reason);
@@ -64,11 +67,13 @@ static __always_inline int enter(struct __sk_buff *skb, const struct state *stat
 				 struct arrival *arrival)
 {
 	__u32 found;
+	int action;
 
 	find_whereabouts(&flow->dst, &scratch->where);
 	if (scratch->where.flags & ENDPOINT_WORKLOAD) {
-		if (admit(skb, state, flow, scratch, arrival->service) != TC_ACT_OK)
-			return TC_ACT_SHOT;
+		action = admit(skb, state, flow, scratch, arrival->service);
+		if (action != TC_ACT_OK)
+			return action;
 		return deliver(skb, scratch->where.ifindex);
 	}
 	found = find_translation(flow, scratch, &arrival->service);

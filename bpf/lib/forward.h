@@ -2,6 +2,7 @@
 /* Where a packet goes once it may go: a workload here, the overlay, or the node's routes. */
 #pragma once
 
+#include "answer.h"
 #include "emit.h"
 #include "nat.h"
 #include "rewrite.h"
@@ -36,17 +37,6 @@ __noinline __u32 parse_skb(struct __sk_buff *skb, struct flow *flow)
 	cursor.pos = (void *)(long)skb->data;
 	cursor.end = (void *)(long)skb->data_end;
 	return parse_frame(cursor, flow);
-}
-
-/* Counts what was decided, and tells it if it is news. */
-static __always_inline int settle(struct __sk_buff *skb, const struct flow *flow,
-				  struct verdict *verdict, __u32 reason, __u32 service)
-{
-	verdict->reason = reason;
-	count(&reasons, reason, skb->len);
-	if (reason >= REASON_DROP || reason == REASON_ALLOWED)
-		report(flow, verdict, skb->len, service);
-	return reason >= REASON_DROP ? TC_ACT_SHOT : TC_ACT_OK;
 }
 
 /* Straight into the other workload's namespace, past the node's stack. */
@@ -186,6 +176,45 @@ static __always_inline __u32 vni_of(const struct addr *src)
 	if (!endpoint)
 		return VNI_NONE;
 	return endpoint->flags & ENDPOINT_WORKLOAD ? endpoint->vni : VNI_HOST;
+}
+
+/* Back to who sent it, past all programs that would judge it. */
+__noinline int reject(struct __sk_buff *skb, const struct flow *flow)
+{
+	const struct state *state = current_state();
+	struct scratch *scratch = get_scratch();
+	__u8 macs[12];
+
+	if (!flow || !state || !scratch || become_answer(skb, flow))
+		return TC_ACT_SHOT;
+	switch (flow->hook) {
+	case HOOK_FROM_WORKLOAD:
+		return deliver(skb, skb->ifindex);
+	case HOOK_FROM_UPLINK:
+		if (bpf_skb_load_bytes(skb, 6, macs, 6) ||
+		    bpf_skb_load_bytes(skb, 0, macs + 6, 6) ||
+		    bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
+			return TC_ACT_SHOT;
+		skb->mark = MARK_DONE;
+		return bpf_redirect(skb->ifindex, 0);
+	case HOOK_FROM_OVERLAY:
+		/* from_overlay left the sending node there. */
+		return encapsulate(skb, state, &scratch->source, vni_of(&flow->dst));
+	}
+	return TC_ACT_SHOT;
+}
+
+/* Counts what was decided, and tells it if it is news. TC_ACT_OK if the packet may pass. */
+static __always_inline int settle(struct __sk_buff *skb, const struct flow *flow,
+				  struct verdict *verdict, __u32 reason, __u32 service)
+{
+	verdict->reason = reason;
+	count(&reasons, reason, skb->len);
+	if (reason >= REASON_DROP || reason == REASON_ALLOWED)
+		report(flow, verdict, skb->len, service);
+	if (verdict->action == ACTION_REJECT && reason == REASON_POLICY_DENIED)
+		return reject(skb, flow);
+	return reason >= REASON_DROP ? TC_ACT_SHOT : TC_ACT_OK;
 }
 
 /*
