@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 from tulle.model.kubernetes import SERVICE_NAME_LABEL, Endpoint, EndpointPort, EndpointSlice
@@ -37,7 +39,15 @@ def _endpoint(endpoint: Endpoint, family: str, index: int) -> Endpoint:
         if f"IPv{address.version}" != family:
             raise FieldError(f"{quote(text)} is not {family}, the slice's addressType", *path)
         addresses.append(str(address))
-    return msgspec.structs.replace(endpoint, addresses=tuple(addresses))
+    return msgspec.structs.replace(
+        endpoint,
+        addresses=tuple(addresses),
+        # not acted on, or one text that all share: there may be 100,000 endpoints
+        target_ref=None,
+        deprecated_topology=None,
+        node_name=sys.intern(endpoint.node_name),
+        zone=sys.intern(endpoint.zone),
+    )
 
 
 def _check_ports(ports: tuple[EndpointPort, ...]) -> None:
