@@ -1,0 +1,60 @@
+"""Interfaces, addresses and routes of the namespace that the calling thread is in (rtnetlink)."""
+
+from .base import disconnect, interfaces, sysctl
+from .node import (
+    OVERLAY,
+    Uplink,
+    default_device,
+    forward_from,
+    make_overlay,
+    overlay_mtu,
+    own_addresses,
+    set_up_loopback,
+    uplink,
+)
+from .pairs import (
+    GATEWAYS,
+    INTERFACE,
+    MTU,
+    NODE_MAC,
+    WORKLOAD_MAC,
+    connect_node_side,
+    connect_workload_side,
+    set_mtu,
+)
+from .routes import Route, delete_routes, put_routes, read_routes
+
+
+def dismantle() -> None:
+    """Take out what the mesh has put beside the workloads' pairs. Raises KernelError."""
+    delete_routes(read_routes())
+    disconnect(OVERLAY)
+
+
+__all__ = [
+    "GATEWAYS",
+    "INTERFACE",
+    "MTU",
+    "NODE_MAC",
+    "OVERLAY",
+    "WORKLOAD_MAC",
+    "Route",
+    "Uplink",
+    "connect_node_side",
+    "connect_workload_side",
+    "default_device",
+    "delete_routes",
+    "disconnect",
+    "dismantle",
+    "forward_from",
+    "interfaces",
+    "make_overlay",
+    "overlay_mtu",
+    "own_addresses",
+    "put_routes",
+    "read_routes",
+    "set_mtu",
+    "set_up_loopback",
+    "sysctl",
+    "uplink",
+]
