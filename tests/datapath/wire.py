@@ -43,7 +43,7 @@ class Wire:
         self._addresses["node"] = node_addresses()
         self.datapath = Datapath(paths.bpffs)
         for item in made:
-            netns.run_in(paths.netns, partial(self.datapath.attach_workload, item.ifindex))
+            netns.run_in(paths.netns, partial(self.datapath.attach, item.ifindex, "pod"))
         world = world_of(*made, text=policies, node=Node(addresses=node_addresses()))
         self._load(compile_world(world, Ids()))
         self._sockets: list[socket.socket] = []

@@ -7,10 +7,9 @@ difference to what the kernel has. A pass that fails leaves a safe prefix applie
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,12 +19,11 @@ from tulle.compile import Compiled, Ids, Image, compile_world
 from tulle.compile.diff import apply, diff
 from tulle.compile.image import counters_above
 from tulle.compile.services import addresses_of, headless_addresses, with_addresses
-from tulle.edges import netlink, netns
-from tulle.edges.bpf.datapath import Datapath
+from tulle.edges.bpf.datapath import Datapath, Role
 from tulle.edges.bpf.datapath import remove as remove_datapath
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.edges.manifests.directory import ManifestDirectory, Snapshot
-from tulle.errors import KernelError, TulleError, Unavailable
+from tulle.errors import TulleError, Unavailable
 from tulle.model.cilium import (
     CiliumCIDRGroup,
     CiliumClusterwideNetworkPolicy,
@@ -34,13 +32,25 @@ from tulle.model.cilium import (
     CiliumNetworkPolicy,
 )
 from tulle.model.cluster_policy import ClusterNetworkPolicy
-from tulle.model.kubernetes import EndpointSlice, Namespace, NetworkPolicy, Pod, Service
+from tulle.model.kubernetes import (
+    EndpointSlice,
+    Namespace,
+    NetworkPolicy,
+    NodeObject,
+    Pod,
+    Service,
+)
 from tulle.model.paths import NodePaths
-from tulle.model.world import IPAddress, IPNetwork, Key, Node, Refusal, Workload, World
+from tulle.model.world import Key, Refusal, Workload, World
 
 from .flowlog import FlowLog
+from .hooks import Hooks
 from .hosts import HostsEntry
 from .memory import Memory, recall, remember
+from .mesh import Mesh, mesh, placed
+from .neighbours import Neighbours
+from .network import Network
+from .options import NodeOptions
 from .pacer import Pacer
 from .pods import Pods
 from .workloads import Workloads
@@ -69,16 +79,16 @@ class Pass:
 class Agent:
     """Everything of one node. `start` before `run`; what is in force outlives both."""
 
-    def __init__(
-        self, paths: NodePaths, pod_cidrs: Sequence[IPNetwork], service_cidrs: Sequence[IPNetwork]
-    ) -> None:
-        self.paths = paths
-        self.service_cidrs = tuple(service_cidrs)
+    def __init__(self, paths: NodePaths, options: NodeOptions) -> None:
+        self.paths, self.options = paths, options
         self.cgroups = NodeCgroup(find_mount(), paths.cgroup)
-        self.workloads = Workloads(paths.state, self.cgroups, paths.netns, pod_cidrs)
-        self.manifests = ManifestDirectory(paths.manifests, paths.last_good)
+        self.workloads = Workloads(paths.state, self.cgroups, paths.netns, options.pod_cidrs)
+        self.manifests = ManifestDirectory(options.manifests or paths.manifests, paths.last_good)
+        self.neighbours = Neighbours(paths, options)
+        self.network = Network(paths.netns, options)
         self.pods = Pods(self.workloads, paths.state, self._admit, self.request)
         self.datapath = Datapath(paths.bpffs)
+        self.hooks = Hooks(self.datapath, paths.netns)
         self.flows = FlowLog()
         self.problem = ""
         self.after_pass: Callable[[], object] = lambda: None
@@ -87,8 +97,8 @@ class Agent:
         self._pacer = Pacer(self._pass)
         self._dismantled = False
         self._have: Image = {}
-        self._attached: set[int] = set()
-        self._node_addresses: tuple[IPAddress, ...] = ()
+        self.pending: Mapping[Key, str] = {}  # Pods that no node runs, and why
+        self._mesh: Mesh | None = None
         self._have_read_s = 0.0
         self._memory_path = paths.durable / "ids.json"
         self._memory: Memory | None = None
@@ -104,8 +114,10 @@ class Agent:
 
     async def start(self) -> None:
         """Takes over what an earlier agent left and puts the present world in force."""
+        await asyncio.to_thread(self.network.refresh)
         for line in await asyncio.to_thread(self.workloads.recover):
             log.info("removed %s", line)
+        await asyncio.to_thread(self.workloads.set_mtu, self.network.workload_mtu)
         self.pods.recover()
         memory = recall(self._memory_path)
         if memory is None:
@@ -123,6 +135,7 @@ class Agent:
         ]
         try:
             self.manifests.watch(self.request)
+            self.neighbours.watch(self.request)
             self.request()
             async with asyncio.TaskGroup() as group:
                 for task in tasks:
@@ -130,6 +143,7 @@ class Agent:
         finally:
             self._pacer.close()
             self.manifests.unwatch()
+            self.neighbours.unwatch()
             await self.pods.close()
             self.datapath.close()
 
@@ -164,13 +178,15 @@ class Agent:
         for key in list(self.workloads.all()):
             await asyncio.to_thread(self.workloads.delete, key)
         remove_datapath(self.paths.bpffs)
+        await asyncio.to_thread(self.network.dismantle)
+        self.neighbours.withdraw()
         await asyncio.to_thread(self.cgroups.remove, self.cgroups.root)
         return ended
 
     async def _reread(self) -> None:
         self.manifests.reread()
         self._have_read_s = 0.0
-        self._attached.clear()
+        self.hooks.forget()
         self.request()
 
     async def _pass(self) -> None:
@@ -190,38 +206,63 @@ class Agent:
         took_ms = (time.monotonic() - began) * 1000
         self.current = Pass(**{**vars(outcome), "took_ms": took_ms, "number": number})
         self.after_pass()
-        await self.pods.reconcile(outcome.snapshot.of(Pod))
+        await self.pods.reconcile(self._pods_of_this_node(outcome))
+
+    def _pods_of_this_node(self, now: Pass) -> Mapping[Key, Pod]:
+        mine, self.pending = placed(
+            now.snapshot.of(Pod),
+            now.world.node.name,
+            now.world.nodes.keys(),
+            set(self.workloads.owned_by("pod")),
+        )
+        return mine
 
     def _put_in_force(self) -> Pass:
         snapshot = self.manifests.scan()
         assert self._memory is not None
         have = self._read()
-        world, addresses, refused = with_addresses(self._world(snapshot), self._memory.addresses)
+        self._mesh = seen = self._look_around(snapshot)
+        world = self._world(snapshot, seen)
+        world, addresses, refused = with_addresses(world, self._memory.addresses)
         compiled = compile_world(world, self._memory.ids)
         changes = diff(have, compiled.image)
         self._remember(compiled.ids, {**self._memory.addresses, **addresses})
         # Hooks come before a new endpoint's entry; those of an earlier agent judge by its maps
         # until these are filled.
-        self._attach(world, only_new=True)
+        self.hooks.attach(self._interfaces(), only_new=True)
+        self.datapath.configure(self.network.state())
         self.datapath.apply(changes)
-        self._attach(world)
+        self.network.connect(world.node, world.nodes)
+        self.hooks.attach({**self._interfaces(), **self.network.interfaces})
         if self.current is None:
             self._take_over()
         self._have = apply(changes, have) if changes else have
-        # One that is ending may have its interface still: without hooks it would be open to all.
-        self.datapath.keep_workloads(self._attached | self.workloads.interfaces())
+        self.hooks.keep(self.workloads.interfaces())
         self.workloads.write_hosts(
             HostsEntry(name, namespace, addresses_of(service) or headless_addresses(world, service))
             for (namespace, name), service in world.services.items()
         )
-        refusals = (*snapshot.refusals, *refused, *compiled.refusals)
+        self.neighbours.tell(self.network.published(), world.workloads.values())
+        refusals = (*snapshot.refusals, *seen.refusals, *refused, *compiled.refusals)
         return Pass(world, compiled, snapshot, addresses, refusals, len(changes))
 
-    def _world(self, snapshot: Snapshot) -> World:
+    def _look_around(self, snapshot: Snapshot) -> Mesh:
+        own, local = self.network.node(), self.workloads.all()
+        others = self.neighbours.scan()
+        return mesh(own, local, others, snapshot.named(NodeObject), self._mesh)
+
+    def _interfaces(self) -> dict[int, Role]:
+        """Of this node's workloads, in the mesh or not: none is ever without hooks."""
+        return {workload.ifindex: "pod" for workload in self.workloads.all().values()}
+
+    def _world(self, snapshot: Snapshot, seen: Mesh) -> World:
         return World(
-            node=Node(self.paths.node, self._node_addresses, self.service_cidrs),
+            node=seen.node,
+            nodes=seen.nodes,
+            settings=self.options.settings,
             namespaces=snapshot.named(Namespace),
-            workloads=self.workloads.all(),
+            workloads=seen.workloads,
+            remote=seen.remote,
             services=snapshot.of(Service),
             slices=snapshot.of(EndpointSlice),
             policies=snapshot.of(NetworkPolicy),
@@ -237,7 +278,8 @@ class Agent:
         """What the kernel has; read again now and then, so that a stranger's change is mended."""
         if time.monotonic() - self._have_read_s > REREAD_PERIOD_S or not self._have_read_s:
             self._have = self.datapath.read()
-            self._node_addresses = tuple(netns.run_in(self.paths.netns, netlink.own_addresses))
+            self.network.refresh()
+            self.workloads.set_mtu(self.network.workload_mtu)
             self._have_read_s = time.monotonic()
         return self._have
 
@@ -251,23 +293,12 @@ class Agent:
     def _take_over(self) -> None:
         """The first pass of this agent: the one before may have died just short of the end."""
         self.datapath.attach_sockets(self.cgroups.make())
+        hosts = {str(path.stat().st_ino): path for path in self.options.host_cgroups}
+        for name, path in hosts.items():
+            self.datapath.attach_sockets(path, name)
+        self.datapath.keep_sockets(hosts)
         self.datapath.raise_epoch()
         self.datapath.remove_other_versions()
-
-    def _attach(self, world: World, only_new: bool = False) -> None:
-        """This agent's programs on every workload's interface."""
-        present = {workload.ifindex for workload in world.workloads.values()}
-        self._attached &= present
-        for ifindex in present - self._attached:
-            if only_new and self.datapath.is_attached(ifindex):
-                continue
-            try:
-                netns.run_in(self.paths.netns, partial(self.datapath.attach_workload, ifindex))
-            except KernelError as error:
-                if error.errno != errno.ENODEV:  # it ended meanwhile; `gone` will tell
-                    raise
-            else:
-                self._attached.add(ifindex)
 
 
 async def _every(period_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -7,46 +7,37 @@ import fcntl
 import logging
 import os
 import signal
-from collections.abc import Sequence
 from contextlib import suppress
-from ipaddress import ip_network
 from pathlib import Path
 
 from aiohttp import web
 
 from tulle.edges.bpf import bpffs
 from tulle.errors import Refused
-from tulle.model.paths import LOCAL, NodePaths
-from tulle.model.world import Node
+from tulle.model.paths import NodePaths
 
-from .addresses import POD_CIDRS
 from .agent import Agent
 from .api import make_app
 from .naming import Naming
+from .options import NodeOptions
 
 log = logging.getLogger("tulle")
 
 
-def serve(
-    node: str = LOCAL, pod_cidrs: Sequence[str] = (), service_cidrs: Sequence[str] = ()
-) -> int:
+def serve(paths: NodePaths, options: NodeOptions) -> int:
     """Runs until it is told to stop; the exit code. Raises TulleError if it cannot start."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    paths = NodePaths(node)
     bpffs.mount()
     for directory in (paths.state, paths.durable, paths.bpffs):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     # One that was there before and is away now is not an empty one: the last good objects hold.
     if not paths.last_good.exists():
-        paths.manifests.mkdir(mode=0o700, parents=True, exist_ok=True)
+        manifests = options.manifests or paths.manifests
+        manifests.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _lock(paths.lock)
     paths.socket.unlink(missing_ok=True)  # whoever left one is gone: the lock says so
-    agent = Agent(
-        paths,
-        [ip_network(item) for item in pod_cidrs] or POD_CIDRS,
-        [ip_network(item) for item in service_cidrs] or Node().service_cidrs,
-    )
+    agent = Agent(paths, options)
     try:
         asyncio.run(_serve(agent))
     finally:

@@ -175,6 +175,7 @@ def status(agent: Agent) -> Json:
     lost = agent.datapath.events_lost()
     fill = maps(agent, now) if now else []
     problems = [agent.problem] if agent.problem else []
+    problems += agent.network.problems
     problems += [
         f"map {item['name']} is {item['entries'] / item['limit']:.0%} full (of {item['limit']})"
         for item in fill

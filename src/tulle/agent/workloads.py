@@ -55,6 +55,9 @@ class Record(msgspec.Struct, frozen=True):
     ready: bool = True
     phase: Phase = "making"
     ifindex: int = 0
+    mtu: int = netlink.MTU
+    service_account: str = "default"
+    terminating: bool = False
 
     @property
     def key(self) -> Key:
@@ -70,6 +73,8 @@ class Record(msgspec.Struct, frozen=True):
             ports=self.ports,
             weight=self.weight,
             ready=self.ready,
+            terminating=self.terminating,
+            service_account=self.service_account,
         )
 
 
@@ -97,14 +102,26 @@ class Workloads:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._store = Records(state_dir / "workloads", Record)
         self._records: dict[Key, Record] = {}
+        self._workloads: dict[Key, Workload] = {}
+        self._made: Mapping[Key, Workload] | None = None  # what `all` says, until it changes
+        self._mtu = netlink.MTU
         self._hosts_written: dict[Key, str] = {}
         self._services: tuple[HostsEntry, ...] = ()
         self._lock, self._ending = RLock(), Lock()
 
     def all(self) -> Mapping[Key, Workload]:
-        """Those that are completely made, and not being deleted."""
+        """Those that are completely made, and not being deleted.
+
+        What has not changed since the last call is the same object.
+        """
         with self._lock:
-            return {key: r.workload() for key, r in self._records.items() if r.phase == "up"}
+            if self._made is None:
+                self._made = {
+                    key: self._workloads[key]
+                    for key, record in self._records.items()
+                    if record.phase == "up"
+                }
+            return self._made
 
     def interfaces(self) -> set[int]:
         """The node's side of every workload, of those being made or deleted too."""
@@ -127,6 +144,7 @@ class Workloads:
         *,
         owner: Owner = "run",
         ready: bool = True,
+        service_account: str = "default",
     ) -> Workload:
         """Make a workload without any process in it.
 
@@ -139,7 +157,12 @@ class Workloads:
                 raise Refused(f"workload {namespace}/{name} exists already")
             record = self._new_record(namespace, name, owner)
             record = msgspec.structs.replace(
-                record, labels=dict(labels or {}), ports=tuple(ports), weight=weight, ready=ready
+                record,
+                labels=dict(labels or {}),
+                ports=tuple(ports),
+                weight=weight,
+                ready=ready,
+                service_account=service_account,
             )
             self._save(record)
         try:
@@ -158,6 +181,7 @@ class Workloads:
         labels: Mapping[str, str] | None = None,
         weight: int | None = None,
         ready: bool | None = None,
+        terminating: bool | None = None,
     ) -> bool:
         """Change what can change while it runs; whether that changed anything.
 
@@ -170,6 +194,7 @@ class Workloads:
                 labels=old.labels if labels is None else dict(labels),
                 weight=old.weight if weight is None else weight,
                 ready=old.ready if ready is None else ready,
+                terminating=old.terminating if terminating is None else terminating,
             )
             if new != old:
                 self._save(new)
@@ -215,6 +240,18 @@ class Workloads:
                 removed.append(f"workload {key[0]}/{key[1]}: {why}{self._try_to_end(record)}")
         return removed + self._sweep()
 
+    def set_mtu(self, mtu: int) -> None:
+        """Of every workload's interface, now and of those yet to come. Raises KernelError."""
+        with self._lock:
+            self._mtu = mtu
+            records = [r for r in self._records.values() if r.phase == "up" and r.mtu != mtu]
+        for record in records:
+            inside = self._place(record).netns
+            netns.run_in(self.node_netns, partial(netlink.set_mtu, record.interface, mtu))
+            netns.run_in(inside, partial(netlink.set_mtu, netlink.INTERFACE, mtu))
+            with self._lock:
+                self._save(msgspec.structs.replace(self._records[record.key], mtu=mtu))
+
     def gone(self) -> list[Key]:
         """Workloads of `tulle run` whose last process has ended; they await `delete`."""
         now = time.monotonic()
@@ -242,6 +279,7 @@ class Workloads:
             addresses=tuple(str(address) for address in addresses_of(self._cidrs, number)),
             interface=f"tl{secrets.token_hex(4)}",
             created_s=time.monotonic(),
+            mtu=self._mtu,
         )
 
     def _take_number(self) -> int:
@@ -262,14 +300,16 @@ class Workloads:
         netns.create(place.netns)
         ifindex = netns.run_in(
             self.node_netns,
-            partial(netlink.connect_node_side, record.interface, place.netns, addresses),
+            partial(
+                netlink.connect_node_side, record.interface, place.netns, addresses, record.mtu
+            ),
         )
         netns.run_in(place.netns, partial(netlink.connect_workload_side, addresses))
         return ifindex
 
     def _try_to_end(self, record: Record) -> str:
         """What hindered it, for a message; `delete` may try again."""
-        self._records[record.key] = record
+        self._records[record.key], self._made = record, None
         try:
             self._end(record)
         except TulleError as error:
@@ -293,6 +333,8 @@ class Workloads:
         with self._lock:
             self._store.remove(record.key)
             self._records.pop(record.key, None)
+            self._workloads.pop(record.key, None)
+            self._made = None
             self._hosts_written.pop(record.key, None)
 
     def _sweep(self) -> list[str]:
@@ -338,6 +380,8 @@ class Workloads:
     def _save(self, record: Record) -> None:
         self._store.save(record.key, record)
         self._records[record.key] = record
+        self._workloads[record.key] = record.workload()
+        self._made = None
 
     def _write_hosts(self, record: Record, services: str) -> None:
         text = render_hosts(services, record.name, record.workload().addresses)

@@ -5,25 +5,27 @@ from __future__ import annotations
 import os
 import time
 from ipaddress import ip_network
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
+from tulle.edges import netns
 from tulle.errors import Refused, Unavailable, UsageError
 from tulle.model.paths import LOCAL, NodePaths
 
 from . import nodes
 from .client import Agent
 from .down import report_down
+from .options import OF_A_CLUSTER, OF_A_LAB, up_options, words
 from .output import format_option, print_json, table
-from .up import cidr_arguments, cidr_options
 
 
 @click.group("lab")
 def command() -> None:
     """Make nodes on this machine.
 
-    Each is a network namespace with an agent of its own.
+    Each is a network namespace with an agent of its own; a bridge connects them.
     """
 
 
@@ -37,34 +39,62 @@ def _agent(name: str) -> Agent:
     return Agent(paths)
 
 
-@command.command()
-@click.argument("name")
-@cidr_options
-@format_option("text", "json")
-def up(name: str, pod_cidrs: tuple[str, ...], service_cidrs: tuple[str, ...], output: str) -> None:
-    """Make the node NAME and start its agent."""
-    from tulle.agent.addresses import POD_CIDRS
-    from tulle.lab.node import create, destroy
+_CLUSTER = click.option(
+    "--cluster", "cluster_name", metavar="CLUSTER", help="[default: the only one there is]"
+)
 
-    agent, began_s = _agent(name), time.monotonic()
-    existed = agent.paths.state.exists()
-    create(name, [ip_network(item) for item in pod_cidrs] or POD_CIDRS)
+
+@command.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--cluster", "cluster_name", help="Of the nodes.  [default: the first one's name]")
+@up_options(OF_A_LAB)
+@format_option("text", "json")
+def up(names: tuple[str, ...], cluster_name: str | None, output: str, **values: Any) -> None:
+    """Make the nodes NAME... and start their agents.
+
+    Nodes of one cluster know each other and share their manifests. A node that is added later, or
+    whose agent is started again, needs no options: it gets the cluster's.
+    """
+    from tulle.lab import starting
+    from tulle.lab.node import destroy
+
+    agents, began_s = [_agent(name) for name in names], time.monotonic()
+    if values["pod_cidr"] and len(names) > 1:
+        raise UsageError("--pod-cidr is for one node: the lab gives each a range of its own")
+    cluster = starting.choose_cluster(cluster_name, names)
+    shared = starting.shared_arguments(cluster, names, words(values, OF_A_CLUSTER))
+    cidrs = [ip_network(text) for text in values["pod_cidr"]]
+    own = words(values, ["--node-label"])
+    made: list[str] = []
     try:
-        pid = nodes.start(agent, cidr_arguments(pod_cidrs, service_cidrs))
+        lines = {}
+        for agent in agents:
+            if not agent.paths.state.exists():
+                made.append(agent.paths.node)
+            lines[agent] = starting.make(cluster, agent.paths.node, cidrs, shared, own)
+        pids = nodes.start_all(lines)
     except BaseException:
-        if not existed:
+        for name in made:
             destroy(name)
         raise
-    nodes.report_up(agent, pid, output, began_s)
+    for agent, pid in pids.items():
+        nodes.report_up(agent, pid, output, began_s)
 
 
 @command.command()
-@click.argument("name")
+@click.argument("names", nargs=-1, metavar="NAME...")
+@click.option("--all", "everything", is_flag=True, help="All nodes of the lab.")
 @format_option("text", "json")
-def down(name: str, output: str) -> None:
-    """Stop the node NAME and everything on it, and remove it."""
-    agent = _agent(name)
-    report_down(agent, nodes.stop(agent), output)
+def down(names: tuple[str, ...], everything: bool, output: str) -> None:
+    """Stop the nodes NAME... and everything on them, and remove them."""
+    if bool(names) == everything:
+        raise UsageError("say which nodes, or --all")
+    from tulle.lab.node import nodes as all_names
+
+    chosen = [name for name in all_names() if name != LOCAL] if everything else names
+    for name in chosen:
+        agent = _agent(name)
+        report_down(agent, nodes.stop(agent), output)
 
 
 @command.command("list")
@@ -73,13 +103,33 @@ def list_(output: str) -> None:
     """List the lab's nodes."""
     from tulle.lab.node import nodes as names
 
-    items = [{"name": name, "agent": _state(name)} for name in names() if name != LOCAL]
+    items = [_described(name) for name in names() if name != LOCAL]
     if output == "json":
         print_json({"items": items})
     elif not items:
         click.echo("no nodes: make one with `tulle lab up NAME`", err=True)
     else:
-        click.echo(table(("NODE", "AGENT"), [(item["name"], item["agent"]) for item in items]))
+        headers = ("NODE", "CLUSTER", "AGENT", "ADDRESSES", "POD CIDRS")
+        rows = [[_shown(value) for value in item.values()] for item in items]
+        click.echo(table(headers, rows))
+
+
+def _described(name: str) -> dict[str, str | list[str]]:
+    from tulle.lab.cluster import cluster_of
+
+    cluster = cluster_of(name)
+    member = cluster.members().get(name) if cluster else None
+    return {
+        "name": name,
+        "cluster": cluster.name if cluster else "",
+        "agent": _state(name),
+        "addresses": [str(item) for item in member.addresses] if member else [],
+        "pod_cidrs": list(member.pod_cidrs) if member else [],
+    }
+
+
+def _shown(value: str | list[str]) -> str:
+    return (value if isinstance(value, str) else ",".join(value)) or "-"
 
 
 def _state(name: str) -> str:
@@ -94,16 +144,44 @@ def _state(name: str) -> str:
 @click.argument("name")
 @click.argument("line", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def exec_(name: str, line: tuple[str, ...]) -> NoReturn:
-    """Run a command in the network namespace of the node NAME, as the node itself would."""
-    from tulle.edges import netns
+    """Run a command on the node NAME, as a process of the node's own."""
+    from tulle.lab.node import enter_host
 
-    path = _agent(name).paths.netns
-    if path is None or not netns.exists(path):
+    paths = _agent(name).paths
+    if paths.netns is None or not netns.exists(paths.netns):
         raise Refused(f"there is no node {name!r}: make it with `tulle lab up {name}`")
-    environment = {**os.environ, "TULLE_NODE": name}
+    enter_host(paths)
+    os.environ["TULLE_NODE"] = name
+    _become(paths.netns, line)
+
+
+@command.command(context_settings={"ignore_unknown_options": True})
+@_CLUSTER
+@click.argument("line", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
+def outside(cluster_name: str | None, line: tuple[str, ...]) -> NoReturn:
+    """Run a command beside a cluster's nodes, as a host that is not in the mesh."""
+    from tulle.lab.starting import find_cluster
+
+    _become(find_cluster(cluster_name).fabric, line)
+
+
+@command.command()
+@click.argument("name")
+@click.argument("state", type=click.Choice(["up", "down"]))
+def link(name: str, state: str) -> None:
+    """Cut the node NAME off from all others, or connect it again."""
+    from tulle.lab.cluster import cluster_of
+
+    cluster = cluster_of(name)
+    if cluster is None:
+        raise Refused(f"node {name!r} is in no cluster of the lab")
+    cluster.set_link(name, state == "up")
+
+
+def _become(namespace: Path, line: tuple[str, ...]) -> NoReturn:
     try:
         # from the thread that entered: its namespace is the one that the command gets
-        netns.run_in(path, lambda: os.execvpe(line[0], line, environment))  # noqa: S606
+        netns.run_in(namespace, lambda: os.execvp(line[0], line))  # noqa: S606
     except OSError as error:
         raise Refused(f"{line[0]}: {error.strerror}") from error
     raise AssertionError("exec does not return")

@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -29,21 +29,27 @@ def start(agent: Agent, arguments: Sequence[str] = ()) -> int:
     `arguments` are those of `tulle up`. Raises Refused if an agent is up, Broken with the end of
     its log if it does not come up.
     """
-    with_agent = running_pid(agent)
-    if with_agent:
-        raise Refused(f"the agent of node {agent.paths.node!r} is up already (pid {with_agent})")
-    log = log_path(agent)
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    process = _spawn(agent, arguments, log)
+    return start_all({agent: arguments})[agent]
+
+
+def start_all(arguments: Mapping[Agent, Sequence[str]]) -> dict[Agent, int]:
+    """The same for several nodes' agents at once: all of them are up afterwards, or none."""
+    for agent in arguments:
+        if pid := running_pid(agent):
+            raise Refused(f"the agent of node {agent.paths.node!r} is up already (pid {pid})")
+    processes = {agent: _spawn(agent, line) for agent, line in arguments.items()}
     try:
-        _wait_until_up(agent, process)
+        for agent, process in processes.items():
+            _wait_until_up(agent, process)
     except BaseException as error:
-        process.terminate()
-        process.wait()
+        for process in processes.values():
+            process.terminate()
+            process.wait()
         if isinstance(error, TulleError):
+            log = log_path(agent)
             raise Broken(f"{error}; the end of {log}:\n{tail(log)}") from error
         raise
-    return process.pid
+    return {agent: process.pid for agent, process in processes.items()}
 
 
 def log_path(agent: Agent) -> Path:
@@ -108,7 +114,9 @@ def _is_locked(agent: Agent) -> bool:
     return False
 
 
-def _spawn(agent: Agent, arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+def _spawn(agent: Agent, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    log = log_path(agent)
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     line = [sys.executable, "-P", "-m", "tulle.cli", "--node", agent.paths.node, "up", *arguments]
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:

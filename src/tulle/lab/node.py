@@ -6,11 +6,13 @@ nothing else. The node's agent must have ended before.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 
 from tulle.agent.addresses import POD_CIDRS, node_addresses
+from tulle.agent.withdraw import withdraw
 from tulle.agent.workloads import Workloads
 from tulle.edges import netlink, netns
 from tulle.edges.bpf import bpffs
@@ -18,6 +20,23 @@ from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.errors import Refused
 from tulle.model.paths import LOCAL, NodePaths
 from tulle.model.world import IPNetwork
+
+from .cluster import Cluster, Member, cluster_of
+
+
+def create_in(
+    cluster: Cluster, node: str, pod_cidrs: Sequence[IPNetwork] = ()
+) -> tuple[NodePaths, Member]:
+    """Make a node that is connected to the others of its cluster; one that exists stays.
+
+    Raises Refused for a bad name, one that another cluster has, or a full cluster; KernelError.
+    """
+    paths = NodePaths(node)
+    member = cluster.join(node, pod_cidrs)
+    create(node, member.cidrs)
+    assert paths.netns
+    cluster.connect(node, paths.netns)
+    return paths, member
 
 
 def create(node: str, pod_cidrs: Sequence[IPNetwork] = POD_CIDRS) -> NodePaths:
@@ -40,18 +59,31 @@ def destroy(node: str) -> None:
     """Remove everything of a node. Idempotent. Raises Refused, Unavailable or KernelError."""
     paths = NodePaths(node)
     cgroups = NodeCgroup(find_mount(), paths.cgroup)
-    if paths.netns is None:  # elsewhere the pairs end with the node's namespace, much faster
+    withdraw(paths)
+    if paths.netns is None:  # elsewhere all ends with the node's namespace, much faster
         workloads = Workloads(paths.state, cgroups, None)
         workloads.recover()
         for key in workloads.all():
             workloads.delete(key)
+        netlink.dismantle()
     cgroups.remove(cgroups.root)
+    if (cluster := cluster_of(node)) is not None:
+        cluster.leave(node)
     netns.delete_all(paths.namespaces)
     for directory in (paths.bpffs, paths.state, paths.durable):
         if directory.exists():
             shutil.rmtree(directory)
         with suppress(OSError):  # other nodes' are there
             directory.parent.rmdir()
+
+
+def enter_host(paths: NodePaths) -> None:
+    """Make the calling process one of the node's own, for which its services hold.
+
+    Raises KernelError.
+    """
+    group = NodeCgroup(find_mount(), paths.cgroup).make("host")
+    (group / "cgroup.procs").write_text(str(os.getpid()))
 
 
 def nodes() -> list[str]:

@@ -24,12 +24,22 @@ MAGLEV_ANNOTATION = "tulle.io/maglev"  # "true" on a Service: consistent hashing
 AUDIT_ANNOTATION = "tulle.io/audit"  # "true" on a policy: it reports and decides nothing
 REJECT_ANNOTATION = "tulle.io/reject"  # "true" on a policy: what it denies is told so
 WEIGHT_ANNOTATION = "tulle.io/weight"  # on a Pod, relative to the service's other backends
+# on a Service: addresses that it wants of a pool, with commas; the second name is an older one
+LB_ADDRESSES_ANNOTATIONS = ("lbipam.cilium.io/ips", "io.cilium/lb-ipam-ips")
 
 
 class Object(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    rename="camel",
+    omit_defaults=True,
+    gc=False,
 ):
-    """Base of every type here: immutable, strict, camelCase outside and snake_case inside."""
+    """Base of every type here: immutable, strict, camelCase outside and snake_case inside.
+
+    What is decoded holds no cycles, so the garbage collector need not walk a million of these.
+    """
 
 
 class ObjectMeta(Object, frozen=True):
@@ -150,12 +160,31 @@ class PodSpec(Object, frozen=True):
     image_pull_secrets: Any = None
 
 
+class PodIP(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    ip: str
+
+
+class PodCondition(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    type: str
+    status: str  # True, False, Unknown
+
+
+class PodStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What its node says of a Pod; fields that nobody acts on are skipped, there are many."""
+
+    phase: str = ""
+    pod_ips: tuple[PodIP, ...] = field(name="podIPs", default=())
+    conditions: tuple[PodCondition, ...] = ()
+
+
 class Pod(Object, frozen=True):
+    """`status` counts where its node says it, not in a manifest."""
+
     metadata: ObjectMeta
     spec: PodSpec
     api_version: Literal["v1"] = "v1"
     kind: Literal["Pod"] = "Pod"
-    status: Any = None
+    status: PodStatus = PodStatus()
 
 
 class NodeSpec(Object, frozen=True):
@@ -231,6 +260,7 @@ class ServiceSpec(Object, frozen=True):
 
 class LoadBalancerIngress(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     ip: str = ""
+    ip_mode: str = "VIP"  # Proxy: the load balancer itself takes what is sent there
 
 
 class LoadBalancerStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from struct import iter_unpack
+from typing import Literal
 
 from tulle import abi
 from tulle.abi import Reason
@@ -24,6 +25,14 @@ from .loader import Objects
 
 _ZERO = bytes(4)
 
+# What judges an interface's packets: object, program for what comes in by it, for what goes out.
+Role = Literal["pod", "host", "overlay"]
+_PROGRAMS: dict[Role, tuple[str, str]] = {
+    "pod": ("from_workload", "to_workload"),
+    "host": ("from_uplink", "to_uplink"),
+    "overlay": ("from_overlay", "to_overlay"),
+}
+
 
 class Datapath:
     """Loads on creation. Raises Broken (KernelError, AbiMismatch) if it cannot."""
@@ -31,34 +40,48 @@ class Datapath:
     def __init__(self, pins: Path, limits: Mapping[str, int] | None = None) -> None:
         self._links = pins / "links"
         self.objects = Objects(pins, limits)
-        self._pod = self.objects.load("pod", ("from_workload", "to_workload"))
+        self._packet = {
+            role: self.objects.load(role, programs) for role, programs in _PROGRAMS.items()
+        }
         self._sock = self.objects.load("sock", tuple(links.CGROUP_HOOKS))
         self.maps = self.objects.maps
         self._ring = EventRing(self.maps["events"].fd)
 
-    def attach_sockets(self, cgroup: Path) -> None:
-        """The service hooks, for every process in the cgroup and below it."""
+    def attach_sockets(self, cgroup: Path, name: str = "") -> None:
+        """The service hooks, for every process in the cgroup and below it.
+
+        `name` tells further cgroups from the node's own.
+        """
         fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            for name, attach_type in links.CGROUP_HOOKS.items():
-                links.attach(self._links / name, self._sock[name], fd, attach_type)
+            for hook, attach_type in links.CGROUP_HOOKS.items():
+                pin = self._links / (f"{hook}.{name}" if name else hook)
+                links.attach(pin, self._sock[hook], fd, attach_type)
         finally:
             os.close(fd)
 
-    def attach_workload(self, ifindex: int) -> None:
-        """Both hooks of a veth pair's node side. Call in the network namespace that it is in."""
+    def keep_sockets(self, names: Iterable[str]) -> None:
+        """Drops the service hooks of all other cgroups but the node's own."""
+        kept = {f"{hook}.{name}" for hook in links.CGROUP_HOOKS for name in names}
+        for pin in self._links.glob("*.*"):
+            if pin.name not in kept:
+                links.remove(pin)
+
+    def attach(self, ifindex: int, role: Role) -> None:
+        """Both hooks of an interface: of a pair its node side. Call in the namespace it is in."""
+        incoming, outgoing = _PROGRAMS[role]
         for direction, program, attach_type in (
-            ("in", "from_workload", links.TCX_INGRESS),
-            ("out", "to_workload", links.TCX_EGRESS),
+            ("in", incoming, links.TCX_INGRESS),
+            ("out", outgoing, links.TCX_EGRESS),
         ):
             pin = self._links / f"{ifindex}-{direction}"
-            links.attach(pin, self._pod[program], ifindex, attach_type)
+            links.attach(pin, self._packet[role][program], ifindex, attach_type)
 
     def is_attached(self, ifindex: int) -> bool:
         """Whether both hooks of an interface are pinned, by this agent or an earlier one."""
         return all((self._links / f"{ifindex}-{way}").exists() for way in ("in", "out"))
 
-    def keep_workloads(self, ifindexes: Iterable[int]) -> None:
+    def keep(self, ifindexes: Iterable[int]) -> None:
         """Drops the links of all other interfaces."""
         kept = {f"{index}-{direction}" for index in ifindexes for direction in ("in", "out")}
         for pin in self._links.glob("*-*"):
@@ -105,9 +128,24 @@ class Datapath:
         else:
             target.update_many(puts)
 
+    def configure(self, state: abi.State) -> None:
+        """What the programs know of the node; established connections are judged again if that
+        changes. The epoch in `state` does not count.
+        """
+        now = self._state()
+        if now != state._replace(epoch=now.epoch):
+            self._write_state(state._replace(epoch=now.epoch))
+            self.raise_epoch()
+
     def raise_epoch(self) -> None:
-        now = abi.State.unpack(self.maps["state"][_ZERO])
-        self.maps["state"][_ZERO] = abi.State((now.epoch + 1) % (1 << 32)).pack()
+        now = self._state()
+        self._write_state(now._replace(epoch=(now.epoch + 1) % (1 << 32)))
+
+    def _state(self) -> abi.State:
+        return abi.State.unpack(self.maps["state"][_ZERO])
+
+    def _write_state(self, state: abi.State) -> None:
+        self.maps["state"][_ZERO] = state.pack()
 
     def events(self) -> list[bytes]:
         """New raw `abi.Event`s since the last call."""
@@ -135,7 +173,8 @@ class Datapath:
     def close(self) -> None:
         """Lets go of it; everything pinned stays in force."""
         self._ring.close()
-        for fd in (*self._pod.values(), *self._sock.values()):
+        packet = (fd for programs in self._packet.values() for fd in programs.values())
+        for fd in (*packet, *self._sock.values()):
             os.close(fd)
         self.objects.close()
 

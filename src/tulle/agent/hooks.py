@@ -1,0 +1,48 @@
+"""Keeps this agent's programs on the node's interfaces."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from tulle.edges import netns
+from tulle.edges.bpf.datapath import Datapath, Role
+from tulle.errors import KernelError
+
+
+class Hooks:
+    """`node_netns` None is the caller's own."""
+
+    def __init__(self, datapath: Datapath, node_netns: Path | None) -> None:
+        self._datapath, self._netns = datapath, node_netns
+        self._attached: set[int] = set()
+
+    def attach(self, interfaces: Mapping[int, Role], *, only_new: bool = False) -> None:
+        """To each ifindex what its role says; `only_new`: leave what an earlier agent attached.
+
+        Raises KernelError.
+        """
+        self._attached &= interfaces.keys()
+        for ifindex in interfaces.keys() - self._attached:
+            if only_new and self._datapath.is_attached(ifindex):
+                continue
+            try:
+                attach = partial(self._datapath.attach, ifindex, interfaces[ifindex])
+                netns.run_in(self._netns, attach)
+            except KernelError as error:
+                if error.errno != errno.ENODEV:  # it ended meanwhile
+                    raise
+            else:
+                self._attached.add(ifindex)
+
+    def keep(self, ending: set[int]) -> None:
+        """Drop the hooks of all others. One that is ending may have its interface still: without
+        hooks it would be open to all.
+        """
+        self._datapath.keep(self._attached | ending)
+
+    def forget(self) -> None:
+        """Attach all anew: somebody else may have taken them away."""
+        self._attached.clear()

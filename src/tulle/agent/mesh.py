@@ -1,0 +1,194 @@
+"""The mesh as this node sees it: what other nodes say, less what contradicts itself. Pure.
+
+Nodes and workloads have one name and one place each. Where two claim the same, the node whose name
+comes first has it, on every node alike; only of pod ranges is this node's own never given away.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect, insort
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from tulle.model.kubernetes import NodeObject, ObjectRef, Pod
+from tulle.model.world import IPAddress, Key, Node, Refusal, Workload
+
+from .nodes import Others
+from .published import NodeState, world_node
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """`node` and `workloads` are this node's own, as far as nobody else has a better claim."""
+
+    node: Node
+    workloads: Mapping[Key, Workload]
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    remote: Mapping[str, Mapping[Key, Workload]] = field(default_factory=dict)
+    refusals: tuple[Refusal, ...] = ()
+    made_from: _Sources = field(default_factory=lambda: _Sources())
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """What a part of a mesh follows from: as long as it is the same, so is the part."""
+
+    nodes: tuple[object, ...] = ()
+    node_refusals: tuple[Refusal, ...] = ()
+    workloads: tuple[object, ...] = ()
+    clashes: tuple[Refusal, ...] = ()
+
+
+def mesh(
+    own: Node,
+    workloads: Mapping[Key, Workload],
+    others: Others,
+    manifests: Mapping[str, NodeObject],
+    before: Mesh | None = None,
+) -> Mesh:
+    """What stays as in `before` is the same object. `manifests` are the user's Node objects."""
+    states = others.nodes
+    sources = (own, *manifests.values(), *(state.node for state in states.values()))
+    if before is not None and before.made_from.nodes == sources:
+        own, nodes, refusals = before.node, before.nodes, before.made_from.node_refusals
+    else:
+        own, nodes, refusals = _nodes(own, states, manifests)
+    everywhere = {name: state.workloads for name, state in states.items() if name in nodes}
+    everywhere[own.name] = workloads
+    claims = (*everywhere.keys(), *everywhere.values())
+    if before is not None and _are(before.made_from.workloads, claims):
+        everywhere = {**before.remote, own.name: before.workloads}
+        clashes = before.made_from.clashes
+    else:
+        everywhere, clashes = _one_place_each(everywhere)
+    local = everywhere.pop(own.name)
+    made_from = _Sources(sources, refusals, claims, clashes)
+    told = (*others.refusals, *refusals, *clashes)
+    return Mesh(own, local, nodes, everywhere, told, made_from)
+
+
+def _are(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
+    """Whether they are the very same objects: comparing workloads would look at each."""
+    return len(before) == len(now) and all(old is new for old, new in zip(before, now, strict=True))
+
+
+def _nodes(
+    own: Node, states: Mapping[str, NodeState], manifests: Mapping[str, NodeObject]
+) -> tuple[Node, dict[str, Node], tuple[Refusal, ...]]:
+    own = _with_manifest(own, manifests.get(own.name))
+    described = {
+        name: _with_manifest(world_node(state.node), manifests.get(name))
+        for name, state in states.items()
+    }
+    for name, manifest in manifests.items():
+        if name != own.name and name not in described:
+            described[name] = world_node(manifest)
+    nodes, refusals = _disjoint(own, described)
+    nodes = {name: replace(node, underlay=underlay_of(node, own)) for name, node in nodes.items()}
+    return own, nodes, tuple(refusals)
+
+
+def underlay_of(node: Node, seen_from: Node) -> IPAddress | None:
+    """Where a node takes the overlay's packets: an address of a family that both ends have."""
+    families = {address.version for address in uplink_addresses(seen_from)}
+    usable = [item for item in uplink_addresses(node) if item.version in families]
+    return min(usable, key=lambda address: address.version, default=None)
+
+
+def uplink_addresses(node: Node) -> list[IPAddress]:
+    """A node's addresses in order, without those for itself within its pod ranges."""
+    return [
+        address
+        for address in node.addresses
+        if not any(address in network for network in node.pod_cidrs)
+    ]
+
+
+def placed(
+    pods: Mapping[Key, Pod], here: str, others: Collection[str], running: Collection[Key]
+) -> tuple[dict[Key, Pod], dict[Key, str]]:
+    """The Pods that this node runs, and why others run nowhere.
+
+    `running` are those that it runs already: one without a nodeName stays where it is.
+    """
+    mine: dict[Key, Pod] = {}
+    pending: dict[Key, str] = {}
+    for key, pod in pods.items():
+        wanted = pod.spec.node_name
+        if wanted == here or (not wanted and (key in running or not others)):
+            mine[key] = pod
+        elif not wanted:
+            pending[key] = "the mesh has several nodes and no scheduler: set spec.nodeName"
+        elif wanted not in others:
+            pending[key] = f"spec.nodeName: there is no node {wanted!r}"
+    return mine, pending
+
+
+def _with_manifest(node: Node, manifest: NodeObject | None) -> Node:
+    """A user's Node object adds labels and addresses; the node itself knows better."""
+    if manifest is None:
+        return node
+    added = world_node(manifest)
+    more = tuple(address for address in added.addresses if address not in node.addresses)
+    return replace(
+        node,
+        labels={**added.labels, **node.labels},
+        addresses=(*node.addresses, *more),
+        pod_cidrs=node.pod_cidrs or added.pod_cidrs,
+    )
+
+
+def _disjoint(own: Node, described: Mapping[str, Node]) -> tuple[dict[str, Node], list[Refusal]]:
+    """Without nodes whose pod range is another's too."""
+    taken = _Ranges()
+    taken.take(own)
+    kept: dict[str, Node] = {}
+    refusals = []
+    for name, node in sorted(described.items()):
+        if clash := taken.clash(node):
+            reason = f"{clash}: give one of them another --pod-cidr"
+            refusals.append(Refusal(ObjectRef("Node", "", name), reason))
+        else:
+            taken.take(node)
+            kept[name] = node
+    return kept, refusals
+
+
+class _Ranges:
+    """Disjoint ranges, and whose they are."""
+
+    def __init__(self) -> None:
+        # of each family, in order: first address, last address, name of the node
+        self._taken: dict[int, list[tuple[int, int, str]]] = {4: [], 6: []}
+
+    def take(self, node: Node) -> None:
+        for cidr in node.pod_cidrs:
+            insort(self._taken[cidr.version], (int(cidr[0]), int(cidr[-1]), node.name))
+
+    def clash(self, node: Node) -> str:
+        """Which range of the node is another's, in words; "" if none is."""
+        for cidr in node.pod_cidrs:
+            taken = self._taken[cidr.version]
+            place = bisect(taken, int(cidr[-1]), key=lambda item: item[0])
+            if place and taken[place - 1][1] >= int(cidr[0]):
+                return f"pod range {cidr} overlaps that of node {taken[place - 1][2]}"
+        return ""
+
+
+def _one_place_each(
+    everywhere: dict[str, Mapping[Key, Workload]],
+) -> tuple[dict[str, Mapping[Key, Workload]], tuple[Refusal, ...]]:
+    count = sum(len(of_node) for of_node in everywhere.values())
+    if count == len(set().union(*everywhere.values())):
+        return everywhere, ()
+    seen: dict[Key, str] = {}
+    refusals = []
+    kept: dict[str, Mapping[Key, Workload]] = {}
+    for node, of_node in sorted(everywhere.items()):
+        lost = {key for key in of_node if key in seen}
+        for key in sorted(lost):
+            reason = f"runs on node {seen[key]} already: that on {node} is not in the mesh"
+            refusals.append(Refusal(ObjectRef("Pod", *key), reason))
+        kept[node] = {k: item for k, item in of_node.items() if k not in lost} if lost else of_node
+        seen |= dict.fromkeys(kept[node], node)
+    return kept, tuple(refusals)

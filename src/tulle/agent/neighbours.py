@@ -1,0 +1,49 @@
+"""This node and the others of its cluster, if it has one: learning of them, and telling them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+from tulle.model.paths import NodePaths
+from tulle.model.world import Node, Workload
+
+from .nodes import NodeDirectory, Others
+from .options import NodeOptions
+from .published import node_object
+from .withdraw import remember, withdraw
+
+
+class Neighbours:
+    """Does nothing for a node that is alone."""
+
+    def __init__(self, paths: NodePaths, options: NodeOptions) -> None:
+        self._paths = paths
+        self._directory: NodeDirectory | None = None
+        self._created = ""
+        if options.cluster is None:
+            return
+        self._directory = NodeDirectory(options.cluster, options.name)
+        before = self._directory.own()
+        created = before.metadata.creation_timestamp if before else None
+        self._created = str(created or datetime.now(UTC).isoformat(timespec="seconds"))
+        remember(paths, self._directory.file)
+
+    def scan(self) -> Others:
+        return self._directory.scan() if self._directory else Others()
+
+    def tell(self, node: Node, workloads: Iterable[Workload]) -> None:
+        if self._directory:
+            self._directory.publish(node_object(node, self._created), workloads)
+
+    def withdraw(self) -> None:
+        """The node is being taken down. Raises OSError."""
+        withdraw(self._paths)
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        if self._directory:
+            self._directory.watch(changed)
+
+    def unwatch(self) -> None:
+        if self._directory:
+            self._directory.unwatch()

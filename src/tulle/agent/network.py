@@ -1,0 +1,149 @@
+"""The node's place in the network: uplink, overlay, routes to other nodes, made as they should be.
+
+Methods block for some milliseconds and may be called from any thread, one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from tulle import abi
+from tulle.abi import NodeFlag
+from tulle.compile.parts import packed
+from tulle.edges import netlink, netns
+from tulle.edges.bpf.datapath import Role
+from tulle.edges.netlink import Route, Uplink
+from tulle.errors import KernelError, Refused
+from tulle.model.world import IPAddress, Node
+
+from .addresses import node_addresses
+from .options import NodeOptions
+from .routes import routes_of
+
+HOSTNAME_LABEL = "kubernetes.io/hostname"
+
+
+class Network:
+    """`node_netns` None is the caller's own."""
+
+    def __init__(self, node_netns: Path | None, options: NodeOptions) -> None:
+        self._netns, self._options = node_netns, options
+        self._settings = options.settings
+        self.uplink: Uplink | None = None
+        self.overlay = 0  # its ifindex, 0 as long as there is none
+        self._trouble: list[str] = []  # with the uplink
+        self._unrouted: list[str] = []
+        self._addresses: tuple[IPAddress, ...] = ()
+        self._routes: set[Route] | None = None  # None: not known
+
+    def refresh(self) -> None:
+        """Look again at what others may have changed. What fails is in `problems`."""
+        try:
+            netns.run_in(self._netns, self._refresh)
+        except (Refused, KernelError) as error:
+            self._trouble = [str(error)]
+        else:
+            self._trouble = []
+
+    def _refresh(self) -> None:
+        by_index = netlink.own_addresses()
+        name = self._options.uplink or netlink.default_device()
+        self.uplink = netlink.uplink(name, by_index) if name else None
+        self._addresses = tuple(sorted({a for some in by_index.values() for a in some}, key=str))
+        self._routes = None
+        if self.uplink:
+            netlink.forward_from(self.uplink)
+            self.overlay = netlink.make_overlay(self._overlay_mtu(self.uplink))
+
+    @property
+    def problems(self) -> list[str]:
+        return self._trouble + self._unrouted
+
+    @property
+    def interfaces(self) -> dict[int, Role]:
+        """Those besides the workloads' that packets of the mesh go through."""
+        found: dict[int, Role] = {self.uplink.ifindex: "host"} if self.uplink else {}
+        return {**found, self.overlay: "overlay"} if self.overlay else found
+
+    @property
+    def workload_mtu(self) -> int:
+        """Bytes of the largest packet that a workload may send."""
+        if self.uplink is None:
+            return netlink.MTU
+        if self._settings.routing == "vxlan" or self._settings.load_balancing == "dsr":
+            return self._overlay_mtu(self.uplink)
+        return self.uplink.mtu
+
+    def _overlay_mtu(self, uplink: Uplink) -> int:
+        versions = {address.version for address in uplink.addresses}
+        return netlink.overlay_mtu(uplink.mtu, 4 if 4 in versions else 6)
+
+    def node(self) -> Node:
+        """This node with all of its addresses."""
+        return self._node(self._addresses)
+
+    def published(self) -> Node:
+        """This node as others may know it: where they reach it, and where its own packets come
+        from when they go through the overlay."""
+        uplink = self.uplink.addresses if self.uplink else ()
+        return self._node((*uplink, *node_addresses(self._options.pod_cidrs)))
+
+    def _node(self, addresses: tuple[IPAddress, ...]) -> Node:
+        uplink = self.uplink.addresses if self.uplink else ()
+        return Node(
+            name=self._options.name,
+            addresses=addresses,
+            service_cidrs=self._options.service_cidrs,
+            labels={HOSTNAME_LABEL: self._options.name, **self._options.labels},
+            pod_cidrs=self._options.pod_cidrs,
+            underlay=min(uplink, key=lambda address: address.version, default=None),
+        )
+
+    def state(self) -> abi.State:
+        """What the programs must know of the node; the epoch is the datapath's own."""
+        found: dict[int, IPAddress] = {}
+        for address in self.uplink.addresses if self.uplink else ():
+            found.setdefault(address.version, address)
+        flags = NodeFlag.VXLAN if self._settings.routing == "vxlan" else 0
+        if self._settings.load_balancing == "dsr":
+            flags |= NodeFlag.DSR
+        if self._settings.masquerade:
+            flags |= NodeFlag.MASQUERADE_4 if 4 in found else 0
+            flags |= NodeFlag.MASQUERADE_6 if 6 in found else 0
+        first, last = self._settings.nat_ports
+        none = bytes(16)
+        return abi.State(
+            flags=flags,
+            overlay_ifindex=self.overlay,
+            nat_port_first=first,
+            nat_port_last=last,
+            node_4=packed(found[4]) if 4 in found else none,
+            node_6=packed(found[6]) if 6 in found else none,
+        )
+
+    def connect(self, node: Node, nodes: Mapping[str, Node]) -> None:
+        """Make the routes to other nodes' workloads, and no others. What fails is in `problems`."""
+        wanted, problems = routes_of(node, nodes, self._settings, self.uplink, self.overlay)
+        if wanted != self._routes:
+            problems += netns.run_in(self._netns, partial(self._reconcile, wanted))
+        self._unrouted = problems
+
+    def _reconcile(self, wanted: set[Route]) -> list[str]:
+        have = self._routes if self._routes is not None else netlink.read_routes()
+        problems = []
+        for route in sorted(wanted - have, key=str):
+            try:
+                netlink.put_routes([route])
+            except KernelError as error:
+                problems.append(str(error))
+            else:
+                have = {old for old in have if old.dst != route.dst} | {route}
+        netlink.delete_routes(have - wanted)
+        self._routes = have & wanted
+        return problems
+
+    def dismantle(self) -> None:
+        """Take out what a namespace that lives on would keep. Raises KernelError."""
+        netns.run_in(self._netns, netlink.dismantle)

@@ -1,0 +1,137 @@
+"""The directory in which nodes tell of themselves: `nodes/<node>.json`, each written by its node.
+
+There is no gossip: whoever shares the directory knows. A node's file stays while its agent is down,
+since its workloads live on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tulle.edges.manifests.watch import DirectoryWatch
+from tulle.errors import Refused
+from tulle.model.kubernetes import NodeObject, ObjectRef
+from tulle.model.world import Refusal, Workload
+
+from .published import NodeState, decode, encode
+from .records import write_atomically
+
+MAX_BYTES = 64 << 20
+_SUFFIX = ".json"
+
+_Stamp = tuple[int, int, int]
+
+
+@dataclass(slots=True)
+class _Held:
+    """What is known of a node; `reason` is why its present file is not in force."""
+
+    stamp: _Stamp
+    state: NodeState | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The other nodes by name, and whose file is not in force."""
+
+    nodes: Mapping[str, NodeState] = field(default_factory=dict)
+    refusals: tuple[Refusal, ...] = ()
+
+
+class NodeDirectory:
+    """`own` is this node's name, `file` what it writes itself.
+
+    Methods may be called from any thread, except `watch`.
+    """
+
+    def __init__(self, cluster: Path, own: str) -> None:
+        self._path = cluster / "nodes"
+        self.file = self._path / f"{own}{_SUFFIX}"
+        self._staging = cluster / f".{own}.node"  # beside it: others watch the directory
+        self._held: dict[str, _Held] = {}
+        self._published: bytes | None = None
+        self._problem = ""
+        self._watch: DirectoryWatch | None = None
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def scan(self) -> Others:
+        """Everything that is true now; files that have not changed are not read again."""
+        try:
+            with os.scandir(self._path) as entries:
+                found = {entry.name: entry for entry in entries if _is_node(entry)}
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror}; what was known of other nodes holds"
+            return self._others(Refusal(ObjectRef("Directory", "", str(self._path)), reason))
+        found.pop(self.file.name, None)
+        names = {file.removesuffix(_SUFFIX): entry for file, entry in found.items()}
+        self._held = {name: held for name, held in self._held.items() if name in names}
+        for name, entry in names.items():
+            with suppress(FileNotFoundError):  # gone since: the next scan sees that
+                self._read(name, entry)
+        return self._others()
+
+    def publish(self, node: NodeObject, workloads: Iterable[Workload]) -> None:
+        """Tell the others, if there is something new. A failure is told by `scan`."""
+        data = encode(node, workloads)
+        if data == self._published:
+            return
+        try:
+            write_atomically(self._staging, data)
+            self._staging.replace(self.file)
+        except OSError as error:
+            self._problem = f"other nodes do not learn of this one: {error}"
+        else:
+            self._published, self._problem = data, ""
+
+    def own(self) -> NodeObject | None:
+        """What this node told last, by an earlier agent too; None if that cannot be read."""
+        with suppress(OSError, Refused):
+            return decode(self.file.read_bytes(), self.file.stem).node
+        return None
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Have `changed` called in the running event loop whenever a scan may see something new."""
+        self._watch = DirectoryWatch(self._path, changed)
+
+    def unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+    def _read(self, name: str, entry: os.DirEntry[str]) -> None:
+        info = entry.stat()
+        stamp = (info.st_mtime_ns, info.st_size, info.st_ino)
+        held = self._held.setdefault(name, _Held((0, 0, 0)))
+        if held.stamp == stamp:
+            return
+        held.stamp = stamp
+        try:
+            if info.st_size > MAX_BYTES:
+                raise Refused(f"is larger than {MAX_BYTES >> 20} MiB")
+            held.state = decode(Path(entry.path).read_bytes(), name, held.state)
+            held.reason = ""
+        except (Refused, OSError) as error:
+            held.reason = f"{entry.path}: {error}"
+            if held.state is not None:
+                held.reason += "; what it said before holds"
+
+    def _others(self, *refusals: Refusal) -> Others:
+        ordered = sorted(self._held.items())
+        bad = [
+            Refusal(ObjectRef("Node", "", name), held.reason)
+            for name, held in ordered
+            if held.reason
+        ]
+        if self._problem:
+            bad.append(Refusal(ObjectRef("Node", "", self.file.stem), self._problem))
+        states = {name: held.state for name, held in ordered if held.state is not None}
+        return Others(states, (*refusals, *bad))
+
+
+def _is_node(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith(_SUFFIX) and not entry.name.startswith(".")

@@ -1,0 +1,34 @@
+"""What an operator chooses for a node: the options of `tulle up`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tulle.model.paths import LOCAL
+from tulle.model.world import IPNetwork, Node, Settings
+
+from .addresses import POD_CIDRS
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """`name` is the node's in the mesh, `cluster` the directory that its nodes share.
+
+    Without `cluster` the node is alone. `uplink` "" is the device of the default route.
+    """
+
+    name: str = LOCAL
+    pod_cidrs: tuple[IPNetwork, ...] = POD_CIDRS
+    service_cidrs: tuple[IPNetwork, ...] = Node().service_cidrs
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cluster: Path | None = None
+    uplink: str = ""
+    host_cgroups: tuple[Path, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def manifests(self) -> Path | None:
+        """The user's objects, where nodes share them."""
+        return self.cluster / "manifests" if self.cluster else None

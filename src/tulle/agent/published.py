@@ -1,0 +1,204 @@
+"""What a node tells the others: one JSON file with its Node object and the Pods on it. Pure.
+
+What comes in is as foreign as any manifest, and is checked like one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import msgspec
+
+from tulle.edges.manifests.fields import FieldError
+from tulle.edges.manifests.syntax import (
+    check_dns_label,
+    check_dns_subdomain,
+    check_labels,
+    parse_address,
+    parse_cidr,
+)
+from tulle.edges.manifests.validate import validate
+from tulle.errors import ManifestError, Refused
+from tulle.model.kubernetes import (
+    WEIGHT_ANNOTATION,
+    Container,
+    NodeAddress,
+    NodeObject,
+    NodeSpec,
+    NodeStatus,
+    ObjectMeta,
+    Pod,
+    PodCondition,
+    PodIP,
+    PodSpec,
+    PodStatus,
+)
+from tulle.model.world import IPAddress, IPNetwork, Key, Node, Workload
+
+TERMINATING = "tulle.io/Terminating"  # a Pod's condition: it is being ended
+INTERNAL, EXTERNAL = "InternalIP", "ExternalIP"
+_WEIGHT_MAX = 65535
+_DIGEST_BYTES = 16
+_ENDED = ("Succeeded", "Failed")
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    node: NodeObject
+    pods: tuple[msgspec.Raw, ...] = ()
+
+
+class _Out(msgspec.Struct, frozen=True):
+    node: NodeObject
+    pods: list[Pod]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """What one file says. `digests` finds a Pod's workload again when the file is read anew."""
+
+    node: NodeObject
+    workloads: Mapping[Key, Workload]
+    digests: Mapping[bytes, Workload | None]
+
+
+_decode_file = msgspec.json.Decoder(_File).decode
+_decode_pod = msgspec.json.Decoder(Pod).decode
+
+
+def encode(node: NodeObject, workloads: Iterable[Workload]) -> bytes:
+    """The file's bytes: the same for the same arguments."""
+    ordered = sorted(workloads, key=lambda workload: workload.key)
+    return msgspec.json.encode(_Out(node, [_pod_of(item, node.metadata.name) for item in ordered]))
+
+
+def decode(data: bytes, name: str, before: NodeState | None = None) -> NodeState:
+    """The file of the node `name`; what has not changed since `before` is the same object.
+
+    Raises Refused, which names the field.
+    """
+    try:
+        file = _decode_file(data)
+        node = validate(file.node)
+        assert isinstance(node, NodeObject)
+        if node.metadata.name != name:
+            raise Refused(f"says that it is of the node {node.metadata.name!r}")
+        ranges = world_node(node).pod_cidrs
+        if before is not None and node == before.node:
+            node = before.node
+        known = before.digests if before else {}
+        digests = {_digest(raw): raw for raw in file.pods}
+        made = {
+            digest: known[digest]
+            if digest in known
+            else _workload_of(_decode_pod(raw), name, ranges)
+            for digest, raw in digests.items()
+        }
+    except msgspec.MsgspecError as error:
+        raise Refused(f"cannot be read: {error}") from error
+    except ManifestError as error:
+        raise Refused(str(error)) from error
+    workloads = {item.key: item for item in made.values() if item is not None}
+    same = before is not None and workloads == before.workloads
+    return NodeState(node, before.workloads if before and same else workloads, made)
+
+
+def node_object(node: Node, created: str) -> NodeObject:
+    """`created` is an RFC 3339 time. Where the overlay reaches it comes first."""
+    addresses = [NodeAddress(str(item), INTERNAL) for item in node.addresses]
+    cidrs = tuple(str(item) for item in node.pod_cidrs)
+    return NodeObject(
+        ObjectMeta(node.name, labels=dict(node.labels), creation_timestamp=created),
+        NodeSpec(cidrs[0] if cidrs else "", cidrs),
+        status=NodeStatus((*addresses, NodeAddress(node.name, "Hostname"))),
+    )
+
+
+def world_node(node: NodeObject) -> Node:
+    """Its `underlay` is left open. Raises ManifestError."""
+    texts = node.spec.pod_cidrs or ((node.spec.pod_cidr,) if node.spec.pod_cidr else ())
+    cidrs = [parse_cidr(text, "spec", "podCIDRs", place) for place, text in enumerate(texts)]
+    return Node(
+        name=node.metadata.name,
+        addresses=tuple(
+            parse_address(item.address, "status", "addresses", place, "address")
+            for place, item in enumerate(node.status.addresses)
+            if item.type in (INTERNAL, EXTERNAL)
+        ),
+        labels=node.metadata.labels,
+        pod_cidrs=tuple(cidrs),
+    )
+
+
+def _pod_of(workload: Workload, node: str) -> Pod:
+    weight = {WEIGHT_ANNOTATION: str(workload.weight)} if workload.weight != 1 else {}
+    conditions = [PodCondition("Ready", "True" if workload.ready else "False")]
+    if workload.terminating:
+        conditions.append(PodCondition(TERMINATING, "True"))
+    addresses = tuple(PodIP(str(address)) for address in workload.addresses)
+    return Pod(
+        ObjectMeta(
+            workload.name,
+            workload.namespace,
+            dict(workload.labels),
+            weight,
+        ),
+        PodSpec(
+            (Container("workload", ports=workload.ports),),
+            node_name=node,
+            service_account_name=workload.service_account,
+        ),
+        status=PodStatus("Running", addresses, tuple(conditions)),
+    )
+
+
+def _workload_of(pod: Pod, node: str, ranges: Sequence[IPNetwork]) -> Workload | None:
+    """None if it has no addresses (yet, or any more). Raises ManifestError, which names the Pod."""
+    meta, status = pod.metadata, pod.status
+    try:
+        check_dns_label(meta.namespace, "metadata", "namespace")
+        check_dns_subdomain(meta.name, "metadata", "name")
+        check_labels(meta.labels, "metadata", "labels")
+        if pod.spec.node_name != node:
+            raise FieldError(f"is not {node!r}", "spec", "nodeName")
+        if status.phase in _ENDED or not status.pod_ips:
+            return None
+        conditions = {item.type for item in status.conditions if item.status == "True"}
+        return Workload(
+            namespace=meta.namespace,
+            name=meta.name,
+            labels=meta.labels,
+            addresses=_addresses(pod, ranges),
+            ifindex=0,
+            ports=tuple(port for container in pod.spec.containers for port in container.ports),
+            weight=_weight(meta.annotations.get(WEIGHT_ANNOTATION, "1")),
+            ready="Ready" in conditions,
+            terminating=TERMINATING in conditions,
+            service_account=pod.spec.service_account_name or "default",
+            node=node,
+        )
+    except FieldError as error:
+        raise ManifestError(f"Pod {meta.namespace}/{meta.name}: {error}") from error
+
+
+def _addresses(pod: Pod, ranges: Sequence[IPNetwork]) -> tuple[IPAddress, ...]:
+    """A node speaks for its own ranges only: there its Pods are looked for."""
+    found = []
+    for place, item in enumerate(pod.status.pod_ips):
+        address = parse_address(item.ip, "status", "podIPs", place, "ip")
+        if not any(address in network for network in ranges):
+            raise FieldError("is not in its node's podCIDRs", "status", "podIPs", place, "ip")
+        found.append(address)
+    return tuple(found)
+
+
+def _weight(text: str) -> int:
+    if not text.isdecimal() or int(text) > _WEIGHT_MAX:
+        path = ("metadata", "annotations", WEIGHT_ANNOTATION)
+        raise FieldError(f"must be a whole number from 0 to {_WEIGHT_MAX}", *path)
+    return int(text)
+
+
+def _digest(raw: msgspec.Raw) -> bytes:
+    return blake2b(bytes(raw), digest_size=_DIGEST_BYTES).digest()

@@ -1,0 +1,182 @@
+"""Options of `tulle up`, which `tulle lab up` passes on: declared once, read, and written again."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tulle.errors import UsageError
+from tulle.model.paths import LOCAL, NodePaths, require_subdomain
+from tulle.model.world import IPNetwork, Settings
+
+from .output import F
+
+if TYPE_CHECKING:
+    from tulle.agent.options import NodeOptions
+
+
+class Cidr(click.ParamType[str]):
+    """A network, in its shortest form."""
+
+    name = "cidr"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return str(ip_network(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Label(click.ParamType[str]):
+    """KEY=VALUE."""
+
+    name = "key=value"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value.partition("=")[0] or "=" not in value:
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return value
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "--pod-cidr": {
+        "type": Cidr(),
+        "multiple": True,
+        "help": "Range of workload addresses, one an address family.",
+    },
+    "--service-cidr": {
+        "type": Cidr(),
+        "multiple": True,
+        "help": "Range of service addresses, one an address family; the same on every node.",
+    },
+    "--routing": {
+        "type": click.Choice(["native", "vxlan"]),
+        "help": "How other nodes' workloads are reached; the same on every node.  "
+        "[default: native]",
+    },
+    "--load-balancing": {
+        "type": click.Choice(["snat", "dsr"]),
+        "help": "What a backend on another node sees of a client outside: the node that took the "
+        "connection, or the client; the same on every node.  [default: snat]",
+    },
+    "--no-masquerade": {
+        "is_flag": True,
+        "help": "Workloads keep their source address when they speak to the outside.",
+    },
+    "--no-masquerade-cidr": {
+        "type": Cidr(),
+        "multiple": True,
+        "help": "They keep it towards this range.",
+    },
+    "--node-label": {
+        "type": Label(),
+        "multiple": True,
+        "help": "A label of the node, such as topology.kubernetes.io/zone=a.",
+    },
+    "--cluster-dir": {
+        "type": click.Path(path_type=str),
+        "help": "Directory that all nodes share: manifests, and what each says of itself.",
+    },
+    "--node-name": {
+        "help": "The node's name in the mesh.  [default: with --cluster-dir the host's name]",
+    },
+    "--uplink": {
+        "metavar": "DEVICE",
+        "help": "To other nodes and the outside.  [default: the default route's]",
+    },
+    "--host-cgroup": {
+        "type": click.Path(path_type=str),
+        "multiple": True,
+        "help": "Processes of the host in this cgroup reach services by their addresses too.",
+    },
+}
+# The same for every node of a lab's cluster.
+OF_A_CLUSTER = (
+    "--service-cidr",
+    "--routing",
+    "--load-balancing",
+    "--no-masquerade",
+    "--no-masquerade-cidr",
+)
+OF_A_LAB = ("--pod-cidr", *OF_A_CLUSTER, "--node-label")
+
+
+def up_options(flags: Iterable[str] = _OPTIONS) -> Callable[[F], F]:
+    """Declares these options of a command."""
+
+    def declare(function: F) -> F:
+        for flag in reversed(list(flags)):
+            function = click.option(flag, **_OPTIONS[flag])(function)
+        return function
+
+    return declare
+
+
+def words(values: Mapping[str, Any], flags: Iterable[str] = _OPTIONS) -> list[str]:
+    """The options again, for a command line.
+
+    >>> words({"routing": "vxlan", "no_masquerade": True, "pod_cidr": ("10.0.0.0/8",)})
+    ['--pod-cidr', '10.0.0.0/8', '--routing', 'vxlan', '--no-masquerade']
+    """
+    line: list[str] = []
+    for flag in flags:
+        match values.get(_parameter(flag)):
+            case None | False:
+                pass
+            case True:
+                line.append(flag)
+            case str() as value:
+                line += [flag, value]
+            case several:
+                line += [word for value in several for word in (flag, value)]
+    return line
+
+
+def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
+    """Raises Refused if they make no sense."""
+    from tulle.agent.options import NodeOptions
+
+    base = NodeOptions()
+    cluster = values["cluster_dir"]
+    settings = Settings(
+        routing=values["routing"] or Settings().routing,
+        load_balancing=values["load_balancing"] or Settings().load_balancing,
+        masquerade=not values["no_masquerade"],
+        no_masquerade=_networks(values["no_masquerade_cidr"]),
+    )
+    return NodeOptions(
+        name=require_subdomain(values["node_name"] or _default_name(paths, cluster), "node name"),
+        pod_cidrs=_one_a_family("--pod-cidr", values["pod_cidr"]) or base.pod_cidrs,
+        service_cidrs=_one_a_family("--service-cidr", values["service_cidr"]) or base.service_cidrs,
+        labels=dict(label.split("=", 1) for label in values["node_label"]),
+        cluster=Path(cluster).absolute() if cluster else None,
+        uplink=values["uplink"] or "",
+        host_cgroups=tuple(Path(path).absolute() for path in values["host_cgroup"]),
+        settings=settings,
+    )
+
+
+def _default_name(paths: NodePaths, cluster: str | None) -> str:
+    if paths.node != LOCAL or not cluster:
+        return paths.node
+    return socket.gethostname().lower()  # as kubelet names its node
+
+
+def _networks(texts: Iterable[str]) -> tuple[IPNetwork, ...]:
+    return tuple(ip_network(text) for text in texts)
+
+
+def _one_a_family(flag: str, texts: Iterable[str]) -> tuple[IPNetwork, ...]:
+    found = _networks(texts)
+    if len({network.version for network in found}) < len(found):
+        raise UsageError(f"{flag}: at most one an address family")
+    return found
+
+
+def _parameter(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
