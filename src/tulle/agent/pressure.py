@@ -1,0 +1,114 @@
+"""How full the maps are that hold state, told before connections are forgotten.
+
+The kernel makes room in them by itself, for the price of what was not used for longest. So it is
+not their entries that matter but those among them that have not expired. To count these takes a
+walk, which is only made where there are enough entries to matter.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+
+from tulle.compile.image import unpacked
+from tulle.edges.bpf.gauge import Gauge, Use, conntrack_use, nat_use
+from tulle.edges.bpf.maps import Map
+from tulle.model.world import IPAddress, World
+
+log = logging.getLogger("tulle")
+
+WARNING = 0.8
+FRESH_S = 5.0  # a walk is not made again before
+TOP = 5
+RECYCLED = ("conntrack", "nat", "affinity", "sock_nat", "fragments")
+WALKS: Mapping[str, Callable[[Map, int], Use]] = {"conntrack": conntrack_use, "nat": nat_use}
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    address: str
+    workload: str  # empty: none that is known
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """`in_use` are the entries that have not expired; None: not walked, there is room enough."""
+
+    name: str
+    entries: int
+    limit: int
+    in_use: int | None = None
+    openers: tuple[Opener, ...] = ()
+
+    @property
+    def warning(self) -> str:
+        """Empty if there is no need for one."""
+        if self.in_use is None or self.in_use < WARNING * self.limit:
+            return ""
+        top = ", ".join(
+            f"{item.workload or item.address}: {item.connections}" for item in self.openers
+        )
+        return (
+            f"map {self.name} is {self.in_use / self.limit:.0%} in use ({self.in_use} of "
+            f"{self.limit} entries); when it is full, the connections that were idle longest are "
+            f"forgotten; most are opened by {top}"
+        )
+
+
+class Pressure:
+    """Methods block, for a quarter of a second at most, and may be called from any thread."""
+
+    def __init__(
+        self, gauge: Gauge, maps: Mapping[str, Map], world: Callable[[], World | None]
+    ) -> None:
+        self._gauge, self._maps, self._world = gauge, maps, world
+        self._walked: dict[str, tuple[float, Use]] = {}
+        self._told: set[str] = set()
+        self._lock = Lock()
+
+    def fills(self) -> list[Fill]:
+        with self._lock:
+            entries = self._gauge.entries()
+            return [self._fill(name, entries[name]) for name in RECYCLED]
+
+    def warn(self) -> None:
+        """Once into the log for each map, until it has room again."""
+        fills = self.fills()
+        for fill in fills:
+            if fill.warning and fill.name not in self._told:
+                log.warning("%s", fill.warning)
+        self._told = {fill.name for fill in fills if fill.warning}
+
+    def _fill(self, name: str, entries: int) -> Fill:
+        limit = self._maps[name].max_entries
+        if name not in WALKS or entries < WARNING * limit:
+            return Fill(name, entries, limit)
+        use = self._use(name)
+        top = {unpacked(raw): count for raw, count in use.openers.most_common(TOP)}
+        names = self._names(top)
+        openers = (Opener(str(item), names.get(item, ""), count) for item, count in top.items())
+        return Fill(name, entries, limit, use.entries, tuple(openers))
+
+    def _use(self, name: str) -> Use:
+        now_s = time.monotonic()
+        when, use = self._walked.get(name, (0.0, None))
+        if use is None or now_s - when > FRESH_S:
+            use = WALKS[name](self._maps[name], time.monotonic_ns())
+            self._walked[name] = now_s, use
+        return use
+
+    def _names(self, addresses: Mapping[IPAddress, int]) -> dict[IPAddress, str]:
+        world = self._world()
+        if world is None:
+            return {}
+        return {
+            address: str(workload)
+            for group in (world.workloads, *world.remote.values())
+            for workload in group.values()
+            for address in workload.addresses
+            if address in addresses
+        }

@@ -1,0 +1,70 @@
+"""Applications hear at once that what they talk to is gone: their sockets are ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+
+from tulle.edges import netns
+from tulle.edges.bpf.sockets import ROWS, Gone, SocketSweep
+from tulle.errors import KernelError
+
+log = logging.getLogger("tulle")
+
+Namespaces = Callable[[], Iterable[Path | None]]
+
+
+class Vanished:
+    """Sweeps the sockets of every network namespace of the node after backends have gone.
+
+    It takes some milliseconds a namespace, on a thread and after the change is in force: neither
+    the change nor anything else waits for it.
+    """
+
+    def __init__(self, sweep: SocketSweep, namespaces: Namespaces) -> None:
+        """`namespaces` gives paths; None is the agent's own."""
+        self._sweep, self._namespaces = sweep, namespaces
+        self._lock = Lock()
+        self._rows: Gone = {}
+        self._wanted = asyncio.Event()
+
+    def add(self, rows: Gone) -> None:
+        """What is about to go. From any thread; `sweep_soon` follows when it has gone."""
+        with self._lock:
+            self._rows.update(rows)
+
+    def sweep_soon(self) -> None:
+        if self._rows:
+            self._wanted.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await asyncio.to_thread(self._sweep_all)
+            except KernelError as error:
+                log.error("sockets to what has gone are not ended: %s", error)
+
+    def _sweep_all(self) -> None:
+        with self._lock:
+            rows, self._rows = self._rows, {}
+        remaining = iter(rows.items())
+        while batch := dict(islice(remaining, ROWS)):
+            self._sweep.begin(batch)
+            try:
+                for namespace in self._namespaces():
+                    self._sweep_one(namespace)
+            finally:
+                self._sweep.end()
+
+    def _sweep_one(self, namespace: Path | None) -> None:
+        try:
+            netns.run_in(namespace, self._sweep.run)
+        except KernelError as error:
+            log.debug("%s", error)  # it ended meanwhile, and its sockets with it
