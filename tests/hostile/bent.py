@@ -1,15 +1,9 @@
-"""Valid manifests with one field made wrong: the table, and the bending."""
+"""What is wrong with each field of Kubernetes' own kinds."""
 
 from __future__ import annotations
 
-import copy
-import json
-from collections.abc import Iterator
-from typing import Any
-
+from .bending import GONE, Table
 from .valid import NAMESPACE, POD, POLICY, SERVICE, SLICE
-
-GONE = object()  # the field is left out
 
 _META_NAMES = ("", "Web", "web_1", "-web", "a" * 254, "../../etc/passwd", "web\n", 7, True, [], {})
 _LABEL_MAPS = (
@@ -71,7 +65,7 @@ _ADDRESSES = ("127.0.0.1", "169.254.1.1", "224.0.0.1", "0.0.0.0", "255.255.255.2
 _NOT_ADDRESSES = ("", "10.0.0.1/32", "1.2.3", "1.2.3.256", "web.example.org", 167772161, None)
 
 # base, path, values of which each alone makes the manifest wrong
-_TABLE: tuple[tuple[dict[str, Any], str, tuple[Any, ...]], ...] = (
+BENT: Table = (
     (SERVICE, "apiVersion", (GONE, "v2", "", 1, None, ["v1"])),
     (SERVICE, "kind", (GONE, "Serivce", "service", "List", "", 1, {})),
     (SERVICE, "metadata", (GONE, None, [], "web", {})),
@@ -187,24 +181,3 @@ _TABLE: tuple[tuple[dict[str, Any], str, tuple[Any, ...]], ...] = (
     (NAMESPACE, "metadata.labels", _LABEL_MAPS),
     (NAMESPACE, "metadata.zone", ("a",)),
 )
-
-
-def bent_manifests() -> Iterator[tuple[str, bytes]]:
-    """Name and JSON of every row of the table."""
-    for number, (base, path, values) in enumerate(_TABLE):
-        for index, value in enumerate(values):
-            name = f"{base['kind']}:{path}#{number}.{index}"
-            yield name, json.dumps(_bend(base, path, value), indent=1).encode()
-
-
-def _bend(base: dict[str, Any], path: str, value: object) -> dict[str, Any]:
-    bent = copy.deepcopy(base)
-    *parents, last = (int(step) if step.isdigit() else step for step in path.split("."))
-    where: Any = bent
-    for step in parents:
-        where = where.setdefault(step, {}) if isinstance(where, dict) else where[step]
-    if value is GONE:
-        del where[last]
-    else:
-        where[last] = value
-    return bent

@@ -5,10 +5,12 @@ Each is one document, or a file refused as a whole: exactly one clear error, not
 
 from __future__ import annotations
 
-from .bent import bent_manifests
+from .bending import bend
+from .bent import BENT
+from .bent_policies import BENT_POLICIES
 from .raw import raw_manifests
 
 
 def hostile_manifests() -> list[tuple[str, bytes]]:
     """Every hostile manifest with its name; names and order are the same in every run."""
-    return [*bent_manifests(), *raw_manifests()]
+    return [*bend(BENT), *bend(BENT_POLICIES), *raw_manifests()]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .policies import VALID_POLICIES
+
 SERVICE: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Service",
@@ -91,4 +93,4 @@ NAMESPACE: dict[str, Any] = {
     "kind": "Namespace",
     "metadata": {"name": "shop", "labels": {"team": "shop"}},
 }
-VALID = (SERVICE, POLICY, POD, SLICE, NAMESPACE)
+VALID = (SERVICE, POLICY, POD, SLICE, NAMESPACE, *VALID_POLICIES)

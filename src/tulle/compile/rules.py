@@ -6,7 +6,8 @@ How it is judged, for a subject in a direction, a peer, a protocol and a port:
 2. tier ADMIN: policies by (priority, name), their rules in order; the first that matches allows,
    denies, or passes on to 3;
 3. tier NAMESPACE: a DENY rule that matches denies (the first by policy, then position); else an
-   ALLOW rule that matches allows; else, if a policy isolates, the first that does denies by default;
+   ALLOW rule that matches allows; else, if a policy isolates, the first that does denies by
+   default;
 4. tier BASELINE: like ADMIN, but its PASS means that the rest does not match either;
 5. else allowed (NOT_ISOLATED).
 """
@@ -17,11 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from tulle.model.cilium import NAMESPACE_KEY as NAMESPACE_KEY
 from tulle.model.kubernetes import LabelSelector, ObjectRef
 from tulle.model.verdict import Rule
 from tulle.model.world import IPNetwork
 
-NAMESPACE_KEY = "io.kubernetes.pod.namespace"
 NAMESPACE_LABELS = "io.cilium.k8s.namespace.labels."  # prefix of a namespace's own labels
 SERVICE_ACCOUNT_KEY = "io.cilium.k8s.policy.serviceaccount"
 

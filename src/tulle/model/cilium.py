@@ -14,6 +14,27 @@ from .kubernetes import LabelSelector, Object, ObjectMeta
 
 DEFAULT_CLUSTER = "default"  # what Cilium calls a cluster that was given no name
 CLUSTER_KEY = "io.cilium.k8s.policy.cluster"
+NAMESPACE_KEY = "io.kubernetes.pod.namespace"  # as a label of every workload
+
+# Peers that Cilium names by a word. Of the last three there are none here: Cilium's own probes,
+# workloads whose labels are not known yet, and nobody.
+ENTITIES = (
+    "all",
+    "world",
+    "world-ipv4",
+    "world-ipv6",
+    "cluster",
+    "host",
+    "remote-node",
+    "unmanaged",
+    "health",
+    "init",
+    "none",
+)
+UNKNOWN_ENTITIES = {
+    "kube-apiserver": "the API server's addresses are not known yet: use toCIDR or fromCIDR",
+    "ingress": "there is no ingress proxy yet",
+}
 
 
 def split_key(key: str) -> tuple[str, str]:
@@ -36,9 +57,9 @@ class IcmpRule(Object, frozen=True):
 
 
 class PortProtocol(Object, frozen=True):
-    port: str = ""  # a number or a name; "0" or "" with a protocol is every port
+    port: str = ""  # a number or a name; "0", or "" with a protocol, is every port
     end_port: int = 0
-    protocol: Literal["TCP", "UDP", "SCTP", "ANY", "ICMP", "ICMPv6", ""] = "ANY"
+    protocol: Literal["TCP", "UDP", "SCTP", "ANY", "ICMP", "ICMPv6", ""] = ""  # the same as ANY
 
 
 class PortRule(Object, frozen=True):
@@ -80,7 +101,7 @@ class CiliumService(Object, frozen=True):
 
 
 class IngressRule(Object, frozen=True):
-    """Absent peers mean everybody, an empty list of them nobody; both kinds add up."""
+    """Absent peers mean everybody, if there are ports, and an empty list of them nobody."""
 
     from_endpoints: tuple[LabelSelector, ...] | None = None
     from_requires: tuple[LabelSelector, ...] | None = None

@@ -1,4 +1,4 @@
-"""ClusterNetworkPolicy of policy.networking.k8s.io/v1alpha2 (network-policy-api)."""
+"""ClusterNetworkPolicy of policy.networking.k8s.io (network-policy-api); its versions agree."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class PortRange(Object, frozen=True):
 
 
 class DestinationPort(Object, frozen=True):
-    """Exactly one; None of all means every port."""
+    """Exactly one."""
 
     number: Port | None = None
     range: PortRange | None = None
 
 
 class ProtocolPort(Object, frozen=True):
-    destination_port: DestinationPort | None = None
+    destination_port: DestinationPort
 
 
 class ClusterProtocol(Object, frozen=True):
@@ -92,6 +92,8 @@ class ClusterNetworkPolicySpec(Object, frozen=True):
 class ClusterNetworkPolicy(Object, frozen=True):
     metadata: ObjectMeta
     spec: ClusterNetworkPolicySpec
-    api_version: Literal["policy.networking.k8s.io/v1alpha2"] = "policy.networking.k8s.io/v1alpha2"
+    api_version: Literal[
+        "policy.networking.k8s.io/v1alpha2", "policy.networking.k8s.io/v1beta1"
+    ] = "policy.networking.k8s.io/v1alpha2"
     kind: Literal["ClusterNetworkPolicy"] = "ClusterNetworkPolicy"
     status: Any = None

@@ -91,8 +91,7 @@ def _ports(item: ClusterProtocol) -> Iterator[PortTerm]:
 
 
 def _port(protocol: str, chosen: ProtocolPort) -> PortTerm:
-    if (port := chosen.destination_port) is None:
-        return PortTerm(protocol)
+    port = chosen.destination_port
     if port.range is not None:
         return PortTerm(protocol, port.range.start, port.range.end)
     return PortTerm(protocol, port.number)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from tulle.model import cilium
 from tulle.model.cilium import CLUSTER_KEY, DEFAULT_CLUSTER, split_key
 from tulle.model.kubernetes import LabelSelector, LabelSelectorRequirement
 
 from ..rules import NAMESPACE_KEY, NAMESPACE_LABELS, Entity, PeerTerm, Pods
 from ..selectors import matches
 
-# Peers that Cilium names by a label of its own. Those that never exist here are nobody.
-ENTITIES: dict[str, Entity | None] = {
-    **{item.value: item for item in Entity},
-    "none": None,
-    "health": None,  # Cilium's own probes
-    "init": None,  # workloads whose labels are not known yet: here a workload starts with them
-}
+_KNOWN = {item.value: item for item in Entity}
+ENTITIES: dict[str, Entity | None] = {name: _KNOWN.get(name) for name in cilium.ENTITIES}
 
 
 def both(*selectors: LabelSelector) -> LabelSelector:

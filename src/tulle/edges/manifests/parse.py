@@ -13,12 +13,19 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tulle.errors import ManifestError
+from tulle.model.cilium import (
+    CiliumClusterwideNetworkPolicy,
+    CiliumEgressGatewayPolicy,
+    CiliumLoadBalancerIPPool,
+    CiliumNetworkPolicy,
+)
+from tulle.model.cluster_policy import ClusterNetworkPolicy
 from tulle.model.kinds import KINDS, KubernetesObject
 from tulle.model.kubernetes import NetworkPolicy, ObjectRef
 
 from . import quick
 from .fields import FieldError, Path, quote
-from .schema import reword, type_of, without_nulls
+from .schema import reword, type_of, versions_of, without_nulls
 from .syntax import is_dns_label, is_dns_subdomain
 from .tree import Budget, FileLimit, Tree, Value, YamlError, compose, walk
 from .validate import CLUSTER_SCOPED, DEFAULT_NAMESPACE, validate
@@ -26,12 +33,17 @@ from .validate import CLUSTER_SCOPED, DEFAULT_NAMESPACE, validate
 MAX_BYTES = 1 << 20
 MAX_OBJECTS = 10_000  # of one file, refused ones included
 
-API_VERSIONS: dict[str, str] = {
-    name: next(f.default for f in msgspec.structs.fields(kind) if f.name == "api_version")
-    for name, kind in KINDS.items()
-}
+API_VERSIONS: dict[str, tuple[str, ...]] = {name: versions_of(kind) for name, kind in KINDS.items()}
 ACCEPTED = ", ".join(sorted(API_VERSIONS))
 
+_SELECTING = (
+    NetworkPolicy,
+    CiliumNetworkPolicy,
+    CiliumClusterwideNetworkPolicy,
+    CiliumEgressGatewayPolicy,
+    CiliumLoadBalancerIPPool,
+    ClusterNetworkPolicy,
+)
 _LIST_FIELDS = {"apiVersion", "kind", "items", "metadata"}
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML 1.1 ends a line at
 _DOCUMENT_START = re.compile(r"(?:\A|(?<=[\r\n\x85\u2028\u2029]))(?=---(?:[ \t\r\n]|\Z))")
@@ -197,8 +209,8 @@ def _objects(root: Value) -> Iterator[Path]:
 def _convert(value: Value, tree: Tree, base: Path) -> KubernetesObject:
     """The object at `base`; raises FieldError with the path from the document's root."""
     cls = _class_of(value, base)
-    if cls is NetworkPolicy and isinstance(value, dict):
-        _check_policy_nulls(value, base)
+    if cls in _SELECTING and isinstance(value, dict):
+        _check_nulls(value, base)
     try:
         obj = msgspec.convert(without_nulls(value, type_of(cls)), cls)
     except msgspec.ValidationError as error:
@@ -220,8 +232,9 @@ def _class_of(value: Value, base: Path) -> type[KubernetesObject]:
         raise _bad_list(value, base)
     if kind not in KINDS:
         raise FieldError(f"{quote(kind)} is not accepted; {ACCEPTED} are", *base, "kind")
-    if version != API_VERSIONS[kind]:
-        reason = f"{quote(version)} is not accepted; {kind} is read as {API_VERSIONS[kind]}"
+    if version not in API_VERSIONS[kind]:
+        known = " or ".join(API_VERSIONS[kind])
+        reason = f"{quote(version)} is not accepted; {kind} is read as {known}"
         raise FieldError(reason, *base, "apiVersion")
     return KINDS[kind]
 
@@ -236,12 +249,13 @@ def _bad_list(value: dict[str, Value], base: Path) -> FieldError:
     return FieldError("must be a list of objects", "items")
 
 
-def _check_policy_nulls(value: dict[str, Value], base: Path) -> None:
+def _check_nulls(value: dict[str, Value], base: Path) -> None:
     """An API server takes null as absent, which often means everybody: a slip must not open."""
-    for path, item in walk(value.get("spec"), ("spec",)):
-        if item is None:
-            reason = "is null: give it a value ([] or {} for an empty one), or leave it out"
-            raise FieldError(reason, *base, *path)
+    for name in ("spec", "specs"):
+        for path, item in walk(value.get(name, {}), (name,)):
+            if item is None:
+                reason = "is null: give it a value ([] or {} for an empty one), or leave it out"
+                raise FieldError(reason, *base, *path)
 
 
 def _identity(value: Value) -> ObjectRef | None:

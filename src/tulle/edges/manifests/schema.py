@@ -25,7 +25,7 @@ _STEPS = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 _PARTS = re.compile(r"(?P<reason>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
 _TYPES = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`")
 _RANGE = re.compile(r"Expected `int` (>=|<=) (-?\d+)")
-_LENGTH = re.compile(r"Expected `array` of length (>=|<=) (\d+)")
+_LENGTH = re.compile(r"Expected `(array|str)` of length (>=|<=) (\d+)")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
@@ -39,6 +39,13 @@ def _fields(cls: type[msgspec.Struct]) -> dict[str, inspect.Type]:
     kind = type_of(cls)
     assert isinstance(kind, inspect.StructType)
     return {field.encode_name: _solid(field.type) for field in kind.fields}
+
+
+def versions_of(cls: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The values of `apiVersion` under which a kind is read."""
+    kind = _fields(cls)["apiVersion"]
+    assert isinstance(kind, inspect.LiteralType)
+    return tuple(str(value) for value in kind.values)
 
 
 def _solid(kind: inspect.Type) -> inspect.Type:
@@ -123,8 +130,9 @@ def _words(reason: str, value: Value, kind: inspect.Type | None) -> str:
     if match := _RANGE.fullmatch(reason):
         return f"must be at {'least' if match[1] == '>=' else 'most'} {match[2]}"
     if match := _LENGTH.fullmatch(reason):
-        return f"needs at {'least' if match[1] == '>=' else 'most'} {match[2]} item(s)"
+        unit = "item(s)" if match[1] == "array" else "character(s)"
+        return f"needs at {'least' if match[2] == '>=' else 'most'} {match[3]} {unit}"
     if isinstance(kind, inspect.LiteralType):
-        words = ", ".join(str(word) for word in kind.values)
+        words = ", ".join(str(word) for word in kind.values if word)
         return f"must be one of {words}, not {quote(str(value))}"
     return reason

@@ -6,7 +6,7 @@ Checks take the value and its path, and raise FieldError.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from tulle.model.kubernetes import LabelSelector
@@ -71,28 +71,38 @@ def check_label_value(value: str, *path: str | int) -> None:
         raise FieldError(f"{quote(value)} {reason}", *path)
 
 
-def check_labels(labels: Mapping[str, str], *path: str | int) -> None:
+def check_labels(
+    labels: Mapping[str, str], *path: str | int, name_of: Callable[[str], str] = str
+) -> None:
     for key, value in labels.items():
-        check_key(key, *path)
+        _check_name(name_of(key), *path, key)
         check_label_value(value, *path, key)
 
 
-def check_selector(selector: LabelSelector, *path: str | int) -> None:
-    check_labels(selector.match_labels, *path, "matchLabels")
+def check_selector(
+    selector: LabelSelector, *path: str | int, name_of: Callable[[str], str] = str
+) -> None:
+    """`name_of` is the part of a key that must be a label's name."""
+    check_labels(selector.match_labels, *path, "matchLabels", name_of=name_of)
     for index, item in enumerate(selector.match_expressions):
         place = (*path, "matchExpressions", index)
         if not item.key:
             raise FieldError("is required", *place, "key")
-        try:
-            check_key(item.key)
-        except FieldError as error:
-            raise FieldError(error.reason, *place, "key") from error
+        _check_name(name_of(item.key), *place, "key")
         if item.operator in ("In", "NotIn") and not item.values:
             raise FieldError(f"needs at least one value for {item.operator}", *place, "values")
         if item.operator in ("Exists", "DoesNotExist") and item.values:
             raise FieldError(f"must be empty for {item.operator}", *place, "values")
         for position, value in enumerate(item.values):
             check_label_value(value, *place, "values", position)
+
+
+def _check_name(name: str, *path: str | int) -> None:
+    """`check_key` where the place is not the key itself."""
+    try:
+        check_key(name)
+    except FieldError as error:
+        raise FieldError(error.reason, *path) from error
 
 
 def parse_address(text: str, *path: str | int) -> IPAddress:

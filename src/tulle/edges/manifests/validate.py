@@ -8,6 +8,14 @@ from __future__ import annotations
 
 import msgspec
 
+from tulle.model.cilium import (
+    CiliumCIDRGroup,
+    CiliumClusterwideNetworkPolicy,
+    CiliumEgressGatewayPolicy,
+    CiliumLoadBalancerIPPool,
+    CiliumNetworkPolicy,
+)
+from tulle.model.cluster_policy import ClusterNetworkPolicy
 from tulle.model.kinds import KubernetesObject
 from tulle.model.kubernetes import (
     AUDIT_ANNOTATION,
@@ -17,12 +25,17 @@ from tulle.model.kubernetes import (
     EndpointSlice,
     Namespace,
     NetworkPolicy,
+    NodeObject,
     ObjectMeta,
     Pod,
     Service,
 )
 
+from .cilium_networks import validate_cidr_group, validate_egress_gateway, validate_pool
+from .cilium_policy import validate_cilium_policy
+from .cluster_policy import validate_cluster_policy
 from .fields import FieldError, quote
+from .node import validate_node
 from .pod import validate_pod
 from .policy import validate_policy
 from .service import validate_service
@@ -76,9 +89,19 @@ def validate(obj: KubernetesObject) -> KubernetesObject:
             return validate_policy(obj)
         case Pod():
             return validate_pod(obj)
+        case NodeObject():
+            return validate_node(obj)
+        case CiliumNetworkPolicy() | CiliumClusterwideNetworkPolicy():
+            return validate_cilium_policy(obj)
+        case ClusterNetworkPolicy():
+            return validate_cluster_policy(obj)
+        case CiliumCIDRGroup():
+            return validate_cidr_group(obj)
+        case CiliumEgressGatewayPolicy():
+            return validate_egress_gateway(obj)
+        case CiliumLoadBalancerIPPool():
+            return validate_pool(obj)
         case Namespace():
-            return obj
-        case _:
             return obj
 
 
