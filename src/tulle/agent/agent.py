@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tulle.compile import Compiled, Ids, Image, compile_world
@@ -21,9 +22,10 @@ from tulle.compile.image import counters_above
 from tulle.compile.services import addresses_of, headless_addresses, with_addresses
 from tulle.edges.bpf.datapath import Datapath, Role
 from tulle.edges.bpf.datapath import remove as remove_datapath
+from tulle.edges.bpf.sockets import vanishing
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.edges.manifests.directory import ManifestDirectory, Snapshot
-from tulle.errors import TulleError, Unavailable
+from tulle.errors import Refused, TulleError, Unavailable
 from tulle.model.cilium import (
     CiliumCIDRGroup,
     CiliumClusterwideNetworkPolicy,
@@ -53,6 +55,8 @@ from .network import Network
 from .options import NodeOptions
 from .pacer import Pacer
 from .pods import Pods
+from .pressure import Pressure
+from .vanished import Vanished
 from .workloads import Workloads
 
 log = logging.getLogger("tulle")
@@ -60,6 +64,7 @@ log = logging.getLogger("tulle")
 EVENT_PERIOD_S = 0.05
 EXIT_PERIOD_S = 0.5
 REREAD_PERIOD_S = 30.0
+PRESSURE_PERIOD_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,12 @@ class Agent:
         self.pods = Pods(self.workloads, paths.state, self._admit, self.request)
         self.datapath = Datapath(paths.bpffs)
         self.hooks = Hooks(self.datapath, paths.netns)
+        self.vanished = Vanished(self.datapath.sweep, self._namespaces)
+        self.pressure = Pressure(
+            self.datapath.gauge,
+            self.datapath.maps,
+            lambda: self.current.world if self.current else None,
+        )
         self.flows = FlowLog()
         self.problem = ""
         self.after_pass: Callable[[], object] = lambda: None
@@ -132,6 +143,8 @@ class Agent:
             partial(_every, EVENT_PERIOD_S, self._collect_events),
             partial(_every, EXIT_PERIOD_S, self._collect_ended),
             partial(_every, REREAD_PERIOD_S, self._reread),
+            partial(_every, PRESSURE_PERIOD_S, partial(asyncio.to_thread, self.pressure.warn)),
+            self.vanished.run,
         ]
         try:
             self.manifests.watch(self.request)
@@ -201,6 +214,8 @@ class Agent:
             self._have_read_s = 0.0  # what was applied before the failure is not known
             log.error("cannot put the world in force: %s", error, exc_info=not expected)
             raise
+        finally:
+            self.vanished.sweep_soon()
         self.problem = ""
         number = self.current.number + 1 if self.current else 1
         took_ms = (time.monotonic() - began) * 1000
@@ -231,8 +246,11 @@ class Agent:
         # until these are filled.
         self.hooks.attach(self._interfaces(), only_new=True)
         self.datapath.configure(self.network.state())
+        self.vanished.add(vanishing(self.datapath.maps, changes))
         self.datapath.apply(changes)
         self.network.connect(world.node, world.nodes)
+        if self.current is None:
+            self._carry_over()
         self.hooks.attach({**self._interfaces(), **self.network.interfaces})
         if self.current is None:
             self._take_over()
@@ -245,6 +263,17 @@ class Agent:
         self.neighbours.tell(self.network.published(), world.workloads.values())
         refusals = (*snapshot.refusals, *seen.refusals, *refused, *compiled.refusals)
         return Pass(world, compiled, snapshot, addresses, refusals, len(changes))
+
+    def _carry_over(self) -> None:
+        for loss in self.datapath.carry_over():
+            log.warning("connections of an earlier version are forgotten: %s", loss)
+
+    def _namespaces(self) -> Iterator[Path | None]:
+        """Where sockets of this node are."""
+        yield self.paths.netns
+        for key in self.workloads.all():
+            with suppress(Refused):  # it ended meanwhile
+                yield self.workloads.place(key).netns
 
     def _look_around(self, snapshot: Snapshot) -> Mesh:
         own, local = self.network.node(), self.workloads.all()
@@ -297,6 +326,7 @@ class Agent:
         for name, path in hosts.items():
             self.datapath.attach_sockets(path, name)
         self.datapath.keep_sockets(hosts)
+        self._carry_over()
         self.datapath.raise_epoch()
         self.datapath.remove_other_versions()
 

@@ -19,9 +19,11 @@ from tulle.abi import Reason
 from tulle.compile.diff import Change, moves_verdicts
 from tulle.compile.image import DERIVED, Image
 
-from . import links
+from . import links, migrate
 from .events import EventRing
+from .gauge import Gauge
 from .loader import Objects
+from .sockets import SocketSweep
 
 _ZERO = bytes(4)
 
@@ -44,6 +46,7 @@ class Datapath:
             role: self.objects.load(role, programs) for role, programs in _PROGRAMS.items()
         }
         self._sock = self.objects.load("sock", tuple(links.CGROUP_HOOKS))
+        self.sweep, self.gauge = SocketSweep(self.objects), Gauge(self.objects)
         self.maps = self.objects.maps
         self._ring = EventRing(self.maps["events"].fd)
 
@@ -87,6 +90,13 @@ class Datapath:
         for pin in self._links.glob("*-*"):
             if pin.name not in kept:
                 links.remove(pin)
+
+    def carry_over(self) -> list[str]:
+        """What agents that spoke another ABI knew of connections; what is lost of it, in words.
+
+        Once before this agent's programs take over, and once after.
+        """
+        return migrate.carry_over(self.objects.pins, self.maps)
 
     def remove_other_versions(self) -> None:
         """Drops the maps of agents that spoke another ABI; no program uses them any more."""
@@ -173,6 +183,8 @@ class Datapath:
     def close(self) -> None:
         """Lets go of it; everything pinned stays in force."""
         self._ring.close()
+        self.sweep.close()
+        self.gauge.close()
         packet = (fd for programs in self._packet.values() for fd in programs.values())
         for fd in (*packet, *self._sock.values()):
             os.close(fd)
