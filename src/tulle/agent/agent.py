@@ -25,7 +25,7 @@ from tulle.edges.bpf.datapath import remove as remove_datapath
 from tulle.edges.bpf.sockets import vanishing
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.edges.manifests.directory import ManifestDirectory, Snapshot
-from tulle.errors import Refused, TulleError, Unavailable
+from tulle.errors import KernelError, Refused, TulleError, Unavailable
 from tulle.model.cilium import (
     CiliumCIDRGroup,
     CiliumClusterwideNetworkPolicy,
@@ -45,6 +45,7 @@ from tulle.model.kubernetes import (
 from tulle.model.paths import NodePaths
 from tulle.model.world import Key, Refusal, Workload, World
 
+from .drift import Drift
 from .flowlog import FlowLog
 from .hooks import Hooks
 from .hosts import HostsEntry
@@ -110,7 +111,10 @@ class Agent:
         self._have: Image = {}
         self.pending: Mapping[Key, str] = {}  # Pods that no node runs, and why
         self._mesh: Mesh | None = None
-        self._have_read_s = 0.0
+        self._have_is_known = False
+        self._look_again = True  # at what is not the source's: the node's own network
+        self._drift = Drift()
+        self._drift_look: asyncio.Task[None] | None = None
         self._memory_path = paths.durable / "ids.json"
         self._memory: Memory | None = None
 
@@ -155,6 +159,8 @@ class Agent:
                     group.create_task(task())
         finally:
             self._pacer.close()
+            if self._drift_look:
+                await asyncio.gather(self._drift_look, return_exceptions=True)
             self.manifests.unwatch()
             self.neighbours.unwatch()
             await self.pods.close()
@@ -197,26 +203,47 @@ class Agent:
         return ended
 
     async def _reread(self) -> None:
+        """Whoever else changed something, in whatever way: it is mended."""
         self.manifests.reread()
-        self._have_read_s = 0.0
         self.hooks.forget()
+        self._look_again = True
         self.request()
+
+    def _look_for_drift(self) -> None:
+        """No pass is under way now; later ones tell what they change."""
+        if self._drift_look is None or self._drift_look.done():
+            self._drift.begin()
+            self._drift_look = asyncio.create_task(self._find_drift(self._have))
+
+    async def _find_drift(self, image: Image) -> None:
+        try:
+            found = await asyncio.to_thread(self._drift.look, self.datapath.maps, image)
+        except KernelError as error:
+            log.error("cannot look at the maps: %s", error)
+            return
+        if found:
+            places = ", ".join(sorted({name for name, _ in found}))
+            log.warning("others changed %d entries of %s: mending", len(found), places)
+            self._have_is_known = False
+            self.request()
 
     async def _pass(self) -> None:
         if self._dismantled:
             raise Unavailable("the node is being taken down")
-        began = time.monotonic()
+        began, reread = time.monotonic(), self._look_again
         try:
             outcome = await asyncio.to_thread(self._put_in_force)
         except Exception as error:
             expected = isinstance(error, TulleError | OSError)
             self.problem = str(error) if expected else f"internal error: {error!r}"
-            self._have_read_s = 0.0  # what was applied before the failure is not known
+            self._have_is_known = False  # what was applied before the failure is not
             log.error("cannot put the world in force: %s", error, exc_info=not expected)
             raise
         finally:
             self.vanished.sweep_soon()
         self.problem = ""
+        if reread and self.current:
+            self._look_for_drift()
         number = self.current.number + 1 if self.current else 1
         took_ms = (time.monotonic() - began) * 1000
         self.current = Pass(**{**vars(outcome), "took_ms": took_ms, "number": number})
@@ -247,6 +274,7 @@ class Agent:
         self.hooks.attach(self._interfaces(), only_new=True)
         self.datapath.configure(self.network.state())
         self.vanished.add(vanishing(self.datapath.maps, changes))
+        self._drift.note(changes)
         self.datapath.apply(changes)
         self.network.connect(world.node, world.nodes)
         if self.current is None:
@@ -304,17 +332,18 @@ class Agent:
         )
 
     def _read(self) -> Image:
-        """What the kernel has; read again now and then, so that a stranger's change is mended."""
-        if time.monotonic() - self._have_read_s > REREAD_PERIOD_S or not self._have_read_s:
-            self._have = self.datapath.read()
+        """What the kernel has."""
+        if self._look_again:
             self.network.refresh()
             self.workloads.set_mtu(self.network.workload_mtu)
-            self._have_read_s = time.monotonic()
+            self._look_again = False
+        if not self._have_is_known:
+            self._have = self.datapath.read()
+            self._have_is_known = True
         return self._have
 
-    def _remember(self, ids: Ids, addresses: dict[str, str]) -> None:
-        taken = {kind: dict(names) for kind, names in ids.taken.items()}
-        fresh = Memory(taken, dict(ids.next), addresses)
+    def _remember(self, ids: Ids, addresses: Mapping[str, str]) -> None:
+        fresh = Memory(ids.taken, ids.next, addresses)
         if fresh != self._memory:
             remember(self._memory_path, fresh)
             self._memory = fresh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,9 +15,9 @@ from .records import write_atomically
 class Memory(msgspec.Struct, frozen=True):
     """Written before the kernel learns of a number, so that none is ever given twice."""
 
-    taken: dict[str, dict[str, int]] = {}
-    next: dict[str, int] = {}
-    addresses: dict[str, str] = {}
+    taken: Mapping[str, Mapping[str, int]] = {}
+    next: Mapping[str, int] = {}
+    addresses: Mapping[str, str] = {}
 
     @property
     def ids(self) -> Ids:

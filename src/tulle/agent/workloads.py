@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock, RLock
@@ -105,7 +106,8 @@ class Workloads:
         self._workloads: dict[Key, Workload] = {}
         self._made: Mapping[Key, Workload] | None = None  # what `all` says, until it changes
         self._mtu = netlink.MTU
-        self._hosts_written: dict[Key, str] = {}
+        self._hosts_written: dict[Key, bytes] = {}  # digests: with many services they are long
+        self._hosts_whole = False  # all that is to be written has been
         self._services: tuple[HostsEntry, ...] = ()
         self._lock, self._ending = RLock(), Lock()
 
@@ -262,12 +264,16 @@ class Workloads:
     def write_hosts(self, services: Iterable[HostsEntry]) -> None:
         """Give every workload these service names, now and those yet to come. Raises OSError."""
         with self._lock:
-            self._services = tuple(services)
+            before, self._services = self._services, tuple(services)
+            if self._hosts_whole and self._services == before:
+                return
+            self._hosts_whole = False
             seen_from: dict[str, str] = {}
             for record in self._records.values():
                 if record.namespace not in seen_from:
                     seen_from[record.namespace] = render_services(self._services, record.namespace)
                 self._write_hosts(record, seen_from[record.namespace])
+            self._hosts_whole = True
 
     def _new_record(self, namespace: str, name: str, owner: Owner) -> Record:
         number = self._take_number()
@@ -384,10 +390,11 @@ class Workloads:
         self._made = None
 
     def _write_hosts(self, record: Record, services: str) -> None:
-        text = render_hosts(services, record.name, record.workload().addresses)
-        if self._hosts_written.get(record.key) != text:
-            _overwrite(self._place(record).hosts, text.encode())
-            self._hosts_written[record.key] = text
+        text = render_hosts(services, record.name, record.workload().addresses).encode()
+        digest = blake2b(text).digest()
+        if self._hosts_written.get(record.key) != digest:
+            _overwrite(self._place(record).hosts, text)
+            self._hosts_written[record.key] = digest
 
 
 def _overwrite(path: Path, content: bytes) -> None:

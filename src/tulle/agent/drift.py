@@ -1,0 +1,54 @@
+"""Whether the kernel's maps still hold what was put into them: a stranger may have changed some.
+
+Looks while passes go on, and so never keeps a change waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from tulle.compile.diff import Change
+from tulle.compile.parts import DERIVED, Image
+
+Entry = tuple[str, bytes]  # map, key
+
+
+class Entries(Protocol):
+    def items(self) -> Iterable[tuple[bytes, bytes]]: ...
+
+
+class Drift:
+    def __init__(self) -> None:
+        self._meanwhile: set[Entry] | None = None
+
+    def begin(self) -> None:
+        """To be called when the image is in force and no change is being applied."""
+        self._meanwhile = set()
+
+    def note(self, changes: Iterable[Change]) -> None:
+        """To be called before changes are applied: of these entries a look would be wrong."""
+        if self._meanwhile is not None:
+            self._meanwhile.update((change.map, change.key) for change in changes)
+
+    def look(self, maps: Mapping[str, Entries], image: Image) -> set[Entry]:
+        """Entries that are not as in `image`, which was in force at `begin`. Raises KernelError."""
+        found: set[Entry] = set()
+        for name in DERIVED:
+            wanted = _entries(image, name)
+            counts = name == "rules"  # its values are the kernel's own
+            for key, value in maps[name].items():
+                known = wanted.pop(key, None)
+                if known is None or (known != value and not counts):
+                    found.add((name, key))
+            found.update((name, key) for key in wanted)
+        meanwhile, self._meanwhile = self._meanwhile, None
+        return found - (meanwhile or set())
+
+
+def _entries(image: Image, name: str) -> dict[bytes, bytes]:
+    result: dict[bytes, bytes] = {}
+    for part in image.values():
+        if (entries := part.get(name)) is not None:
+            result.update(entries)
+    return result
