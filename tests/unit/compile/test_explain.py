@@ -1,372 +1,128 @@
-"""Every sentence of NetworkPolicy's reference as a row, on one small town.
+"""Who has a say on which node, what stands beside a verdict, and what one verdict leaves out."""
 
-A flow is written `shop/web > shop/db TCP 5432`; `6` behind the destination asks for IPv6.
-An outcome is written as the rules that decided, egress then ingress; `-` is no rule.
-"""
+from __future__ import annotations
 
-from ipaddress import ip_address
-from typing import Any
-
-import msgspec
 import pytest
-import yaml
 
+from tests.unit.compile.explain.town import asked, flow, policy, told, town
 from tulle.abi import Reason
-from tulle.compile.explain import explain
-from tulle.model.kubernetes import (
-    ContainerPort,
-    Namespace,
-    NetworkPolicy,
-    ObjectMeta,
-    Service,
-    ServiceSpec,
+from tulle.compile.explain import explain, seen_from
+from tulle.model.verdict import FROM_NODE, NOT_ISOLATED, Verdict
+
+CLOSED = policy("shop/closed", "{policyTypes: [Ingress, Egress]}")
+WALL = policy(
+    "wall",
+    """
+    nodeSelector: {}
+    ingress: [{fromEntities: [remote-node], toPorts: [{ports: [{port: "22"}]}]}]
+    egress: [{toEntities: [cluster]}]
+    """,
+    "CiliumClusterwideNetworkPolicy",
 )
-from tulle.model.verdict import FROM_NODE, NOT_ISOLATED, Flow, Verdict
-from tulle.model.world import Node, Workload, World
-
-OPEN = NOT_ISOLATED
-ELSEWHERE = {"internet": ("192.0.2.7", "2001:db8::7"), "node": ("10.0.0.254", "fd00::fe")}
-SERVICE = ("10.96.0.10", "fd00:96::10")
-
-
-def workload(path: str, number: int, labels: str, *ports: ContainerPort) -> Workload:
-    namespace, name = path.split("/")
-    addresses = (ip_address(f"10.0.0.{number}"), ip_address(f"fd00::{number}"))
-    return Workload(namespace, name, yaml.safe_load(labels), addresses, number, ports)
-
-
-WORKLOADS = [
-    workload("shop/web", 1, "{app: web, tier: front}", ContainerPort(80, "http")),
-    workload(
-        "shop/api",
-        2,
-        "{app: api, tier: back}",
-        ContainerPort(8080, "http"),
-        ContainerPort(53, "dns", "UDP"),
-        ContainerPort(54, "dns", "TCP"),
-    ),
-    workload("shop/db", 3, "{app: db, tier: back}", ContainerPort(5432, "pg")),
-    workload("bank/web", 11, "{app: web, tier: front}"),
-    workload("bank/vault", 12, "{app: vault}", ContainerPort(8443, "http")),
-    workload("park/tree", 21, "{}"),
-]
-
-
-def town(*policies: NetworkPolicy) -> World:
-    """Three namespaces, of which `park` has no Namespace object."""
-    meta = {
-        "shop": ObjectMeta("shop", labels={"team": "red"}),
-        "bank": ObjectMeta("bank", labels={"team": "blue", "secure": "yes"}),
-    }
-    api = Service(
-        ObjectMeta("api", "shop"), ServiceSpec(cluster_ip=SERVICE[0], cluster_ips=SERVICE)
-    )
-    headless = Service(
-        ObjectMeta("db", "shop"), ServiceSpec(cluster_ip="None", cluster_ips=("None",))
-    )
-    return World(
-        node=Node(addresses=tuple(ip_address(text) for text in ELSEWHERE["node"])),
-        namespaces={name: Namespace(metadata) for name, metadata in meta.items()},
-        workloads={workload.key: workload for workload in WORKLOADS},
-        services={("shop", "api"): api, ("shop", "db"): headless},
-        policies={(p.metadata.namespace, p.metadata.name): p for p in policies},
-    )
-
-
-def policy(path: str, spec: str) -> NetworkPolicy:
-    namespace, name = path.split("/")
-    content: dict[str, Any] = {"podSelector": {}} | yaml.safe_load(spec)
-    return msgspec.convert(
-        {"metadata": {"name": name, "namespace": namespace}, "spec": content}, NetworkPolicy
-    )
-
-
-def flow(text: str) -> Flow:
-    source, _, destination, *rest = text.split()
-    family = 0
-    if rest and rest[0] == "6":
-        family = 1
-        rest = rest[1:]
-    protocol, port = (*rest, "TCP", "80")[:2] if len(rest) != 1 else (rest[0], "0")
-    addresses = {str(w): tuple(map(str, w.addresses)) for w in WORKLOADS} | ELSEWHERE
-    addresses["service"] = SERVICE
-    return Flow(
-        ip_address(addresses[source][family]),
-        ip_address(addresses[destination][family]),
-        protocol,
-        int(port),
-    )
-
-
-def told(verdict: Verdict) -> str:
-    return f"{verdict.egress or '-'} | {verdict.ingress or '-'}"
-
-
-# Who may come: one ingress rule on shop/db with these peers.
-PEERS = [
-    # no peers at all: everyone
-    ("[]", "shop/web", True),
-    ("[]", "bank/web", True),
-    ("[]", "internet", True),
-    # a podSelector alone stays in the policy's namespace
-    ("[{podSelector: {}}]", "shop/web", True),
-    ("[{podSelector: {}}]", "bank/web", False),
-    ("[{podSelector: {}}]", "internet", False),
-    ("[{podSelector: {matchLabels: {app: web}}}]", "shop/web", True),
-    ("[{podSelector: {matchLabels: {app: web}}}]", "bank/web", False),
-    ("[{podSelector: {matchLabels: {app: web}}}]", "shop/api", False),
-    ("[{podSelector: {matchLabels: {app: web, tier: back}}}]", "shop/web", False),
-    ("[{podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [web]}]}}]",
-     "shop/api", True),
-    ("[{podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [web]}]}}]",
-     "shop/web", False),
-    # a namespaceSelector alone takes every pod of the namespaces
-    ("[{namespaceSelector: {}}]", "shop/web", True),
-    ("[{namespaceSelector: {}}]", "bank/vault", True),
-    ("[{namespaceSelector: {}}]", "park/tree", True),
-    ("[{namespaceSelector: {}}]", "internet", False),
-    ("[{namespaceSelector: {matchLabels: {team: blue}}}]", "bank/vault", True),
-    ("[{namespaceSelector: {matchLabels: {team: blue}}}]", "shop/web", False),
-    ("[{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: park}}}]",
-     "park/tree", True),
-    ("[{namespaceSelector: {matchExpressions: [{key: team, operator: DoesNotExist}]}}]",
-     "park/tree", True),
-    ("[{namespaceSelector: {matchExpressions: [{key: team, operator: DoesNotExist}]}}]",
-     "bank/web", False),
-    # both in one peer: and; in two peers: or
-    ("[{namespaceSelector: {matchLabels: {team: blue}}, podSelector: {matchLabels: {app: web}}}]",
-     "bank/web", True),
-    ("[{namespaceSelector: {matchLabels: {team: blue}}, podSelector: {matchLabels: {app: web}}}]",
-     "bank/vault", False),
-    ("[{namespaceSelector: {matchLabels: {team: blue}}, podSelector: {matchLabels: {app: web}}}]",
-     "shop/web", False),
-    ("[{namespaceSelector: {}, podSelector: {}}]", "bank/vault", True),
-    ("[{namespaceSelector: {matchLabels: {team: blue}}}, {podSelector: {matchLabels: {app: web}}}]",
-     "bank/vault", True),
-    ("[{namespaceSelector: {matchLabels: {team: blue}}}, {podSelector: {matchLabels: {app: web}}}]",
-     "shop/web", True),
-    ("[{namespaceSelector: {matchLabels: {team: blue}}}, {podSelector: {matchLabels: {app: web}}}]",
-     "shop/api", False),
-    # an ipBlock is about addresses, whoever has them
-    ("[{ipBlock: {cidr: 192.0.2.0/24}}]", "internet", True),
-    ("[{ipBlock: {cidr: 198.51.100.0/24}}]", "internet", False),
-    ("[{ipBlock: {cidr: 10.0.0.0/24}}]", "shop/web", True),
-    ("[{ipBlock: {cidr: 10.0.0.11/32}}]", "bank/web", True),
-    ("[{ipBlock: {cidr: 0.0.0.0/0, except: [192.0.2.0/28]}}]", "internet", False),
-    ("[{ipBlock: {cidr: 0.0.0.0/0, except: [192.0.2.8/29]}}]", "internet", True),
-    ("[{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}]", "shop/web", False),
-    ("[{ipBlock: {cidr: 0.0.0.0/0, except: [172.16.0.0/12, 10.0.0.1/32]}}]", "shop/web", False),
-    ("[{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.1/32]}}, {ipBlock: {cidr: 10.0.0.0/30}}]",
-     "shop/web", True),
-    ("[{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.1/32]}}, {podSelector: {}}]",
-     "shop/web", True),
-    ("[{ipBlock: {cidr: '::/0'}}]", "internet", False),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("peers", "source", "admitted"), PEERS)
-def test_peers(peers: str, source: str, admitted: bool) -> None:
-    rule = policy("shop/p", f"{{podSelector: {{matchLabels: {{app: db}}}}, ingress: "
-                            f"[{{from: {peers}}}]}}")  # fmt: skip
-    verdict = explain(town(rule), flow(f"{source} > shop/db"))
-    assert verdict.allowed is admitted
-
-
-@pytest.mark.parametrize(("peers", "destination", "admitted"), PEERS)
-def test_peers_mean_the_same_for_egress(peers: str, destination: str, admitted: bool) -> None:
-    rule = policy("shop/p", f"{{podSelector: {{matchLabels: {{app: db}}}}, egress: "
-                            f"[{{to: {peers}}}], policyTypes: [Egress]}}")  # fmt: skip
-    verdict = explain(town(rule), flow(f"shop/db > {destination}"))
-    assert verdict.allowed is admitted
+DENY = "default deny by"
 
 
 @pytest.mark.parametrize(
-    ("block", "source", "admitted"),
+    ("text", "rules"),
     [
-        ("{cidr: 'fd00::/64'}", "shop/web", True),
-        ("{cidr: 'fd00::1/128'}", "shop/api", False),
-        ("{cidr: '::/0'}", "internet", True),
-        ("{cidr: '::/0', except: ['2001:db8::/32']}", "internet", False),
-        ("{cidr: 0.0.0.0/0}", "internet", False),
+        # its own node judges each end: this one has no rule for what lives elsewhere
+        ("shop/cache > shop/web", f"- | {DENY} NetworkPolicy shop/closed (ingress)"),
+        ("bank/web > shop/cache", f"{NOT_ISOLATED} | -"),
+        ("bank/till > bank/web", f"- | {NOT_ISOLATED}"),
+        ("shop/cache > bank/till", "- | -"),
+        ("internet > shop/cache", "- | -"),
+        ("east > shop/cache", "- | -"),
+        # the node of a workload always reaches it, another one not
+        ("node > shop/web", f"- | {FROM_NODE}"),
+        ("shop/web > node", f"{FROM_NODE} | -"),
+        ("east > shop/web", f"- | {DENY} NetworkPolicy shop/closed (ingress)"),
+        # no policy, no say: the node is no workload
+        ("internet > node", "- | -"),
+        ("node > east", "- | -"),
+        # loopback
+        ("shop/web > shop/web", "- | -"),
+        ("node > node 6", "- | -"),
     ],
 )
-def test_blocks_of_ipv6(block: str, source: str, admitted: bool) -> None:
-    rule = policy("shop/p", f"{{ingress: [{{from: [{{ipBlock: {block}}}]}}]}}")
-    assert explain(town(rule), flow(f"{source} > shop/db 6")).allowed is admitted
+def test_each_node_judges_its_own_ends(text: str, rules: str) -> None:
+    assert told(asked(text, CLOSED)) == rules
 
 
-# What may come: one ingress rule on everything in shop, for everyone, with these ports.
-PORTS = [
-    ("[]", "shop/api TCP 1", True),
-    ("[]", "shop/api SCTP 9", True),
-    ("[]", "shop/api ICMP", True),
-    ("[]", "shop/api 6 ICMPv6", True),
-    # by number; TCP unless it says otherwise
-    ("[{port: 8080}]", "shop/api TCP 8080", True),
-    ("[{port: 8080}]", "shop/api TCP 8081", False),
-    ("[{port: 8080}]", "shop/api UDP 8080", False),
-    ("[{port: 8080}]", "shop/api ICMP", False),
-    ("[{port: 53, protocol: UDP}]", "shop/api UDP 53", True),
-    ("[{port: 53, protocol: UDP}]", "shop/api TCP 53", False),
-    ("[{port: 53, protocol: SCTP}]", "shop/api SCTP 53", True),
-    ("[{port: 53, protocol: UDP}, {port: 80}]", "shop/api TCP 80", True),
-    # a protocol without a port is all of it
-    ("[{protocol: UDP}]", "shop/api UDP 65535", True),
-    ("[{protocol: UDP}]", "shop/api TCP 65535", False),
-    ("[{protocol: UDP}]", "shop/api ICMP", False),
-    ("[{}]", "shop/api TCP 7", True),
-    ("[{}]", "shop/api UDP 7", False),
-    ("[{}]", "shop/api 6 ICMPv6", False),
-    # ranges include both ends
-    ("[{port: 100, endPort: 200}]", "shop/api TCP 99", False),
-    ("[{port: 100, endPort: 200}]", "shop/api TCP 100", True),
-    ("[{port: 100, endPort: 200}]", "shop/api TCP 200", True),
-    ("[{port: 100, endPort: 200}]", "shop/api TCP 201", False),
-    ("[{port: 100, endPort: 100}]", "shop/api TCP 100", True),
-    ("[{port: 1, endPort: 65535}]", "shop/api TCP 65535", True),
-    ("[{port: 100, endPort: 200, protocol: UDP}]", "shop/api TCP 150", False),
-    # a name is the destination's own word, for one protocol
-    ("[{port: http}]", "shop/api TCP 8080", True),
-    ("[{port: http}]", "shop/web TCP 80", True),
-    ("[{port: http}]", "shop/web TCP 8080", False),
-    ("[{port: http, protocol: UDP}]", "shop/api UDP 8080", False),
-    ("[{port: http}]", "shop/db TCP 80", False),
-    ("[{port: dns, protocol: UDP}]", "shop/api UDP 53", True),
-    ("[{port: dns}]", "shop/api TCP 54", True),
-    ("[{port: dns}]", "shop/api TCP 53", False),
-]
-
-
-@pytest.mark.parametrize(("ports", "destination", "admitted"), PORTS)
-def test_ports(ports: str, destination: str, admitted: bool) -> None:
-    rule = policy("shop/p", f"{{ingress: [{{ports: {ports}}}]}}")
-    assert explain(town(rule), flow(f"bank/web > {destination}")).allowed is admitted
-
-
-@pytest.mark.parametrize(("ports", "destination", "admitted"), PORTS)
-def test_ports_mean_the_same_for_egress(ports: str, destination: str, admitted: bool) -> None:
-    rule = policy("bank/p", f"{{egress: [{{ports: {ports}}}], policyTypes: [Egress]}}")
-    assert explain(town(rule), flow(f"bank/web > {destination}")).allowed is admitted
+def test_the_other_end_is_judged_by_the_world_as_its_node_has_it() -> None:
+    world = seen_from(town(CLOSED), "east")
+    assert world.node.name == "east"
+    assert set(world.nodes) == {"west"}
+    assert told(explain(world, flow("bank/web > shop/cache"))) == (
+        f"- | {DENY} NetworkPolicy shop/closed (ingress)"
+    )
+    assert told(explain(world, flow("east > shop/cache"))) == f"- | {FROM_NODE}"
+    assert told(explain(world, flow("node > shop/cache"))) == (
+        f"- | {DENY} NetworkPolicy shop/closed (ingress)"
+    )
+    assert seen_from(world, "west") == town(CLOSED)
 
 
 @pytest.mark.parametrize(
-    ("remote", "admitted"), [("shop/web TCP 80", True), ("internet TCP 80", False)]
+    ("text", "rules"),
+    [
+        ("east > node TCP 22", "- | CiliumClusterwideNetworkPolicy wall ingress[0]"),
+        ("east > node TCP 23", f"- | {DENY} CiliumClusterwideNetworkPolicy wall (ingress)"),
+        ("internet > node TCP 22", f"- | {DENY} CiliumClusterwideNetworkPolicy wall (ingress)"),
+        ("node > internet", f"{DENY} CiliumClusterwideNetworkPolicy wall (egress) | -"),
+        ("node > shop/cache", "CiliumClusterwideNetworkPolicy wall egress[0] | -"),
+        # the node's own workloads as all others; what they allow is their own policies' matter
+        ("shop/web > node", f"- | {DENY} CiliumClusterwideNetworkPolicy wall (ingress)"),
+        ("node > shop/web", f"CiliumClusterwideNetworkPolicy wall egress[0] | {NOT_ISOLATED}"),
+        ("node > node", "- | -"),
+    ],
 )
-def test_a_named_port_of_an_unknown_address_does_not_exist(remote: str, admitted: bool) -> None:
-    rule = policy("bank/p", "{egress: [{ports: [{port: http}]}]}")
-    assert explain(town(rule), flow(f"bank/web > {remote}")).allowed is admitted
+def test_a_host_policy_stands_between_the_node_and_everybody_else(text: str, rules: str) -> None:
+    assert told(asked(text, WALL)) == rules
 
 
-def test_peers_and_ports_of_a_rule_must_both_match() -> None:
-    rule = "{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 5432}]}"
-    world = town(policy("shop/p", f"{{ingress: [{rule}]}}"))
-    assert explain(world, flow("shop/web > shop/db TCP 5432")).allowed
-    assert not explain(world, flow("shop/web > shop/db TCP 5433")).allowed
-    assert not explain(world, flow("shop/api > shop/db TCP 5432")).allowed
-
-
-DENY = "default deny by NetworkPolicy"
-
-ISOLATION = [
-    # nobody selects: open
-    ("bank/p", "{}", "shop/web > shop/db", f"{OPEN} | {OPEN}"),
-    ("shop/p", "{podSelector: {matchLabels: {app: api}}}", "shop/web > shop/db",
-     f"{OPEN} | {OPEN}"),
-    # types absent: Ingress always, Egress if there is an egress rule
-    ("shop/p", "{}", "shop/web > shop/db", f"- | {DENY} shop/p (ingress)"),
-    ("shop/p", "{}", "shop/web > bank/web", f"{OPEN} | {OPEN}"),
-    ("shop/p", "{policyTypes: []}", "shop/web > bank/web", f"{OPEN} | {OPEN}"),
-    ("shop/p", "{egress: [{ports: [{port: 1}]}]}", "shop/web > bank/web",
-     f"{DENY} shop/p (egress) | -"),
-    ("shop/p", "{egress: [{ports: [{port: 1}]}]}", "bank/web > shop/web",
-     f"- | {DENY} shop/p (ingress)"),
-    ("shop/p", "{egress: [{}]}", "shop/web > bank/web",
-     f"NetworkPolicy shop/p egress[0] | {OPEN}"),
-    # types given: just those, whatever rules there are
-    ("shop/p", "{policyTypes: [Egress]}", "shop/web > bank/web", f"{DENY} shop/p (egress) | -"),
-    ("shop/p", "{policyTypes: [Egress]}", "bank/web > shop/web", f"{OPEN} | {OPEN}"),
-    ("shop/p", "{policyTypes: [Ingress], egress: [{ports: [{port: 1}]}]}", "shop/web > bank/web",
-     f"{OPEN} | {OPEN}"),
-    ("shop/p", "{policyTypes: [Egress], ingress: [{ports: [{port: 1}]}]}", "bank/web > shop/web",
-     f"{OPEN} | {OPEN}"),
-    ("shop/p", "{policyTypes: [Ingress, Egress]}", "shop/web > shop/db",
-     f"{DENY} shop/p (egress) | -"),
-    # an empty rule list denies all, one empty rule allows all
-    ("shop/p", "{ingress: []}", "shop/web > shop/db", f"- | {DENY} shop/p (ingress)"),
-    ("shop/p", "{ingress: [{}]}", "internet > shop/db", "- | NetworkPolicy shop/p ingress[0]"),
-    ("shop/p", "{ingress: [{}]}", "internet > shop/db 6 ICMPv6",
-     "- | NetworkPolicy shop/p ingress[0]"),
-    # a policy is about its own namespace's workloads only
-    ("bank/p", "{policyTypes: [Ingress, Egress]}", "shop/web > shop/db", f"{OPEN} | {OPEN}"),
-    ("bank/p", "{policyTypes: [Ingress, Egress]}", "shop/web > bank/web",
-     f"- | {DENY} bank/p (ingress)"),
-    # the first rule that matches is named
-    ("shop/p", "{ingress: [{ports: [{port: 1}]}, {ports: [{port: 80}]}, {}]}",
-     "shop/web > shop/db", f"{OPEN} | NetworkPolicy shop/p ingress[1]"),
-    # outside ends have no rules
-    ("shop/p", "{}", "internet > node", "- | -"),
-    ("shop/p", "{}", "internet > bank/web", f"- | {OPEN}"),
-    ("shop/p", "{}", "bank/web > internet", f"{OPEN} | -"),
-    # the node and its workloads: always, and said so where a policy would decide
-    ("shop/p", "{policyTypes: [Ingress, Egress]}", "node > shop/web", f"- | {FROM_NODE}"),
-    ("shop/p", "{policyTypes: [Ingress, Egress]}", "shop/web > node 6", f"{FROM_NODE} | -"),
-    ("shop/p", "{ingress: [{}]}", "node > shop/web", f"- | {FROM_NODE}"),
-    ("shop/p", "{}", "shop/web > node", f"{OPEN} | -"),
-    ("shop/p", "{}", "node > bank/web ICMP", f"- | {OPEN}"),
-    # a workload to itself stays inside
-    ("shop/p", "{policyTypes: [Ingress, Egress]}", "shop/web > shop/web", "- | -"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("path", "spec", "asked", "rules"), ISOLATION)
-def test_isolation_and_the_rule_that_is_named(path: str, spec: str, asked: str, rules: str) -> None:
-    verdict = explain(town(policy(path, spec)), flow(asked))
-    assert told(verdict) == rules
-    assert verdict.reason == (Reason.POLICY_DENIED if "deny" in rules else Reason.ALLOWED)
-
-
-def test_policies_add_up_and_the_first_by_name_is_told() -> None:
-    late = policy("shop/b", "{ingress: [{ports: [{port: 80}, {port: 81}]}]}")
-    early = policy("shop/a", "{ingress: [{ports: [{port: 80}]}]}")
-    for world in (town(early, late), town(late, early)):
-        assert told(explain(world, flow("internet > shop/db TCP 80"))) == (
-            "- | NetworkPolicy shop/a ingress[0]"
-        )
-        assert told(explain(world, flow("internet > shop/db TCP 81"))) == (
-            "- | NetworkPolicy shop/b ingress[0]"
-        )
-        assert told(explain(world, flow("internet > shop/db TCP 82"))) == (
-            f"- | {DENY} shop/a (ingress)"
-        )
-
-
-def test_default_deny_names_a_policy_that_isolates_this_direction() -> None:
-    other = policy("shop/a", "{policyTypes: [Egress], egress: [{}]}")
-    elsewhere = policy("shop/b", "{podSelector: {matchLabels: {app: api}}}")
-    world = town(other, elsewhere, policy("shop/c", "{}"))
-    assert told(explain(world, flow("internet > shop/db"))) == f"- | {DENY} shop/c (ingress)"
-
-
-def test_both_directions_must_allow() -> None:
-    leave = policy("shop/leave", "{egress: [{ports: [{port: 80}]}], policyTypes: [Egress]}")
-    enter = policy("bank/enter", "{ingress: [{ports: [{port: 80}, {port: 81}]}]}")
-    world = town(leave, enter)
-    assert told(explain(world, flow("shop/web > bank/web TCP 80"))) == (
-        "NetworkPolicy shop/leave egress[0] | NetworkPolicy bank/enter ingress[0]"
+def test_a_host_policy_is_about_the_nodes_that_it_selects() -> None:
+    other = policy(
+        "wall",
+        "{nodeSelector: {matchLabels: {role: core}}, ingress: [{}]}",
+        "CiliumClusterwideNetworkPolicy",
     )
-    # egress is judged first, and ingress not at all when it denies
-    assert told(explain(world, flow("shop/web > bank/web TCP 81"))) == (
-        f"{DENY} shop/leave (egress) | -"
-    )
-    assert told(explain(world, flow("internet > bank/web TCP 82"))) == (
-        f"- | {DENY} bank/enter (ingress)"
-    )
+    assert asked("internet > node", other).allowed
+    assert asked("internet > east", other).allowed  # for all that this node knows
+    assert not explain(seen_from(town(other), "east"), flow("internet > east")).allowed
 
 
-@pytest.mark.parametrize("source", ["shop/web", "internet", "node"])
+def test_an_audited_policy_is_told_beside_the_verdict() -> None:
+    audited = policy("shop/p", "{ingress: [{ports: [{port: 80}]}]}", audit="true")
+    assert asked("bank/web > shop/db TCP 80", audited).audit is None
+    verdict = asked("bank/web > shop/db TCP 81", audited)
+    assert told(verdict) == f"{NOT_ISOLATED} | {NOT_ISOLATED}"
+    assert str(verdict.audit) == f"{DENY} NetworkPolicy shop/p (ingress)"
+
+
+def test_a_denial_at_ingress_keeps_what_egress_would_have_said() -> None:
+    leave = policy("bank/p", "{policyTypes: [Egress]}", audit="true")
+    verdict = asked("bank/web > shop/db", leave, CLOSED)
+    assert told(verdict) == f"- | {DENY} NetworkPolicy shop/closed (ingress)"
+    assert str(verdict.audit) == f"{DENY} NetworkPolicy bank/p (egress)"
+    assert asked("shop/db > bank/web", leave, CLOSED).audit is None
+
+
+def test_the_node_is_not_audited_at_its_own_workloads() -> None:
+    audited = policy("shop/p", "{}", audit="true")
+    assert asked("node > shop/db", audited) == asked("node > shop/db", policy("shop/p", "{}"))
+
+
+def test_a_denial_is_told_to_the_sender_where_its_policy_says_so() -> None:
+    told_so = policy("shop/p", "{policyTypes: [Ingress, Egress]}", reject="true")
+    assert asked("bank/web > shop/db", told_so).reject
+    assert asked("shop/db > bank/web", told_so).reject
+    assert not asked("bank/web > shop/db", CLOSED).reject
+    assert not asked("bank/web > bank/vault", told_so).reject
+
+
+@pytest.mark.parametrize("source", ["shop/web", "internet", "node", "shop/cache"])
 @pytest.mark.parametrize("family", ["", "6"])
 def test_a_service_address_carries_no_packets(source: str, family: str) -> None:
-    world = town(policy("shop/p", "{egress: [{}]}"))
-    verdict = explain(world, flow(f"{source} > service {family}"))
+    verdict = asked(f"{source} > service {family}", policy("shop/p", "{egress: [{}]}"))
     assert verdict == Verdict(Reason.NO_SERVICE_PORT)
     assert not verdict.allowed
