@@ -122,7 +122,7 @@ def _read_quickly(root: Value, data: bytes, file: str) -> Parsed | None:
     try:
         return Parsed(
             tuple(
-                Placed(_convert(tree.value_at(path), tree, path), file, line)
+                Placed(_convert(tree.value_at(path), tree, path, may_hold_nulls=False), file, line)
                 for path, line in zip(paths, lines, strict=True)
             )
         )
@@ -206,13 +206,17 @@ def _objects(root: Value) -> Iterator[Path]:
     return (("items", index) for index in range(len(items)))
 
 
-def _convert(value: Value, tree: Tree, base: Path) -> KubernetesObject:
+def _convert(
+    value: Value, tree: Tree, base: Path, *, may_hold_nulls: bool = True
+) -> KubernetesObject:
     """The object at `base`; raises FieldError with the path from the document's root."""
     cls = _class_of(value, base)
-    if cls in _SELECTING and isinstance(value, dict):
-        _check_nulls(value, base)
+    if may_hold_nulls:
+        if cls in _SELECTING and isinstance(value, dict):
+            _check_nulls(value, base)
+        value = without_nulls(value, type_of(cls))
     try:
-        obj = msgspec.convert(without_nulls(value, type_of(cls)), cls)
+        obj = msgspec.convert(value, cls)
     except msgspec.ValidationError as error:
         raise reword(error, cls, tree, base) from error
     try:
