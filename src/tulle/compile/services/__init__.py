@@ -1,0 +1,18 @@
+"""Services of every kind: what they are given, where they lead, and the kernel's rows of them."""
+
+from .allocate import Allocated, with_addresses
+from .build import ServiceParts, service_parts
+from .frontend import Backend, Face, Frontend, Kind
+from .wishes import addresses_of
+
+__all__ = [
+    "Allocated",
+    "Backend",
+    "Face",
+    "Frontend",
+    "Kind",
+    "ServiceParts",
+    "addresses_of",
+    "service_parts",
+    "with_addresses",
+]
