@@ -118,13 +118,14 @@ class IngressRule(Object, frozen=True):
 
 class IngressDenyRule(Object, frozen=True):
     from_endpoints: tuple[LabelSelector, ...] | None = None
-    from_requires: tuple[LabelSelector, ...] | None = None
     from_cidr: tuple[str, ...] | None = field(name="fromCIDR", default=None)
     from_cidr_set: tuple[CIDRRule, ...] | None = field(name="fromCIDRSet", default=None)
     from_entities: tuple[str, ...] | None = None
     from_nodes: tuple[LabelSelector, ...] | None = None
     to_ports: tuple[PortDenyRule, ...] | None = None
     icmps: tuple[IcmpRule, ...] | None = None
+    # refused
+    from_requires: Any = None
     from_groups: Any = None
 
 
@@ -146,7 +147,6 @@ class EgressRule(Object, frozen=True):
 
 class EgressDenyRule(Object, frozen=True):
     to_endpoints: tuple[LabelSelector, ...] | None = None
-    to_requires: tuple[LabelSelector, ...] | None = None
     to_cidr: tuple[str, ...] | None = field(name="toCIDR", default=None)
     to_cidr_set: tuple[CIDRRule, ...] | None = field(name="toCIDRSet", default=None)
     to_entities: tuple[str, ...] | None = None
@@ -154,6 +154,8 @@ class EgressDenyRule(Object, frozen=True):
     to_services: tuple[CiliumService, ...] | None = None
     to_ports: tuple[PortDenyRule, ...] | None = None
     icmps: tuple[IcmpRule, ...] | None = None
+    # refused
+    to_requires: Any = None
     to_groups: Any = None
 
 

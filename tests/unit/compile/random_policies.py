@@ -216,11 +216,11 @@ def _rule(rng: Random, clusterwide: bool) -> CiliumRule:
         **subject,
         ingress=_rules(rng, lambda: IngressRule(**_from(rng), **_ports(rng, PortRule))),
         ingress_deny=_rules(
-            rng, lambda: IngressDenyRule(**_from(rng), **_ports(rng, PortDenyRule)), 0.3
+            rng, lambda: IngressDenyRule(**_denied(_from(rng)), **_ports(rng, PortDenyRule)), 0.3
         ),
         egress=_rules(rng, lambda: EgressRule(**_to(rng), **_ports(rng, PortRule))),
         egress_deny=_rules(
-            rng, lambda: EgressDenyRule(**_to(rng), **_ports(rng, PortDenyRule)), 0.3
+            rng, lambda: EgressDenyRule(**_denied(_to(rng)), **_ports(rng, PortDenyRule)), 0.3
         ),
         enable_default_deny=DefaultDeny(rng.choice(yes_or_no), rng.choice(yes_or_no)),
     )
@@ -239,6 +239,11 @@ def _to(rng: Random) -> dict[str, Any]:
         name = K8sServiceNamespace(rng.choice(("s4-1", "s4-2")), rng.choice(("", *NAMESPACES)))
         return {"to_services": (CiliumService(name),)}
     return {f"to_{name}": value for name, value in _lists(rng).items()}
+
+
+def _denied(lists: dict[str, Any]) -> dict[str, Any]:
+    """Without requirements, which deny rules cannot have."""
+    return {name: value for name, value in lists.items() if not name.endswith("_requires")}
 
 
 def _lists(rng: Random) -> dict[str, Any]:

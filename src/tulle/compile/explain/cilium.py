@@ -22,7 +22,7 @@ from tulle.model.kinds import ref_of
 from tulle.model.verdict import Rule
 
 from ..rules import Action
-from .cilium_peers import Lists, labels_match, names_somebody, names_workload
+from .cilium_peers import Lists, labels_match, names_endpoint, names_somebody
 from .ends import Direction, End, Kind, Question
 from .tiers import Opinion, is_audited, is_rejecting
 
@@ -69,11 +69,14 @@ def _opinion(
     allow, deny, isolates = _lists(spec, direction)
     if not (allow or deny or isolates):
         return None
+    namespace = policy.metadata.namespace
+    denied = [index for index, rule in enumerate(deny) if _matches(question, namespace, rule)]
+    unmet = [index for index, rule in enumerate(allow) if _is_unmet(question, namespace, rule)]
+    allowed = [index for index, rule in enumerate(allow) if _matches(question, namespace, rule)]
     matched = [
-        (Rule(direction, ref, index, spec=number, deny=action is Action.DENY), action)
-        for action, rules in ((Action.DENY, deny), (Action.ALLOW, allow))
-        for index, rule in enumerate(rules)
-        if _matches(question, policy.metadata.namespace, rule, rules)
+        *((Rule(direction, ref, i, spec=number, deny=True), Action.DENY) for i in denied),
+        *((Rule(direction, ref, i, spec=number), Action.DENY) for i in unmet),
+        *((Rule(direction, ref, i, spec=number), Action.ALLOW) for i in allowed),
     ]
     return Opinion(
         ref,
@@ -97,9 +100,15 @@ def _lists(
     return allow or (), deny or (), bool(allow or deny) if isolates is None else isolates
 
 
-def _matches(
-    question: Question, namespace: str, rule: AnyRule, siblings: Sequence[AnyRule]
-) -> bool:
+def _is_unmet(question: Question, namespace: str, rule: AnyRule) -> bool:
+    """Whether the peer is a workload that does not match all that a rule requires of everybody."""
+    required = Lists.of(rule).requires or ()
+    return question.peer.workload is not None and not all(
+        names_endpoint(question.peer, namespace, item) for item in required
+    )
+
+
+def _matches(question: Question, namespace: str, rule: AnyRule) -> bool:
     """Both parts must hold. No peers are everybody where ports are named, and else nobody."""
     lists = Lists.of(rule)
     has_ports = bool(rule.to_ports or rule.icmps)
@@ -107,11 +116,8 @@ def _matches(
         return has_ports and _ports_match(question, rule)
     if has_ports and not _ports_match(question, rule):
         return False
-    if names_somebody(question, lists):
-        return True
-    required = [item for other in siblings for item in Lists.of(other).requires or ()]
-    return any(
-        names_workload(question, namespace, item, required) for item in lists.endpoints or ()
+    return names_somebody(question, lists) or any(
+        names_endpoint(question.peer, namespace, item) for item in lists.endpoints or ()
     )
 
 

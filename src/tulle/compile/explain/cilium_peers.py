@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -83,18 +83,6 @@ def labels_match(selector: LabelSelector, end: End) -> bool:
     return _object_matches(selector, {**end.labels, CLUSTER_KEY: DEFAULT_CLUSTER})
 
 
-def names_workload(
-    question: Question, namespace: str, selector: LabelSelector, required: Sequence[LabelSelector]
-) -> bool:
-    """Whether an endpoint selector means the peer, which must match what is required besides.
-
-    One of a policy in a namespace means that namespace, unless it names one itself.
-    """
-    return _endpoint_matches(question.peer, namespace, selector) and all(
-        _endpoint_matches(question.peer, namespace, item) for item in required
-    )
-
-
 def names_somebody(question: Question, lists: Lists) -> bool:
     """Whether one of the lists but that of endpoints means the peer."""
     world, peer = question.world, question.peer
@@ -123,7 +111,11 @@ def is_entity(end: End, name: str) -> bool:
             return end.kind is _ENTITIES.get(name)  # Cilium's other entities do not exist here
 
 
-def _endpoint_matches(end: End, namespace: str, selector: LabelSelector) -> bool:
+def names_endpoint(end: End, namespace: str, selector: LabelSelector) -> bool:
+    """Whether an endpoint selector means the end.
+
+    One of a policy in a namespace means that namespace, unless it names one itself.
+    """
     for item in _requirements(selector):
         source, name = split_key(item.key)
         if source == "reserved" and item.operator in ("In", "Exists"):

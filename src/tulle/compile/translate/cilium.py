@@ -2,6 +2,9 @@
 
 Cilium's meaning of a rule: peers that are absent are everybody, but only where the rule names
 ports; a rule with neither matches nothing, and a list of peers that is there but empty is nobody.
+
+A requirement binds every other rule and policy of the same subject, so it becomes a rule of its
+own, which denies the workloads that do not meet it.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from tulle.model.kubernetes import AUDIT_ANNOTATION, REJECT_ANNOTATION, LabelSel
 from tulle.model.verdict import Rule
 
 from ..rules import Action, Cidr, Nodes, PeerTerm, Pods, Policy, PolicyRule, PortTerm
-from .labels import ENTITIES, both, endpoints, in_namespace, peers, plain
+from .labels import ENTITIES, both, in_namespace, others, peers, plain
 from .named import Named
 
 CiliumPolicy = CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy
@@ -113,6 +116,7 @@ def _direction(
     place = Rule(direction, ref_of(policy), spec=number)
     rules = [
         *_rules(deny, Action.DENY, place, named),
+        *_required(allow, place),
         *_rules(allow, Action.ALLOW, place, named),
     ]
     annotations = policy.metadata.annotations
@@ -142,38 +146,36 @@ def _subject(spec: CiliumRule, namespace: str) -> Pods | Nodes | None:
 def _rules(
     rules: Sequence[AnyRule], action: Action, place: Rule, named: Named
 ) -> Iterator[PolicyRule]:
-    assert place.policy is not None
-    namespace = place.policy.namespace
-    required = _required(rules, namespace)
     for index, item in enumerate(rules):
         where = replace(place, index=index, deny=action is Action.DENY)
-        yield PolicyRule(where, action, *_matching(item, required, namespace, named))
+        yield PolicyRule(where, action, *_matching(item, _namespace(place), named))
 
 
-def _required(rules: Sequence[AnyRule], namespace: str) -> LabelSelector | None:
-    """What every endpoint selector of the rules must match besides; None: nothing can."""
-    found = [
-        endpoints(item, namespace) for rule in rules for item in _Peers.of(rule).requires or ()
-    ]
-    wanted = [item for item in found if item is not None]
-    return both(*wanted) if len(wanted) == len(found) else None
+def _required(rules: Sequence[AnyRule], place: Rule) -> Iterator[PolicyRule]:
+    """What denies those that meet not every requirement."""
+    for index, item in enumerate(rules):
+        if wanted := _Peers.of(item).requires:
+            unmet = (term for selector in wanted for term in others(selector, _namespace(place)))
+            yield PolicyRule(replace(place, index=index), Action.DENY, tuple(unmet))
+
+
+def _namespace(place: Rule) -> str:
+    assert place.policy is not None
+    return place.policy.namespace
 
 
 def _matching(
-    rule: AnyRule, required: LabelSelector | None, namespace: str, named: Named
+    rule: AnyRule, namespace: str, named: Named
 ) -> tuple[tuple[PeerTerm, ...] | None, tuple[PortTerm, ...] | None]:
     chosen, ports = _Peers.of(rule), tuple(_ports(rule))
     everything = not rule.to_ports and not rule.icmps
     if chosen.absent:
         return (() if everything else None), (None if everything else ports)
-    terms = tuple(_terms(chosen, required, namespace, named))
-    return terms, None if everything else ports
+    return tuple(_terms(chosen, namespace, named)), None if everything else ports
 
 
-def _terms(
-    chosen: _Peers, required: LabelSelector | None, namespace: str, named: Named
-) -> Iterator[PeerTerm]:
-    yield from peers(chosen.endpoints or (), namespace, required)
+def _terms(chosen: _Peers, namespace: str, named: Named) -> Iterator[PeerTerm]:
+    yield from peers(chosen.endpoints or (), namespace)
     for text in chosen.cidrs or ():
         yield Cidr(ip_network(text, strict=False), managed=False)
     for item in chosen.cidr_rules or ():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from tulle.model import cilium
 from tulle.model.cilium import CLUSTER_KEY, DEFAULT_CLUSTER, split_key
@@ -13,6 +14,12 @@ from ..selectors import matches
 
 _KNOWN = {item.value: item for item in Entity}
 ENTITIES: dict[str, Entity | None] = {name: _KNOWN.get(name) for name in cilium.ENTITIES}
+_OPPOSITES: dict[str, Literal["In", "NotIn", "Exists", "DoesNotExist"]] = {
+    "In": "NotIn",
+    "NotIn": "In",
+    "Exists": "DoesNotExist",
+    "DoesNotExist": "Exists",
+}
 
 
 def both(*selectors: LabelSelector) -> LabelSelector:
@@ -81,26 +88,31 @@ def _constant(item: LabelSelectorRequirement) -> bool | None:
     return None
 
 
-def peers(
-    selectors: Iterable[LabelSelector], namespace: str, required: LabelSelector | None
-) -> Iterator[PeerTerm]:
-    """Terms of Cilium's endpoint selectors, of which each must also match `required`.
-
-    Those of a policy in `namespace` mean that namespace unless they name one themselves. `required`
-    None is what nobody matches.
-    """
+def peers(selectors: Iterable[LabelSelector], namespace: str) -> Iterator[PeerTerm]:
+    """Terms of Cilium's endpoint selectors in a policy of `namespace` ("": of none)."""
     for selector in selectors:
         if (name := reserved(selector)) is not None:
-            if (entity := ENTITIES[name]) is not None and required == LabelSelector():
+            if (entity := ENTITIES[name]) is not None:
                 yield entity
-            continue
-        chosen = endpoints(selector, namespace)
-        if chosen is not None and required is not None:
-            yield Pods(both(chosen, required))
+        elif (chosen := endpoints(selector, namespace)) is not None:
+            yield Pods(chosen)
+
+
+def others(selector: LabelSelector, namespace: str) -> Iterator[Pods]:
+    """The workloads that one of Cilium's endpoint selectors does not match."""
+    if (chosen := endpoints(selector, namespace)) is None:
+        yield Pods(LabelSelector())
+        return
+    for item in requirements(chosen):
+        opposite = LabelSelectorRequirement(item.key, _OPPOSITES[item.operator], item.values)
+        yield Pods(LabelSelector({}, (opposite,)))
 
 
 def endpoints(selector: LabelSelector, namespace: str) -> LabelSelector | None:
-    """What one of Cilium's endpoint selectors means in a policy of `namespace` ("": of none)."""
+    """What one of Cilium's endpoint selectors means; None if it can match no workload.
+
+    One of a policy in a namespace means that namespace, unless it names one itself.
+    """
     chosen = plain(selector)
     if chosen is None or not namespace or _names_namespace(chosen):
         return chosen

@@ -111,6 +111,9 @@ def _check_rule(rule: AnyRule, *path: str | int) -> None:
         if attribute in shown:
             _each(getattr(rule, attribute), check, *path, shown[attribute])
     requires = f"{side}_requires"
+    if isinstance(rule, IngressDenyRule | EgressDenyRule) and getattr(rule, requires) is not None:
+        reason = "would lift what other policies deny: name fewer peers instead"
+        raise FieldError(reason, *path, shown[requires])
     _each(getattr(rule, requires), peers.check_workloads, *path, shown[requires])
     if rule.to_ports and rule.icmps:
         raise FieldError("cannot stand beside toPorts: give it a rule of its own", *path, "icmps")

@@ -186,12 +186,12 @@ def test_services(service: str, destination: str, admitted: bool) -> None:
 @pytest.mark.parametrize(
     ("rules", "source", "admitted"),
     [
-        # what is required of one rule is required of all of the list
+        # what one rule requires is required of every workload
         ("{fromEndpoints: [{}]}, {fromRequires: [{matchLabels: {tier: back}}]}", "shop/api", True),
         ("{fromEndpoints: [{}]}, {fromRequires: [{matchLabels: {tier: back}}]}", "shop/web", False),
         ("{fromEndpoints: [{}], fromRequires: [{matchLabels: {tier: back}}]}", "shop/web", False),
-        # of endpoints only
-        ("{fromEntities: [all]}, {fromRequires: [{matchLabels: {tier: back}}]}", "shop/web", True),
+        ("{fromEntities: [all]}, {fromRequires: [{matchLabels: {tier: back}}]}", "shop/web", False),
+        ("{fromEntities: [all]}, {fromRequires: [{matchLabels: {tier: back}}]}", "internet", True),
         # and grants nothing by itself
         ("{fromRequires: [{matchLabels: {tier: back}}]}", "shop/api", False),
         ("{fromRequires: [{matchLabels: {tier: back}}], toPorts: [{ports: [{port: '80'}]}]}",
@@ -201,3 +201,11 @@ def test_services(service: str, destination: str, admitted: bool) -> None:
 def test_requirements(rules: str, source: str, admitted: bool) -> None:
     item = policy("shop/p", f"{{endpointSelector: {{}}, ingress: [{rules}]}}", CNP)
     assert asked(f"{source} > shop/db", item).allowed is admitted
+
+
+def test_requirements_bind_other_policies() -> None:
+    rule = "{fromRequires: [{matchLabels: {tier: back}}]}"
+    strict = policy("shop/p", f"{{endpointSelector: {{}}, ingress: [{rule}]}}", CNP)
+    open_ = admitting("fromEndpoints: [{}]", path="shop/q")
+    assert asked("shop/api > shop/db", strict, open_).allowed
+    assert not asked("shop/web > shop/db", strict, open_).allowed
