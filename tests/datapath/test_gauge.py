@@ -13,7 +13,7 @@ import pytest
 from tests.datapath.kernel import SECOND_NS
 from tulle import abi
 from tulle.abi import CtFlag, NatFlag
-from tulle.compile.image import packed
+from tulle.compile.parts import packed
 from tulle.edges.bpf import bpffs
 from tulle.edges.bpf.datapath import remove
 from tulle.edges.bpf.gauge import Gauge, conntrack_use, nat_use

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tulle import abi
-from tulle.compile.image import packed
+from tulle.compile.parts import packed
 from tulle.edges.bpf import bpffs
 from tulle.edges.bpf.datapath import remove
 from tulle.edges.bpf.loader import Objects

@@ -13,7 +13,7 @@ import pytest
 
 from tulle import abi
 from tulle.compile.diff import Change
-from tulle.compile.image import packed
+from tulle.compile.parts import packed
 from tulle.edges import netlink, netns
 from tulle.edges.bpf import bpffs
 from tulle.edges.bpf.datapath import remove

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 
-from tulle.compile.image import unpacked
+from tulle.compile.parts import unpacked
 from tulle.edges.bpf.gauge import Gauge, Use, conntrack_use, nat_use
 from tulle.edges.bpf.maps import Map
 from tulle.model.world import IPAddress, World
@@ -36,26 +36,32 @@ class Opener:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """`in_use` are the entries that have not expired; None: not walked, there is room enough."""
+    """A map that is `recycled` makes room by itself: its `in_use` entries are those that have not
+    expired, None if they were not counted, as there is room enough.
+    """
 
     name: str
     entries: int
     limit: int
+    recycled: bool = False
     in_use: int | None = None
     openers: tuple[Opener, ...] = ()
 
     @property
     def warning(self) -> str:
         """Empty if there is no need for one."""
-        if self.in_use is None or self.in_use < WARNING * self.limit:
+        counted = (self.in_use or 0) if self.recycled else self.entries
+        if counted < WARNING * self.limit:
             return ""
+        text = f"map {self.name} is {counted / self.limit:.0%} full ({counted} of {self.limit})"
+        if not self.recycled:
+            return text
         top = ", ".join(
             f"{item.workload or item.address}: {item.connections}" for item in self.openers
         )
         return (
-            f"map {self.name} is {self.in_use / self.limit:.0%} in use ({self.in_use} of "
-            f"{self.limit} entries); when it is full, the connections that were idle longest are "
-            f"forgotten; most are opened by {top}"
+            f"{text} with what has not expired: when there is no room, what was idle longest is "
+            f"forgotten; most was opened by {top}"
         )
 
 
@@ -86,12 +92,12 @@ class Pressure:
     def _fill(self, name: str, entries: int) -> Fill:
         limit = self._maps[name].max_entries
         if name not in WALKS or entries < WARNING * limit:
-            return Fill(name, entries, limit)
+            return Fill(name, entries, limit, recycled=True)
         use = self._use(name)
         top = {unpacked(raw): count for raw, count in use.openers.most_common(TOP)}
         names = self._names(top)
         openers = (Opener(str(item), names.get(item, ""), count) for item, count in top.items())
-        return Fill(name, entries, limit, use.entries, tuple(openers))
+        return Fill(name, entries, limit, True, use.entries, tuple(openers))
 
     def _use(self, name: str) -> Use:
         now_s = time.monotonic()

@@ -53,10 +53,19 @@ def _parts(answer: Json) -> list[str]:
         _section(
             "Maps",
             [
-                [item["name"], item["entries"], item["limit"], _fill(item)]
+                [item["name"], item["entries"], item["limit"], _fill(item), _in_use(item)]
                 for item in answer["maps"]
             ],
-            ("MAP", "ENTRIES", "LIMIT", "FULL"),
+            ("MAP", "ENTRIES", "LIMIT", "FULL", "IN USE"),
+        ),
+        _section(
+            "Most connections",
+            [
+                [item["name"], opener["address"], opener["workload"], opener["connections"]]
+                for item in answer["maps"]
+                for opener in item["openers"]
+            ],
+            ("MAP", "ADDRESS", "WORKLOAD", "OPENED"),
         ),
     ]
 
@@ -91,5 +100,16 @@ def _use(in_use: bool) -> str:
 
 
 def _fill(item: Json) -> str:
-    share = item["entries"] / item["limit"] if item["limit"] else 0.0
-    return style(f"{share:.0%}", "red") if share >= 0.9 else f"{share:.0%}"
+    text = _share(item, item["entries"])
+    return style(text, "red") if item["warning"] else text
+
+
+def _in_use(item: Json) -> str:
+    """Of a map that makes room by itself, and so is full sooner or later: what has not expired."""
+    if not item["recycled"]:
+        return ""
+    return "" if item["in_use"] is None else _share(item, item["in_use"])
+
+
+def _share(item: Json, entries: int) -> str:
+    return f"{entries / item['limit']:.0%}" if item["limit"] else ""

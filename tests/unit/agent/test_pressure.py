@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tulle import abi
-from tulle.agent.pressure import Pressure
-from tulle.compile.image import packed
+from tulle.agent.pressure import Fill, Pressure
+from tulle.compile.parts import packed
 from tulle.model.world import Workload, World
 
 LIMIT = 100
@@ -76,8 +76,8 @@ def test_who_fills_it_is_told_with_the_map_and_its_limit() -> None:
     node.conntrack.fill(70)
     node.conntrack.fill(15, OUTSIDE)
     assert node.pressure.fills()[0].warning == (
-        "map conntrack is 85% in use (85 of 100 entries); when it is full, the connections that "
-        "were idle longest are forgotten; most are opened by shop/client: 70, 192.0.2.9: 15"
+        "map conntrack is 85% full (85 of 100) with what has not expired: when there is no room, "
+        "what was idle longest is forgotten; most was opened by shop/client: 70, 192.0.2.9: 15"
     )
 
 
@@ -109,3 +109,9 @@ def test_the_log_hears_of_it_once(caplog: pytest.LogCaptureFixture) -> None:
         node.conntrack.fill(95)
         node.pressure.warn()
     assert len(caplog.records) == 2
+
+
+def test_a_map_that_recycles_nothing_counts_as_it_is() -> None:
+    assert Fill("policy", 80, 100).warning == "map policy is 80% full (80 of 100)"
+    assert not Fill("policy", 79, 100).warning
+    assert not Fill("sock_nat", 100, 100, recycled=True).warning

@@ -15,7 +15,26 @@ STATUS: dict[str, Any] = {
     "problems": ["map policy is 95% full (262144 entries)"],
     "rungs": [{"rung": 0, "name": "socket", "in_use": True, "detail": "3 service ports"}],
     "refused": [{"object": "NetworkPolicy shop/x", "reason": "shop.yaml:5:11: spec: no"}],
-    "maps": [{"name": "policy", "entries": 249036, "limit": 262144}],
+    "maps": [
+        {
+            "name": "policy",
+            "entries": 249036,
+            "limit": 262144,
+            "recycled": False,
+            "in_use": None,
+            "openers": [],
+            "warning": True,
+        },
+        {
+            "name": "conntrack",
+            "entries": 1000,
+            "limit": 1000,
+            "recycled": True,
+            "in_use": 850,
+            "openers": [{"address": "10.244.0.5", "workload": "shop/client", "connections": 800}],
+            "warning": True,
+        },
+    ],
     "counts": {"workloads": 4, "services": 3, "policies": 1, "identities": 5},
     "packets": {"ALLOWED": {"packets": 10, "bytes": 6000}},
     "events_lost": 2,
@@ -48,8 +67,13 @@ Verdicts
   ALLOWED   10        5.9 KiB
 
 Maps
-  MAP      ENTRIES   LIMIT    FULL
-  policy   249036    262144   95%
+  MAP         ENTRIES   LIMIT    FULL   IN USE
+  policy      249036    262144   95%
+  conntrack   1000      1000     100%   85%
+
+Most connections
+  MAP         ADDRESS      WORKLOAD      OPENED
+  conntrack   10.244.0.5   shop/client   800
 """
     )
 
