@@ -18,7 +18,9 @@ from tulle.abi import MAPS
 from tulle.edges import netlink, netns
 from tulle.edges.bpf import links
 from tulle.edges.bpf.events import EventRing
+from tulle.edges.bpf.gauge import Gauge
 from tulle.edges.bpf.loader import Objects
+from tulle.edges.bpf.sockets import SocketSweep
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.errors import Broken, TulleError
 from tulle.lab.node import destroy
@@ -99,12 +101,19 @@ class Trial:
         return [
             Step("capabilities", self.capabilities, both, "run it as root"),
             Step("kernel", self.kernel, both, "install Linux 6.6 or newer"),
-            Step("BTF", self.btf, (), "no rung needs it today"),
+            Step("BTF", self.btf, both, "a kernel with CONFIG_DEBUG_INFO_BTF"),
             Step("cgroup v2", self.cgroup, (0,), "mount -t cgroup2 none /sys/fs/cgroup"),
             Step("bpffs", self.bpffs, both, "mount -t bpf bpf /sys/fs/bpf"),
             Step("libbpf", self.libbpf, both, "apt-get install libbpf1", (*root, "bpffs")),
             Step("socket programs", self.load_socket, (0,), "see the reason given", loading),
             Step("packet programs", self.load_packet, (1,), "see the reason given", loading),
+            Step(
+                "iterators",
+                self.load_iterators,
+                both,
+                "Linux 6.6: a socket can be ended from 6.5 on, a map counted from 6.6 on",
+                (*loading, "BTF"),
+            ),
             Step("ring buffer", self.ring, (), "`tulle observe` will show nothing", loading),
             Step(
                 "cgroup hooks",
@@ -183,6 +192,12 @@ class Trial:
     def load_packet(self) -> str:
         self.packet_programs = self._loaded("pod", ("from_workload", "to_workload"))
         return f"{len(self.packet_programs)} passed the verifier"
+
+    def load_iterators(self) -> str:
+        assert self.objects
+        SocketSweep(self.objects).close()
+        Gauge(self.objects).close()
+        return "over sockets to backends that have gone, and over maps that fill up"
 
     def ring(self) -> str:
         assert self.objects
