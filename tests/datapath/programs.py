@@ -45,6 +45,7 @@ from tulle.edges.bpf import bpffs, syscall
 from tulle.edges.bpf.loader import Objects
 
 SHOT, REDIRECT = 2, 7
+XDP_PASS, XDP_TX = 2, 3
 PORT = 30080
 LIMITS = {name: 1024 for name in abi.MAPS if name not in ("reasons", "state", "events")}
 del LIMITS["events_lost"]
@@ -115,6 +116,7 @@ class Node:
         self._namespace = namespace
         self.programs = objects.load("pod", ("from_workload", "to_workload"))
         self.programs |= objects.load("host", ("from_uplink", "to_uplink"))
+        self.programs |= objects.load("xdp", ("from_device",))
         self.maps = objects.maps
         self.set_state()
         for place in PLACES.values():
@@ -186,7 +188,12 @@ class Node:
 def make_routes() -> None:
     for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
         netlink.sysctl(name, "1")
-    for line in ("link set lo up", "route add default dev lo", "-6 route add default dev lo"):
+    lines = ["link set lo up", "route add default dev lo", "-6 route add default dev lo"]
+    mac = "02:00:00:00:00:01"  # XDP goes on only where the neighbour is known
+    for place in PLACES.values():
+        for address in (place.remote, place.client):
+            lines.append(f"neigh add {address} lladdr {mac} dev lo nud permanent")
+    for line in lines:
         subprocess.run(["ip", *line.split()], check=True)
 
 

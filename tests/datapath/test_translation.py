@@ -28,6 +28,8 @@ from tests.datapath.programs import (
     FRAGMENT,
     PORT,
     REDIRECT,
+    XDP_PASS,
+    XDP_TX,
     Node,
     Place,
     Seen,
@@ -77,20 +79,32 @@ def test_a_node_port_to_a_local_backend_keeps_the_client(
 
 @both
 @protocols
+@pytest.mark.parametrize("program", ["from_uplink", "from_device"])
 def test_a_node_port_to_a_remote_backend_speaks_for_the_client(
-    node: Node, place: Place, protocol: int
+    node: Node, place: Place, protocol: int, program: str
 ) -> None:
     node.serve(place.remote)
     asked = frame(place.client, place.node, protocol, segment(protocol, 4000, PORT))
-    _, out = node.run("from_uplink", asked)
+    action, out = node.run(program, asked)
     seen = read(out)
+    assert action == (REDIRECT if program == "from_uplink" else XDP_TX)
     assert (seen.src, seen.dst, seen.dport) == (place.node, place.remote, 8080)
     assert 1024 <= seen.sport <= 29999
     assert seen.checked
     answer = frame(place.remote, place.node, protocol, segment(protocol, 8080, seen.sport, ACK))
-    _, out = node.run("from_uplink", answer)
-    assert ends(read(out)) == (place.node, PORT, place.client, 4000)
-    assert read(out).checked
+    for way in ("from_uplink", "from_device"):  # both know each other's translations
+        _, out = node.run(way, answer)
+        assert ends(read(out)) == (place.node, PORT, place.client, 4000)
+        assert read(out).checked
+
+
+@both
+def test_what_stays_here_passes_the_device_as_it_is(node: Node, place: Place) -> None:
+    node.serve(place.local)
+    asked = frame(place.client, place.node, UDP, segment(UDP, 4000, PORT))
+    assert node.run("from_device", asked) == (XDP_PASS, asked)
+    _, out = node.run("from_uplink", asked)
+    assert ends(read(out)) == (place.client, 4000, place.local, 8080)
 
 
 @both
