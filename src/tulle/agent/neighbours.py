@@ -36,6 +36,10 @@ class Neighbours:
         if self._directory:
             self._directory.publish(node_object(node, self._created), workloads)
 
+    def created(self) -> dict[str, str]:
+        """When each node joined, as an RFC 3339 time."""
+        return self._directory.created() if self._directory else {}
+
     def withdraw(self) -> None:
         """The node is being taken down. Raises OSError."""
         withdraw(self._paths)

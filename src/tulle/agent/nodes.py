@@ -94,6 +94,16 @@ class NodeDirectory:
             return decode(self.file.read_bytes(), self.file.stem).node
         return None
 
+    def created(self) -> dict[str, str]:
+        """When each node joined, as an RFC 3339 time, of this one too."""
+        states = {name: held.state for name, held in self._held.items() if held.state is not None}
+        objects = [state.node for state in states.values()]
+        own = self.own()
+        return {
+            node.metadata.name: str(node.metadata.creation_timestamp or "")
+            for node in (*objects, *([own] if own else []))
+        }
+
     def watch(self, changed: Callable[[], object]) -> None:
         """Have `changed` called in the running event loop whenever a scan may see something new."""
         self._watch = DirectoryWatch(self._path, changed)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import click
 
 from .client import Agent, Json
-from .output import format_option, print_json, print_yaml, size, table
+from .output import duration, format_option, print_json, print_yaml, size, table
 
 Rows = list[Sequence[object]]
 ALIASES = {
@@ -20,6 +21,8 @@ ALIASES = {
     "policy": "policies",
     "po": "pods",
     "pod": "pods",
+    "no": "nodes",
+    "node": "nodes",
 }
 
 
@@ -31,7 +34,9 @@ class Kind(click.Choice[str]):
 
 
 @click.command()
-@click.argument("kind", type=Kind(["services", "endpoints", "identities", "policies", "pods"]))
+@click.argument(
+    "kind", type=Kind(["services", "endpoints", "identities", "policies", "pods", "nodes"])
+)
 @click.option("-n", "--namespace", help="Only this namespace; without it, all.")
 @format_option("text", "wide", "json", "yaml")
 @click.pass_obj
@@ -146,18 +151,42 @@ def _denies(rule: Json) -> bool:
 
 
 def _pods(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
-    return ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "IP", "REASON"], [
+    return ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "IP", "NODE", "REASON"], [
         [
             item["namespace"],
             item["name"],
             _yes(item["ready"]),
             item["phase"],
-            item["restarts"],
+            "-" if item["restarts"] is None else item["restarts"],
             _addresses(item, wide) or "-",
+            item["node"] or "-",
             item["reason"] or "-",
         ]
         for item in items
     ]
+
+
+def _nodes(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
+    headers = ["NAME", "ADDRESS", "POD CIDRS", "WORKLOADS", "AGE"]
+    return headers + (["LABELS"] if wide else []), [
+        [
+            item["name"] + (" (this one)" if item["this"] else ""),
+            (_list(item["addresses"]) if wide else item["underlay"]) or "-",
+            _list(item["pod_cidrs"]) or "-",
+            item["workloads"],
+            _age(item["created"]),
+            *([_list([f"{key}={value}" for key, value in item["labels"].items()])] if wide else []),
+        ]
+        for item in items
+    ]
+
+
+def _age(created: str) -> str:
+    """Since an RFC 3339 time; nodes' clocks may differ."""
+    if not created:
+        return "-"
+    since = datetime.now(UTC) - datetime.fromisoformat(created)
+    return duration(max(since.total_seconds(), 0.0))
 
 
 def _addresses(item: Json, wide: bool) -> str:
@@ -179,4 +208,5 @@ _TABLES: dict[str, Callable[[list[Json], bool], tuple[list[str], Rows]]] = {
     "identities": _identities,
     "policies": _policies,
     "pods": _pods,
+    "nodes": _nodes,
 }

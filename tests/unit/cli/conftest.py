@@ -67,6 +67,7 @@ class FakeAgent:
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where all nodes of this test keep their things."""
     monkeypatch.setattr(NodePaths, "state", property(lambda self: tmp_path / self.node))
+    monkeypatch.setattr("tulle.lab.cluster.ROOT", tmp_path / "clusters")
     monkeypatch.delenv("TULLE_NODE", raising=False)
     return tmp_path
 

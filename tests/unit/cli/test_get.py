@@ -67,7 +67,18 @@ ITEMS = {
         "ready": False,
         "restarts": 4,
         "addresses": [],
+        "node": "b",
         "reason": "exit code 1",
+    },
+    "nodes": {
+        "name": "b",
+        "this": False,
+        "addresses": ["192.0.2.2", "10.244.1.1"],
+        "underlay": "192.0.2.2",
+        "pod_cidrs": ["10.244.1.0/24"],
+        "workloads": 3,
+        "labels": {"zone": "z"},
+        "created": "",
     },
 }
 
@@ -93,7 +104,12 @@ def rows(text: str) -> list[list[str]]:
         (["endpoints"], ["shop", "web-1", "yes", "10.244.0.2", "257", "isolated (1)", "open"]),
         (["identities"], ["257", "1", "k8s:app=web"]),
         (["policies"], ["shop", "web", "Ingress", "shop/web-1", "7", "3"]),
-        (["pods"], ["shop", "db", "no", "Pending", "4", "-", "exit code 1"]),
+        (["pods"], ["shop", "db", "no", "Pending", "4", "-", "b", "exit code 1"]),
+        (["nodes"], ["b", "192.0.2.2", "10.244.1.0/24", "3", "-"]),
+        (
+            ["no", "-o", "wide"],
+            ["b", "192.0.2.2,10.244.1.1", "10.244.1.0/24", "3", "-", "zone=z"],
+        ),
         (
             ["policies", "-o", "wide"],
             ["shop", "web", "default deny by NetworkPolicy shop/web (ingress)", "3", "180 B"],

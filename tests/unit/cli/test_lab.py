@@ -23,9 +23,28 @@ def test_names(cli: Cli) -> None:
 def test_list(state: Path, cli: Cli, agent: FakeAgent) -> None:
     assert "no nodes" in cli("lab", "list").stderr  # the fake agent's is `local`
     (state / "one").mkdir()
-    assert cli("lab", "list").stdout.splitlines() == ["NODE   AGENT", "one    down"]
+    lines = [line.split() for line in cli("lab", "list").stdout.splitlines()]
+    assert lines == [
+        ["NODE", "CLUSTER", "AGENT", "ADDRESSES", "POD", "CIDRS"],
+        ["one", "-", "down", "-", "-"],
+    ]
 
 
 def test_a_command_needs_a_node(state: Path, cli: Cli) -> None:
     with pytest.raises(Refused, match="there is no node 'one'"):
         cli("lab", "exec", "one", "--", "ls", "-l")
+
+
+def test_which_nodes_has_to_be_said(state: Path, cli: Cli) -> None:
+    for words in (["lab", "down"], ["lab", "down", "a", "--all"]):
+        with pytest.raises(UsageError, match="say which nodes, or --all"):
+            cli(*words)
+    with pytest.raises(UsageError, match="--pod-cidr is for one node"):
+        cli("lab", "up", "a", "b", "--pod-cidr", "10.0.0.0/24")
+
+
+def test_a_cluster_has_to_be_there(state: Path, cli: Cli) -> None:
+    with pytest.raises(Refused, match="there is no such cluster"):
+        cli("lab", "outside", "--cluster", "no-such", "--", "true")
+    with pytest.raises(Refused, match="node 'one' is in no cluster"):
+        cli("lab", "link", "one", "down")

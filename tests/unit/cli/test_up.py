@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tulle.cli.up import cidr_arguments
 from tulle.errors import Refused, UsageError
 
 from .conftest import Cli, FakeAgent
@@ -23,11 +22,5 @@ def test_a_node_of_the_lab_has_to_be_made(state: Path, cli: Cli) -> None:
 
 def test_ranges(cli: Cli) -> None:
     assert "has host bits set" in cli("up", "--pod-cidr", "10.0.0.1/8", code=2).stderr
-    assert cidr_arguments(("10.0.0.0/8", "fd00::/64"), ("10.96.0.0/16",)) == [
-        "--pod-cidr",
-        "10.0.0.0/8",
-        "--pod-cidr",
-        "fd00::/64",
-        "--service-cidr",
-        "10.96.0.0/16",
-    ]
+    with pytest.raises(UsageError, match="--pod-cidr: at most one an address family"):
+        cli("up", "--pod-cidr", "10.0.0.0/8", "--pod-cidr", "10.244.0.0/16")

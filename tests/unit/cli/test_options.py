@@ -1,0 +1,81 @@
+"""Options of `tulle up`: what they mean, and that they survive being passed on."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tulle.agent.options import NodeOptions
+from tulle.cli.options import OF_A_CLUSTER, OF_A_LAB, node_options, up_options, words
+from tulle.errors import Refused
+from tulle.model.paths import NodePaths
+from tulle.model.world import Settings
+
+LINE = [
+    *("--pod-cidr", "10.1.0.0/24", "--pod-cidr", "fd00:1::/64"),
+    *("--service-cidr", "10.2.0.0/16"),
+    *("--routing", "vxlan", "--load-balancing", "dsr"),
+    *("--no-masquerade", "--no-masquerade-cidr", "192.0.2.0/24"),
+    *("--node-label", "zone=a=b", "--node-label", "rack="),
+    *("--cluster-dir", "/srv/mesh", "--node-name", "n.example"),
+    *("--uplink", "eth7", "--host-cgroup", "/sys/fs/cgroup/system.slice"),
+]
+
+
+def parsed(*line: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    @click.command()
+    @up_options()
+    def command(**values: Any) -> None:
+        found.update(values)
+
+    result = CliRunner().invoke(command, list(line))
+    assert result.exit_code == 0, result.output
+    return found
+
+
+def test_every_option_can_be_passed_on() -> None:
+    values = parsed(*LINE)
+    assert words(values) == LINE
+    assert parsed(*words(values)) == values
+    assert words(parsed()) == []
+    assert set(OF_A_CLUSTER) < set(OF_A_LAB)
+    assert "--cluster-dir" not in words(values, OF_A_LAB)
+
+
+def test_every_option_means_something() -> None:
+    assert node_options(NodePaths(), parsed(*LINE)) == NodeOptions(
+        name="n.example",
+        pod_cidrs=(ip_network("10.1.0.0/24"), ip_network("fd00:1::/64")),
+        service_cidrs=(ip_network("10.2.0.0/16"),),
+        labels={"zone": "a=b", "rack": ""},
+        cluster=Path("/srv/mesh"),
+        uplink="eth7",
+        host_cgroups=(Path("/sys/fs/cgroup/system.slice"),),
+        settings=Settings(
+            routing="vxlan",
+            load_balancing="dsr",
+            masquerade=False,
+            no_masquerade=(ip_network("192.0.2.0/24"),),
+        ),
+    )
+
+
+def test_without_options_a_node_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert node_options(NodePaths(), parsed()) == NodeOptions()
+    assert node_options(NodePaths("a"), parsed()).name == "a"
+    monkeypatch.setattr(socket, "gethostname", lambda: "Host-7")
+    assert node_options(NodePaths(), parsed("--cluster-dir", "/srv")).name == "host-7"
+    assert node_options(NodePaths("a"), parsed("--cluster-dir", "/srv")).name == "a"
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    with pytest.raises(Refused, match="node name"):
+        node_options(NodePaths(), parsed("--node-name", "../x"))
