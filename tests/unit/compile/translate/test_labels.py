@@ -1,0 +1,115 @@
+import pytest
+
+from tulle.compile.rules import NAMESPACE_KEY, NAMESPACE_LABELS, Entity, Pods
+from tulle.compile.translate.labels import (
+    ENTITIES,
+    both,
+    endpoints,
+    of_namespaces,
+    others,
+    peers,
+    plain,
+)
+from tulle.model.kubernetes import LabelSelector, LabelSelectorRequirement
+
+NS = "k8s:" + NAMESPACE_KEY
+
+
+def needs(key: str, operator: str, *values: str) -> LabelSelectorRequirement:
+    return LabelSelectorRequirement(key, operator, values)
+
+
+def expression(key: str, operator: str, *values: str) -> LabelSelector:
+    return LabelSelector({}, (needs(key, operator, *values),))
+
+
+def test_both_of_two_that_contradict_each_other_match_nothing() -> None:
+    found = both(LabelSelector({"a": "1", "b": "2"}), LabelSelector({"a": "3", "b": "2"}))
+    assert found == LabelSelector({"a": "1", "b": "2"}, (needs("a", "In", "3"),))
+
+
+def test_namespaces_are_seen_by_prefixed_labels() -> None:
+    given = LabelSelector({"a": "1"}, (needs("b", "NotIn", "2"),))
+    prefixed = (needs(NAMESPACE_LABELS + "b", "NotIn", "2"),)
+    assert of_namespaces(given) == LabelSelector({NAMESPACE_LABELS + "a": "1"}, prefixed)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (LabelSelector({"app": "a"}), LabelSelector({"app": "a"})),
+        (LabelSelector({"k8s:app": "a"}), LabelSelector({"app": "a"})),
+        (LabelSelector({"any:app": "a"}), LabelSelector({"app": "a"})),
+        (expression("k8s:app", "Exists"), expression("app", "Exists")),
+        (
+            LabelSelector({"k8s:app": "a", "any:app": "b"}),
+            LabelSelector({"app": "a"}, (needs("app", "In", "b"),)),
+        ),
+        # there is one cluster, and it has Cilium's name for one without a name
+        (LabelSelector({"k8s:io.cilium.k8s.policy.cluster": "default"}), LabelSelector()),
+        (expression("io.cilium.k8s.policy.cluster", "NotIn", "west"), LabelSelector()),
+        (LabelSelector({"io.cilium.k8s.policy.cluster": "west"}), None),
+        (expression("io.cilium.k8s.policy.cluster", "DoesNotExist"), None),
+        # no workload has a reserved label
+        (expression("reserved:ingress", "DoesNotExist"), LabelSelector()),
+        (expression("reserved:host", "NotIn", ""), LabelSelector()),
+        (expression("reserved:host", "Exists"), None),
+        (LabelSelector({"app": "a", "reserved:host": ""}), None),
+    ],
+)
+def test_sources_of_labels(given: LabelSelector, meant: LabelSelector | None) -> None:
+    assert plain(given) == meant
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (LabelSelector(), LabelSelector({NAMESPACE_KEY: "shop"})),
+        (LabelSelector({"a": "1"}), LabelSelector({"a": "1", NAMESPACE_KEY: "shop"})),
+        (LabelSelector({NS: "bank"}), LabelSelector({NAMESPACE_KEY: "bank"})),
+        (expression(NS, "Exists"), expression(NAMESPACE_KEY, "Exists")),
+        (
+            LabelSelector({"k8s:io.cilium.k8s.namespace.labels.team": "x"}),
+            LabelSelector({NAMESPACE_LABELS + "team": "x"}),
+        ),
+    ],
+)
+def test_endpoints_are_of_the_policys_namespace_unless_they_name_one(
+    given: LabelSelector, meant: LabelSelector
+) -> None:
+    assert endpoints(given, "shop") == meant
+
+
+def test_endpoints_of_a_clusterwide_policy_are_of_any_namespace() -> None:
+    assert endpoints(LabelSelector(), "") == LabelSelector()
+
+
+@pytest.mark.parametrize(
+    ("given", "terms"),
+    [
+        (LabelSelector({"reserved:host": ""}), [Entity.HOST]),
+        (expression("reserved:remote-node", "Exists"), [Entity.REMOTE_NODE]),
+        (LabelSelector({"reserved:health": ""}), []),
+        (LabelSelector({"io.cilium.k8s.policy.cluster": "west"}), []),
+        (LabelSelector({"a": "1"}), [Pods(LabelSelector({"a": "1", NAMESPACE_KEY: "shop"}))]),
+    ],
+)
+def test_peers(given: LabelSelector, terms: list[object]) -> None:
+    assert list(peers([given], "shop")) == terms
+
+
+def test_others_are_those_that_fail_in_any_part() -> None:
+    given = LabelSelector({"a": "1"}, (needs("b", "NotIn", "2"), needs("c", "Exists")))
+    found = [item.selector.match_expressions for item in others(given, "shop")]
+    assert found == [
+        (needs("a", "NotIn", "1"),),
+        (needs(NAMESPACE_KEY, "NotIn", "shop"),),
+        (needs("b", "In", "2"),),
+        (needs("c", "DoesNotExist"),),
+    ]
+    assert list(others(LabelSelector(), "")) == []
+    assert list(others(expression("reserved:host", "Exists"), "")) == [Pods(LabelSelector())]
+
+
+def test_every_entity_of_the_one_form_has_its_name() -> None:
+    assert {item for item in ENTITIES.values() if item} == set(Entity)
