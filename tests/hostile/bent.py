@@ -142,7 +142,7 @@ BENT: Table = (
     (POD, "spec.containers.0.ports.0.containerPort", (GONE, "8080", *_PORTS)),
     (POD, "spec.containers.0.ports.0.name", _PORT_NAMES[1:]),
     (POD, "spec.containers.0.ports.0.hostPort", ("80", *_PORTS)),
-    (POD, "spec.containers.0.ports.0.hostIP", ("10.0.0.1", *_NOT_ADDRESSES[1:4])),
+    (POD, "spec.containers.0.ports.0.hostIP", _NOT_ADDRESSES[1:4]),
     (POD, "spec.containers.0.ports.0.hostIP", ("10.0.0.1",)),
     (POD, "spec.containers.0.ports", ([{"name": "x", "containerPort": n} for n in (1, 2)],)),
     (POD, "spec.containers.0.readinessProbe", ({}, {"httpGet": {"port": 80}}, {"grpc": {}})),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 
 from tulle.model.kubernetes import WEIGHT_ANNOTATION, Container, ContainerPort, Pod, Probe
 
-from .fields import FieldError, quote
+from .fields import FieldError, Path, quote, show_path
 from .syntax import INT32_MAX, check_absent, check_dns_label, check_port_name
 
 _WEIGHT = re.compile(r"0|[1-9][0-9]{0,4}")
@@ -45,6 +46,7 @@ def validate_pod(pod: Pod) -> Pod:
     _check_number(grace, 0, "spec", "terminationGracePeriodSeconds")
     names: dict[str, int] = {}
     ports: dict[str, int] = {}
+    on_host: dict[tuple[str, int, str], Path] = {}
     for index, container in enumerate(spec.containers):
         path = ("spec", "containers", index)
         check_dns_label(container.name, *path, "name")
@@ -52,7 +54,7 @@ def validate_pod(pod: Pod) -> Pod:
             raise FieldError(f"is the same as that of containers[{first}]", *path, "name")
         _check_container(container, *path)
         for position, port in enumerate(container.ports):
-            _check_port(port, ports, *path, "ports", position)
+            _check_port(port, ports, on_host, *path, "ports", position)
     return pod
 
 
@@ -72,14 +74,42 @@ def _check_container(container: Container, *path: str | int) -> None:
         _check_probe(container.readiness_probe, container, *path, "readinessProbe")
 
 
-def _check_port(port: ContainerPort, names: dict[str, int], *path: str | int) -> None:
-    check_absent(port, {"host_port": "hostPort", "host_ip": "hostIP"}, *path)
+def _check_port(
+    port: ContainerPort,
+    names: dict[str, int],
+    on_host: dict[tuple[str, int, str], Path],
+    *path: str | int,
+) -> None:
+    _check_host_port(port, on_host, *path)
     if not port.name:
         return
     check_port_name(port.name, *path, "name")
     if port.name in names:
         raise FieldError(f"{quote(port.name)} names port {names[port.name]} already", *path, "name")
     names[port.name] = port.container_port
+
+
+def _check_host_port(
+    port: ContainerPort, seen: dict[tuple[str, int, str], Path], *path: str | int
+) -> None:
+    """`hostIP` may be any address that a host can listen on, so also the unspecified one."""
+    if port.host_ip:
+        try:
+            address = ip_address(port.host_ip)
+        except ValueError:
+            reason = f"{quote(port.host_ip)} is not an IP address"
+            raise FieldError(reason, *path, "hostIP") from None
+        if str(address) != port.host_ip:
+            raise FieldError(f"must be written as {address}", *path, "hostIP")
+        if port.host_port is None:
+            raise FieldError("needs a hostPort", *path, "hostIP")
+    if port.host_port is None:
+        return
+    if port.protocol == "SCTP":
+        raise FieldError("SCTP is not supported yet, TCP and UDP are", *path, "protocol")
+    place = port.host_ip, port.host_port, port.protocol
+    if path != (first := seen.setdefault(place, path)):
+        raise FieldError(f"is the same as that of {show_path(first)}", *path, "hostPort")
 
 
 def _check_probe(probe: Probe, container: Container, *path: str | int) -> None:

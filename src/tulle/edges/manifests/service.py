@@ -9,57 +9,58 @@ from tulle.model.kubernetes import (
     Service,
     ServicePort,
     ServiceSpec,
+    ServiceStatus,
     SessionAffinityConfig,
 )
 
+from .external import validate_external
 from .fields import FieldError
 from .syntax import check_absent, check_dns_label, check_labels, check_port_name, parse_address
 
 _UNSUPPORTED = {
-    "external_traffic_policy": "externalTrafficPolicy",
-    "external_ips": "externalIPs",
     "external_name": "externalName",
-    "load_balancer_ip": "loadBalancerIP",
     "load_balancer_class": "loadBalancerClass",
-    "load_balancer_source_ranges": "loadBalancerSourceRanges",
-    "allocate_load_balancer_node_ports": "allocateLoadBalancerNodePorts",
     "health_check_node_port": "healthCheckNodePort",
-    "traffic_distribution": "trafficDistribution",
 }
 
 
 def validate_service(service: Service) -> Service:
-    """`clusterIP` and `clusterIPs` agree afterwards; a headless service has no `clusterIPs`."""
+    """`clusterIP` and `clusterIPs` agree afterwards; a headless service has no `clusterIPs`.
+
+    A status is dropped: it speaks of the cluster that the manifest was taken from.
+    """
     spec = service.spec
-    if spec.type != "ClusterIP":
-        raise FieldError(f"{spec.type} is not supported yet, only ClusterIP is", "spec", "type")
+    if spec.type == "ExternalName":
+        raise FieldError("ExternalName is not supported yet: it needs DNS", "spec", "type")
     check_absent(spec, _UNSUPPORTED, "spec")
-    if spec.internal_traffic_policy != "Cluster":
-        raise FieldError("Local is not supported yet", "spec", "internalTrafficPolicy")
     if spec.session_affinity == "None" and spec.session_affinity_config != SessionAffinityConfig():
         raise FieldError("needs sessionAffinity: ClientIP", "spec", "sessionAffinityConfig")
     check_labels(spec.selector, "spec", "selector")
     addresses = _cluster_ips(spec)
-    if not spec.ports and addresses != (HEADLESS,):
-        raise FieldError("needs at least one port", "spec", "ports")
-    _check_ports(spec.ports)
     headless = addresses == (HEADLESS,)
+    if headless and spec.type != "ClusterIP":
+        raise FieldError(f"None is not possible with type {spec.type}", "spec", "clusterIP")
+    if not spec.ports and not headless:
+        raise FieldError("needs at least one port", "spec", "ports")
+    _check_ports(spec)
     spec = msgspec.structs.replace(
         spec,
         cluster_ip=addresses[0] if addresses else "",
         cluster_ips=() if headless else addresses,
     )
-    return msgspec.structs.replace(service, spec=spec)
+    spec = validate_external(spec, service.metadata.annotations)
+    return msgspec.structs.replace(service, spec=spec, status=ServiceStatus())
 
 
-def _check_ports(ports: tuple[ServicePort, ...]) -> None:
+def _check_ports(spec: ServiceSpec) -> None:
     names: dict[str, int] = {}
     numbers: dict[tuple[int, str], int] = {}
-    for index, port in enumerate(ports):
+    node_ports: dict[tuple[int, str], int] = {}
+    for index, port in enumerate(spec.ports):
         path = ("spec", "ports", index)
         if port.name:
             check_dns_label(port.name, *path, "name")
-        elif len(ports) > 1:
+        elif len(spec.ports) > 1:
             raise FieldError("is required when there is more than one port", *path, "name")
         if index != (first := names.setdefault(port.name, index)):
             raise FieldError(f"is the same as that of ports[{first}]", *path, "name")
@@ -71,7 +72,19 @@ def _check_ports(ports: tuple[ServicePort, ...]) -> None:
             raise FieldError("SCTP is not supported yet, TCP and UDP are", *path, "protocol")
         if isinstance(port.target_port, str):
             check_port_name(port.target_port, *path, "targetPort")
-        check_absent(port, {"node_port": "nodePort"}, *path)
+        _check_node_port(spec, port, node_ports, index)
+
+
+def _check_node_port(
+    spec: ServiceSpec, port: ServicePort, seen: dict[tuple[int, str], int], index: int
+) -> None:
+    if port.node_port is None:
+        return
+    path = ("spec", "ports", index, "nodePort")
+    if spec.type not in ("NodePort", "LoadBalancer"):
+        raise FieldError("needs type NodePort or LoadBalancer", *path)
+    if index != (first := seen.setdefault((port.node_port, port.protocol), index)):
+        raise FieldError(f"{port.node_port}/{port.protocol} is that of ports[{first}]", *path)
 
 
 def _cluster_ips(spec: ServiceSpec) -> tuple[str, ...]:

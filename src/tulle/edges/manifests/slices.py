@@ -13,6 +13,7 @@ from .syntax import check_dns_label, parse_address
 
 _MAX_ENDPOINTS = 1000
 _MAX_PORTS = 100
+_MAX_HINTS = 8  # of each kind
 
 
 def validate_slice(obj: EndpointSlice) -> EndpointSlice:
@@ -39,6 +40,7 @@ def _endpoint(endpoint: Endpoint, family: str, index: int) -> Endpoint:
         if f"IPv{address.version}" != family:
             raise FieldError(f"{quote(text)} is not {family}, the slice's addressType", *path)
         addresses.append(str(address))
+    _check_hints(endpoint, index)
     return msgspec.structs.replace(
         endpoint,
         addresses=tuple(addresses),
@@ -48,6 +50,18 @@ def _endpoint(endpoint: Endpoint, family: str, index: int) -> Endpoint:
         node_name=sys.intern(endpoint.node_name),
         zone=sys.intern(endpoint.zone),
     )
+
+
+def _check_hints(endpoint: Endpoint, index: int) -> None:
+    path = ("endpoints", index, "hints")
+    zones = [item.name for item in endpoint.hints.for_zones]
+    nodes = [item.name for item in endpoint.hints.for_nodes]
+    for name, given in (("forZones", zones), ("forNodes", nodes)):
+        if len(given) > _MAX_HINTS:
+            raise FieldError(f"holds more than {_MAX_HINTS} names", *path, name)
+        for position, text in enumerate(given):
+            if not text:
+                raise FieldError("is required", *path, name, position, "name")
 
 
 def _check_ports(ports: tuple[EndpointPort, ...]) -> None:

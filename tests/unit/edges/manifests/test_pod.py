@@ -57,6 +57,16 @@ def test_what_is_harmless_to_ignore_is_accepted() -> None:
     checked(container(command=(), args=("nginx",)))
 
 
+def test_one_host_port_may_serve_two_protocols_and_two_addresses() -> None:
+    ports = (
+        ContainerPort(53, host_port=53),
+        ContainerPort(53, protocol="UDP", host_port=53),
+        ContainerPort(54, host_port=53, host_ip="10.0.0.1"),
+        ContainerPort(55, host_port=53, host_ip="::"),
+    )
+    checked(container(ports=ports))
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
@@ -67,7 +77,14 @@ def test_what_is_harmless_to_ignore_is_accepted() -> None:
         ({"env": (EnvVar("A=B"),)}, "env[0].name"),
         ({"ports": (HTTP, ContainerPort(81, "http"))}, "ports[1].name"),
         ({"ports": (ContainerPort(81, "Http"),)}, "ports[0].name"),
-        ({"ports": (ContainerPort(81, host_port=80),)}, "ports[0].hostPort"),
+        ({"ports": (ContainerPort(81, host_ip="web", host_port=80),)}, "ports[0].hostIP"),
+        ({"ports": (ContainerPort(81, host_ip="FD00::1", host_port=80),)}, "ports[0].hostIP"),
+        ({"ports": (ContainerPort(81, host_ip="10.0.0.1"),)}, "ports[0].hostIP"),
+        ({"ports": (ContainerPort(81, "", "SCTP", 80),)}, "ports[0].protocol"),
+        (
+            {"ports": (ContainerPort(1, host_port=80), ContainerPort(2, host_port=80))},
+            "ports[1].hostPort",
+        ),
         ({"volume_mounts": [{}]}, "volumeMounts"),
         ({"security_context": {"runAsUser": 1}}, "securityContext"),
         ({"lifecycle": {"preStop": {}}}, "lifecycle"),

@@ -4,7 +4,15 @@ import pytest
 
 from tulle.edges.manifests.service import validate_service
 from tulle.errors import ManifestError
-from tulle.model.kubernetes import ObjectMeta, Service, ServicePort, ServiceSpec
+from tulle.model.kubernetes import (
+    LoadBalancerIngress,
+    LoadBalancerStatus,
+    ObjectMeta,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    ServiceStatus,
+)
 
 HTTP = ServicePort(80, "http")
 DUAL = ("10.96.0.1", "fd00::1")
@@ -35,7 +43,8 @@ def test_cluster_addresses_agree(given: dict[str, Any], one: str, all_: tuple[st
 @pytest.mark.parametrize(
     ("given", "field"),
     [
-        ({"type": "NodePort"}, "spec.type"),
+        ({"type": "ExternalName"}, "spec.type"),
+        ({"type": "NodePort", "cluster_ip": "None"}, "spec.clusterIP"),
         ({"ports": ()}, "spec.ports"),
         ({"ports": (HTTP, ServicePort(81))}, "spec.ports[1].name"),
         ({"ports": (HTTP, ServicePort(81, "http"))}, "spec.ports[1].name"),
@@ -53,9 +62,18 @@ def test_cluster_addresses_agree(given: dict[str, Any], one: str, all_: tuple[st
         ({"cluster_ips": DUAL, "ip_families": ("IPv4",)}, "spec.ipFamilies"),
         ({"ip_families": ("IPv4", "IPv4")}, "spec.ipFamilies"),
         ({"cluster_ips": DUAL, "ip_family_policy": "SingleStack"}, "spec.ipFamilyPolicy"),
-        ({"internal_traffic_policy": "Local"}, "spec.internalTrafficPolicy"),
-        ({"traffic_distribution": "PreferClose"}, "spec.trafficDistribution"),
-        ({"external_ips": ["1.2.3.4"]}, "spec.externalIPs"),
+        ({"health_check_node_port": 32000}, "spec.healthCheckNodePort"),
+        ({"load_balancer_class": "cloud"}, "spec.loadBalancerClass"),
+        (
+            {
+                "type": "NodePort",
+                "ports": (
+                    ServicePort(1, "a", node_port=30001),
+                    ServicePort(2, "b", node_port=30001),
+                ),
+            },
+            "spec.ports[1].nodePort",
+        ),
         ({"selector": {"app": "not ok"}}, "spec.selector.app"),
     ],
 )
@@ -69,5 +87,20 @@ def test_one_port_may_serve_two_protocols() -> None:
     assert checked(ports=(ServicePort(53, "dns", "UDP"), ServicePort(53, "dns-tcp", "TCP")))
 
 
+def test_one_node_port_may_serve_two_protocols() -> None:
+    ports = (
+        ServicePort(53, "dns", "UDP", node_port=30053),
+        ServicePort(53, "dns-tcp", "TCP", node_port=30053),
+    )
+    assert checked(type="NodePort", ports=ports).ports == ports
+
+
 def test_empty_fields_that_mean_nothing_are_allowed() -> None:
-    assert checked(external_ips=[], load_balancer_ip="", health_check_node_port=0)
+    assert checked(external_ips=(), load_balancer_ip="", health_check_node_port=0)
+
+
+def test_a_status_speaks_of_another_cluster() -> None:
+    status = ServiceStatus(LoadBalancerStatus((LoadBalancerIngress("203.0.113.1"),)))
+    spec = ServiceSpec(type="LoadBalancer", ports=(HTTP,))
+    found = validate_service(Service(ObjectMeta("web", "shop"), spec, status=status))
+    assert found.status == ServiceStatus()

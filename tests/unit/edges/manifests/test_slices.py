@@ -7,8 +7,11 @@ from tulle.errors import ManifestError
 from tulle.model.kubernetes import (
     SERVICE_NAME_LABEL,
     Endpoint,
+    EndpointHints,
     EndpointPort,
     EndpointSlice,
+    ForNode,
+    ForZone,
     ObjectMeta,
 )
 
@@ -24,6 +27,10 @@ def test_addresses_are_canonical() -> None:
     assert found.endpoints[0].addresses == ("fd00::1",)
 
 
+def hinted(hints: EndpointHints) -> dict[str, Any]:
+    return {"endpoints": (Endpoint(("10.0.0.1",), hints=hints),)}
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
@@ -37,6 +44,8 @@ def test_addresses_are_canonical() -> None:
         ({"ports": (EndpointPort(1, protocol="SCTP"),)}, "ports[0].protocol"),
         ({"ports": tuple(EndpointPort(1, str(n)) for n in range(101))}, "ports"),
         ({"endpoints": (Endpoint(("10.0.0.1",)),) * 1001}, "endpoints"),
+        (hinted(EndpointHints((ForZone("a"), ForZone("")))), "endpoints[0].hints.forZones[1].name"),
+        (hinted(EndpointHints((), (ForNode("n"),) * 9)), "endpoints[0].hints.forNodes"),
     ],
 )
 def test_refused(fields: dict[str, Any], field: str) -> None:
