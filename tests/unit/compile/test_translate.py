@@ -42,7 +42,8 @@ def test_what_is_missing_is_said_and_the_policy_isolates() -> None:
 def test_an_object_is_translated_once() -> None:
     place = joined(NETWORK % "a", NETWORK % "b", CILIUM, OFFICES)
     first = policies_of(place)
-    same = policies_of(replace(place, namespaces={}), first)
+    assert policies_of(replace(place, namespaces={}), first) is first
+    same = policies_of(replace(place, policies=dict(place.policies)), first)
     assert all(a is b for a, b in zip(first.policies, same.policies, strict=True))
     changed = replace(place, policies={**place.policies, **joined(NETWORK % "b").policies})
     again = policies_of(changed, first)
