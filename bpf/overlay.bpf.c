@@ -91,6 +91,9 @@ int from_overlay(struct __sk_buff *skb)
 SEC("tc")
 int to_overlay(struct __sk_buff *skb)
 {
+	/* The receiver's device has this one's address, and drops what seems to come from itself.
+	 */
+	static const __u8 from[ETH_ALEN] = {WORKLOAD_MAC};
 	struct flow flow = {.ifindex = skb->ifindex, .hook = HOOK_TO_OVERLAY};
 	const struct state *state = current_state();
 	struct scratch *scratch = get_scratch();
@@ -109,7 +112,8 @@ int to_overlay(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	find_whereabouts(&flow.dst, &scratch->where);
 	if (addr_is_zero(&scratch->where.node) ||
-	    set_tunnel(skb, &scratch->where.node, vni_of(&flow.src)))
+	    set_tunnel(skb, &scratch->where.node, vni_of(&flow.src)) ||
+	    bpf_skb_store_bytes(skb, ETH_ALEN, from, sizeof(from), 0))
 		return drop(skb, &flow, scratch, REASON_NO_ROUTE);
 	skb->mark = MARK_DONE;
 	return TC_ACT_OK;

@@ -99,7 +99,7 @@ def make_overlay(mtu: int) -> int:
     with rtnetlink(f"interface {OVERLAY}") as routes:
         if OVERLAY not in interfaces():
             options: dict[str, Any] = {
-                "vxlan_metadata": True,
+                "vxlan_collect_metadata": True,
                 "vxlan_port": OVERLAY_PORT,
                 "vxlan_learning": False,
             }
