@@ -16,7 +16,7 @@ import yaml
 from tests.e2e.mesh import HERE, Json, Mesh, admit, alive, policy, service, wait_for
 from tulle.abi import ABI_HASH
 from tulle.cli.client import Agent
-from tulle.compile.image import DERIVED
+from tulle.compile.parts import DERIVED
 from tulle.edges.bpf import syscall
 from tulle.edges.bpf.maps import Map
 from tulle.errors import TulleError

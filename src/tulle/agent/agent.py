@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from tulle.compile import Compiled, Ids, Image, compile_world
-from tulle.compile.diff import apply, diff
-from tulle.compile.image import counters_above
-from tulle.compile.services import addresses_of, headless_addresses, with_addresses
+from tulle.compile.diff import diff
+from tulle.compile.numbers import counters_above
+from tulle.compile.services import Allocated, with_addresses
 from tulle.edges.bpf.datapath import Datapath, Role
 from tulle.edges.bpf.datapath import remove as remove_datapath
 from tulle.edges.bpf.sockets import vanishing
@@ -43,13 +43,13 @@ from tulle.model.kubernetes import (
     Service,
 )
 from tulle.model.paths import NodePaths
-from tulle.model.world import Key, Refusal, Workload, World
+from tulle.model.world import IPAddress, Key, Refusal, Workload, World
 
 from .drift import Drift
 from .flowlog import FlowLog
 from .hooks import Hooks
 from .hosts import HostsEntry
-from .memory import Memory, recall, remember
+from .memory import recall, remember
 from .mesh import Mesh, mesh, placed
 from .neighbours import Neighbours
 from .network import Network
@@ -75,7 +75,7 @@ class Pass:
     world: World
     compiled: Compiled
     snapshot: Snapshot
-    addresses: dict[str, str] = field(default_factory=dict)
+    allocated: Allocated = field(default_factory=Allocated)
     refusals: tuple[Refusal, ...] = ()
     changes: int = 0
     took_ms: float = 0.0
@@ -115,8 +115,10 @@ class Agent:
         self._look_again = True  # at what is not the source's: the node's own network
         self._drift = Drift()
         self._drift_look: asyncio.Task[None] | None = None
-        self._memory_path = paths.durable / "ids.json"
-        self._memory: Memory | None = None
+        self._ids_path = paths.durable / "ids.json"
+        self._ids = Ids()
+        self._compiled: Compiled | None = None
+        self._names: Mapping[Key, tuple[IPAddress, ...]] = {}  # of services, in hosts files
 
     def request(self) -> None:
         self._pacer.request()
@@ -134,11 +136,7 @@ class Agent:
             log.info("removed %s", line)
         await asyncio.to_thread(self.workloads.set_mtu, self.network.workload_mtu)
         self.pods.recover()
-        memory = recall(self._memory_path)
-        if memory is None:
-            fresh = counters_above(self.datapath.read())
-            memory = Memory(next=dict(fresh.next))
-        self._memory = memory
+        self._ids = recall(self._ids_path) or counters_above(self.datapath.read())
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -261,14 +259,16 @@ class Agent:
 
     def _put_in_force(self) -> Pass:
         snapshot = self.manifests.scan()
-        assert self._memory is not None
         have = self._read()
         self._mesh = seen = self._look_around(snapshot)
         world = self._world(snapshot, seen)
-        world, addresses, refused = with_addresses(world, self._memory.addresses)
-        compiled = compile_world(world, self._memory.ids)
+        before = self.current.allocated if self.current else None
+        world, allocated = with_addresses(world, before)
+        self._compiled = compiled = compile_world(world, self._ids, before=self._compiled)
         changes = diff(have, compiled.image)
-        self._remember(compiled.ids, {**self._memory.addresses, **addresses})
+        if compiled.ids is not self._ids:
+            remember(self._ids_path, compiled.ids)
+            self._ids = compiled.ids
         # Hooks come before a new endpoint's entry; those of an earlier agent judge by its maps
         # until these are filled.
         self.hooks.attach(self._interfaces(), only_new=True)
@@ -282,15 +282,12 @@ class Agent:
         self.hooks.attach({**self._interfaces(), **self.network.interfaces})
         if self.current is None:
             self._take_over()
-        self._have = apply(changes, have) if changes else have
+        self._have = compiled.image
         self.hooks.keep(self.workloads.interfaces())
-        self.workloads.write_hosts(
-            HostsEntry(name, namespace, addresses_of(service) or headless_addresses(world, service))
-            for (namespace, name), service in world.services.items()
-        )
+        self._write_hosts(compiled)
         self.neighbours.tell(self.network.published(), world.workloads.values())
-        refusals = (*snapshot.refusals, *seen.refusals, *refused, *compiled.refusals)
-        return Pass(world, compiled, snapshot, addresses, refusals, len(changes))
+        told = (*snapshot.refusals, *seen.refusals, *allocated.refusals, *compiled.refusals)
+        return Pass(world, compiled, snapshot, allocated, told, len(changes))
 
     def _carry_over(self) -> None:
         for loss in self.datapath.carry_over():
@@ -338,15 +335,17 @@ class Agent:
             self.workloads.set_mtu(self.network.workload_mtu)
             self._look_again = False
         if not self._have_is_known:
-            self._have = self.datapath.read()
+            self._have = {"kernel": self.datapath.read()}
             self._have_is_known = True
         return self._have
 
-    def _remember(self, ids: Ids, addresses: Mapping[str, str]) -> None:
-        fresh = Memory(ids.taken, ids.next, addresses)
-        if fresh != self._memory:
-            remember(self._memory_path, fresh)
-            self._memory = fresh
+    def _write_hosts(self, compiled: Compiled) -> None:
+        services = compiled.memo.services
+        if services is None or services.addresses is self._names:
+            return
+        named = services.addresses.items()
+        self.workloads.write_hosts(HostsEntry(name, of, found) for (of, name), found in named)
+        self._names = services.addresses
 
     def _take_over(self) -> None:
         """The first pass of this agent: the one before may have died just short of the end."""

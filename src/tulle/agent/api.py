@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from tulle.compile.parts import flat
 from tulle.edges import enter
 from tulle.edges.manifests.parse import Parsed, parse
 from tulle.edges.manifests.validate import validate
@@ -126,7 +127,7 @@ async def _objects(request: web.Request) -> web.Response:
 
 async def _image(request: web.Request) -> web.Response:
     """What every derived map should hold, in hex: to compare with what bpftool shows."""
-    image = _now(request).compiled.image
+    image = flat(_now(request).compiled.image)
     as_hex = {
         name: {key.hex(): value.hex() for key, value in entries.items()}
         for name, entries in image.items()

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from tulle.abi import Event, Flow, Hook, Reason
-from tulle.compile.image import unpacked
+from tulle.compile.parts import unpacked
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.verdict import Rule
 from tulle.model.world import IPAddress, Workload

@@ -10,7 +10,8 @@ from tulle.model.world import World
 
 
 def pass_of(world: World, before: Pass | None = None) -> Pass:
-    known = before.addresses if before else {}
-    world, addresses, refused = with_addresses(world, known)
-    compiled = compile_world(world, before.compiled.ids if before else Ids())
-    return Pass(world, compiled, Snapshot({}, ()), addresses, (*refused, *compiled.refusals))
+    world, allocated = with_addresses(world, before.allocated if before else None)
+    old = before.compiled if before else None
+    compiled = compile_world(world, old.ids if old else Ids(), before=old)
+    told = (*allocated.refusals, *compiled.refusals)
+    return Pass(world, compiled, Snapshot({}, ()), allocated, told)

@@ -6,23 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from tulle.agent.memory import Memory, recall, remember
+from tulle.agent.memory import recall, remember
+from tulle.compile.ids import Ids
 
-FULL = Memory({"rule": {"a": 256}}, {"rule": 257}, {"shop/db/4": "10.96.0.10"})
+FULL = Ids({"rule": {"a": 256}}, {"rule": 257})
 
 
 def test_what_was_remembered_is_recalled(tmp_path: Path) -> None:
     path = tmp_path / "ids.json"
-    remember(path, Memory())
+    remember(path, Ids())
     remember(path, FULL)
     assert recall(path) == FULL
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_ids_go_on_where_they_stood() -> None:
-    assert FULL.ids.number("rule", "a") == 256
-    assert FULL.ids.next == {"rule": 257}
+def test_what_version_0_1_remembered_beside_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "ids.json"
+    path.write_text(
+        '{"taken": {"rule": {"a": 256}}, "next": {"rule": 257}, "addresses": {"a": ""}}'
+    )
+    assert recall(path) == FULL
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"next": {"rule": "x"}}', b"\xff"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from tulle.abi import Event, Flow, Hook, Reason, RuleId, Verdict
-from tulle.compile.image import packed
+from tulle.compile.parts import packed
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.verdict import NOT_ISOLATED, Rule
 from tulle.model.world import Workload

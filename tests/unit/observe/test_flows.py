@@ -6,7 +6,7 @@ from ipaddress import ip_address
 import pytest
 
 from tulle.abi import Event, Flow, Hook, Reason, RuleId, Verdict
-from tulle.compile.image import packed
+from tulle.compile.parts import packed
 from tulle.observe.flows import flow_of
 from tulle.observe.names import Names
 

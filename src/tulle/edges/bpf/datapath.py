@@ -17,7 +17,7 @@ from typing import Literal
 from tulle import abi
 from tulle.abi import Reason
 from tulle.compile.diff import Change, moves_verdicts
-from tulle.compile.image import DERIVED, Image
+from tulle.compile.parts import DERIVED
 
 from . import links, migrate
 from .events import EventRing
@@ -104,7 +104,7 @@ class Datapath:
             if directory != self.objects.pins:
                 shutil.rmtree(directory)
 
-    def read(self) -> Image:
+    def read(self) -> dict[str, dict[bytes, bytes]]:
         """What the kernel has. Counters of rules are named only: their values are not derived."""
         image = {name: dict(self.maps[name].items()) for name in DERIVED}
         image["rules"] = dict.fromkeys(image["rules"], b"")
