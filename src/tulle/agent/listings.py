@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
 from tulle.abi import Counter as Count
@@ -11,6 +11,7 @@ from tulle.abi import Endpoint
 from tulle.compile.isolation import Who
 from tulle.compile.parts import packed
 from tulle.compile.policies import DIRECTIONS
+from tulle.compile.rules import Action
 from tulle.compile.services import Frontend, Kind, ServiceParts, addresses_of
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import ObjectRef, Service
@@ -124,8 +125,13 @@ def identities(agent: Agent, now: Pass) -> list[Json]:
 def policies(agent: Agent, now: Pass) -> list[Json]:
     counters = agent.datapath.rule_counters()
     directions: dict[ObjectRef, set[str]] = defaultdict(set)
+    audited = set()
+    allowing = set()  # rules; the others deny
     for policy in now.compiled.memo.translated.policies:
         directions[policy.ref].add(policy.direction)
+        if policy.audit:
+            audited.add(policy.ref)
+        allowing |= {item.rule for item in policy.rules if item.action is not Action.DENY}
     rules: dict[ObjectRef, Rules] = defaultdict(list)
     for number, rule in now.compiled.rules.items():
         if rule.policy is not None:
@@ -138,7 +144,8 @@ def policies(agent: Agent, now: Pass) -> list[Json]:
             "name": ref.name,
             "selects": selected.get(ref, []),
             "types": sorted(types),
-            "rules": _rules(rules[ref], counters),
+            "audit": ref in audited,
+            "rules": _rules(rules[ref], allowing, counters),
         }
         for ref, types in sorted(directions.items(), key=lambda item: item[0])
     ]
@@ -159,12 +166,13 @@ def _name(now: Pass, who: Who) -> str:
     return f"{who[0]}/{who[1]}" if who else f"node {now.world.node.name}"
 
 
-def _rules(rules: Rules, counters: Mapping[int, Count]) -> list[Json]:
+def _rules(rules: Rules, allowing: Collection[Rule], counters: Mapping[int, Count]) -> list[Json]:
     nothing = Count()
     return [
         {
             "id": number,
             "rule": str(rule),
+            "denies": rule not in allowing,
             "packets": counters.get(number, nothing).packets,
             "bytes": counters.get(number, nothing).bytes,
         }

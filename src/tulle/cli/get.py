@@ -129,25 +129,27 @@ def _policies(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
     """A row a policy, or a row a rule with its counters."""
     if wide:
         return ["NAMESPACE", "NAME", "RULE", "VERDICTS", "BYTES"], [
-            [item["namespace"], item["name"], rule["rule"], rule["packets"], size(rule["bytes"])]
+            [*_named(item), rule["rule"], rule["packets"], size(rule["bytes"])]
             for item in items
             for rule in item["rules"]
         ]
-    return ["NAMESPACE", "NAME", "TYPES", "SELECTS", "ALLOWED", "DENIED"], [
+    return ["NAMESPACE", "NAME", "KIND", "TYPES", "AUDIT", "SELECTS", "ALLOWED", "DENIED"], [
         [
-            item["namespace"],
-            item["name"],
+            *_named(item),
+            item["kind"],
             _list(item["types"]),
+            "yes" if item["audit"] else "-",
             _list(item["selects"]) or "nothing",
-            sum(rule["packets"] for rule in item["rules"] if not _denies(rule)),
-            sum(rule["packets"] for rule in item["rules"] if _denies(rule)),
+            sum(rule["packets"] for rule in item["rules"] if not rule["denies"]),
+            sum(rule["packets"] for rule in item["rules"] if rule["denies"]),
         ]
         for item in items
     ]
 
 
-def _denies(rule: Json) -> bool:
-    return str(rule["rule"]).startswith("default deny")
+def _named(item: Json) -> list[object]:
+    """Clusterwide policies are in no namespace."""
+    return [item["namespace"] or "-", item["name"]]
 
 
 def _pods(items: list[Json], wide: bool) -> tuple[list[str], Rows]:

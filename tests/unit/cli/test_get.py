@@ -49,12 +49,20 @@ ITEMS = {
         "namespace": "shop",
         "name": "web",
         "selects": ["shop/web-1"],
-        "types": ["Ingress"],
+        "types": ["ingress"],
+        "audit": False,
         "rules": [
-            {"id": 300, "rule": "NetworkPolicy shop/web ingress[0]", "packets": 7, "bytes": 420},
+            {
+                "id": 300,
+                "rule": "NetworkPolicy shop/web ingress[0]",
+                "denies": False,
+                "packets": 7,
+                "bytes": 420,
+            },
             {
                 "id": 301,
                 "rule": "default deny by NetworkPolicy shop/web (ingress)",
+                "denies": True,
                 "packets": 3,
                 "bytes": 180,
             },
@@ -103,7 +111,10 @@ def rows(text: str) -> list[list[str]]:
         (["services"], ["shop", "web", "10.96.0.10,fd00::a", "80/TCP", "-", "2"]),
         (["endpoints"], ["shop", "web-1", "yes", "10.244.0.2", "257", "isolated (1)", "open"]),
         (["identities"], ["257", "1", "k8s:app=web"]),
-        (["policies"], ["shop", "web", "Ingress", "shop/web-1", "7", "3"]),
+        (
+            ["policies"],
+            ["shop", "web", "NetworkPolicy", "ingress", "-", "shop/web-1", "7", "3"],
+        ),
         (["pods"], ["shop", "db", "no", "Pending", "4", "-", "b", "exit code 1"]),
         (["nodes"], ["b", "192.0.2.2", "10.244.1.0/24", "3", "-"]),
         (

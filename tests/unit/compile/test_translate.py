@@ -33,7 +33,10 @@ def test_policies_are_in_order_of_their_names() -> None:
 def test_what_is_missing_is_said_and_the_policy_isolates() -> None:
     found = policies_of(joined(CILIUM))
     assert [str(item.ref) for item in found.refusals] == ["CiliumNetworkPolicy shop/p"]
-    assert found.refusals[0].reason == "there is no CiliumCIDRGroup offices"
+    assert found.refusals[0].reason == (
+        "there is no CiliumCIDRGroup offices: "
+        "nobody is meant by it, the rest of the policy is in force"
+    )
     (policy,) = found.policies
     assert policy.isolates
     assert [item.peers for item in policy.rules] == [()]

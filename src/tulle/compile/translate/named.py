@@ -39,11 +39,11 @@ class Named:
                 if chosen is not None and matches(chosen, group.metadata.labels)
             ]
             if not found:
-                self.missing.append("cidrGroupSelector matches no CiliumCIDRGroup")
+                self._miss("cidrGroupSelector matches no CiliumCIDRGroup")
         else:
             found = [groups[rule.cidr_group_ref]] if rule.cidr_group_ref in groups else []
             if not found:
-                self.missing.append(f"there is no CiliumCIDRGroup {rule.cidr_group_ref}")
+                self._miss(f"there is no CiliumCIDRGroup {rule.cidr_group_ref}")
         return tuple(dict.fromkeys(cidr for group in found for cidr in group.spec.external_cidrs))
 
     def service_endpoints(self, wanted: CiliumService) -> Iterator[PeerTerm]:
@@ -51,13 +51,16 @@ class Named:
         self.used.append(self.world.services)
         found = [item for item in self.world.services.values() if _is_wanted(wanted, item)]
         if not found:
-            self.missing.append(f"there is no Service {_shown(wanted)}")
+            self._miss(f"there is no Service {_shown(wanted)}")
         for service in sorted(found, key=_key):
             namespace = service.metadata.namespace
             if service.spec.selector:
                 yield Pods(both(LabelSelector(service.spec.selector), in_namespace(namespace)))
             else:
                 yield from self._listed(service)
+
+    def _miss(self, what: str) -> None:
+        self.missing.append(f"{what}: nobody is meant by it, the rest of the policy is in force")
 
     def _listed(self, service: Service) -> Iterator[PeerTerm]:
         self.used.append(self.world.slices)
