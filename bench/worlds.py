@@ -51,7 +51,7 @@ def manifests(size: Size) -> Iterator[tuple[str, bytes]]:
     yield from _lists("services", [service(size, index) for index in range(size.services)])
     yield from _lists("policies", [policy(size, index) for index in range(size.policies)])
     for index in range(size.services):
-        yield f"slice-{index:05}.json", encode(endpoint_slice(size, index))
+        yield slice_file(index), encode(endpoint_slice(size, index))
 
 
 def node_files(size: Size) -> Iterator[tuple[str, bytes]]:
@@ -79,13 +79,21 @@ def world(size: Size) -> World:
     )
 
 
+def slice_file(index: int) -> str:
+    return f"slice-{index:05}.json"
+
+
+def service_address(index: int) -> str:
+    return f"10.96.{128 + index // 250}.{1 + index % 250}"
+
+
 def service(size: Size, index: int) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": f"service-{index}", "namespace": _namespace_of(size, index)},
+        "metadata": {"name": f"service-{index}", "namespace": namespace_of(size, index)},
         "spec": {
-            "clusterIP": f"10.96.{128 + index // 250}.{1 + index % 250}",
+            "clusterIP": service_address(index),
             "ports": [{"name": "http", "port": 80, "targetPort": 8080}],
         },
     }
@@ -99,7 +107,7 @@ def endpoint_slice(size: Size, index: int, ready: bool = True) -> Json:
         "kind": "EndpointSlice",
         "metadata": {
             "name": f"service-{index}-x7k2q",
-            "namespace": _namespace_of(size, index),
+            "namespace": namespace_of(size, index),
             "labels": {"kubernetes.io/service-name": f"service-{index}"},
         },
         "addressType": "IPv4",
@@ -116,7 +124,7 @@ def policy(size: Size, index: int) -> Json:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": f"policy-{index}", "namespace": _namespace_of(size, index)},
+        "metadata": {"name": f"policy-{index}", "namespace": namespace_of(size, index)},
         "spec": {
             "podSelector": _any_of("app", apps),
             "policyTypes": ["Ingress"],
@@ -131,6 +139,30 @@ def policy(size: Size, index: int) -> Json:
             ],
         },
     }
+
+
+def too_many_blocks(count: int) -> Iterator[tuple[str, bytes]]:
+    """Files of policies that name so many blocks of addresses, none of which is another's."""
+    policies = []
+    for start in range(0, count, _PER_FILE):
+        blocks = [
+            f"172.{16 + n // 65536}.{n // 256 % 256}.{n % 256}/32"
+            for n in range(start, start + _PER_FILE)
+        ]
+        policies.append(
+            {
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "NetworkPolicy",
+                "metadata": {"name": f"blocks-{start:06}", "namespace": _name("team", 0)},
+                "spec": {
+                    "podSelector": {},
+                    "policyTypes": ["Egress"],
+                    "egress": [{"to": [{"ipBlock": {"cidr": block}} for block in blocks]}],
+                },
+            }
+        )
+    for number, item in enumerate(policies):
+        yield f"blocks-{number:03}.json", encode(item)
 
 
 def node_file(size: Size, index: int, ready: bool = True) -> Json:
@@ -176,7 +208,7 @@ def _namespace(index: int) -> Json:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def _namespace_of(size: Size, index: int) -> str:
+def namespace_of(size: Size, index: int) -> str:
     return _name("team", index % size.namespaces)
 
 
@@ -187,7 +219,7 @@ def _endpoint(size: Size, pod: int, ready: bool) -> Json:
         "conditions": {"ready": ready, "serving": ready, "terminating": False},
         "nodeName": node_name(node),
         "zone": _name("zone", node % 3),
-        "targetRef": {"kind": "Pod", "name": f"pod-{pod}", "namespace": _namespace_of(size, pod)},
+        "targetRef": {"kind": "Pod", "name": f"pod-{pod}", "namespace": namespace_of(size, pod)},
     }
 
 
@@ -196,7 +228,7 @@ def _pod(size: Size, number: int, ready: bool) -> Json:
     return {
         "metadata": {
             "name": f"pod-{number}",
-            "namespace": _namespace_of(size, number),
+            "namespace": namespace_of(size, number),
             "labels": {"app": app, "pod-template-hash": f"{number % 977:05x}"},
         },
         "spec": {
