@@ -43,7 +43,7 @@ POD_RANGE = (ip_network("10.0.0.0/27"), ip_network("fd00::/123"))
 HOST = (ip_address("10.0.0.30"), ip_address("fd00::1e"), ip_address("192.0.2.30"))
 OTHERS = ("n1", "n2")
 OTHER_NODES = {
-    "n1": (ip_address("192.0.2.31"), ip_address("fd00::1f"), ip_address("10.0.1.14")),
+    "n1": (ip_address("192.0.2.31"), ip_address("fd00:0:0:1::e"), ip_address("10.0.1.14")),
     "n2": (ip_address("192.0.2.32"), ip_address("2001:db8::32")),
 }
 OTHER_RANGES = {

@@ -15,9 +15,10 @@ from tulle.model.world import World
 
 from . import cilium, cluster_policy, network_policy
 from .ends import End, Kind, Question, end_at
+from .route import Route, exit_address, route
 from .tiers import Decision, decide
 
-__all__ = ["End", "Kind", "end_at", "explain", "seen_from"]
+__all__ = ["End", "Kind", "Route", "end_at", "exit_address", "explain", "route", "seen_from"]
 
 
 def explain(world: World, flow: Flow) -> Verdict:
@@ -52,20 +53,15 @@ def explain(world: World, flow: Flow) -> Verdict:
 
 def seen_from(world: World, node: str) -> World:
     """The same world as the node of that name has it; raises KeyError if there is none."""
+    own = {key: replace(item, node=world.node.name) for key, item in world.workloads.items()}
+    nodes = {**world.nodes, world.node.name: world.node}
+    remote = {**world.remote, world.node.name: own}
     return replace(
         world,
-        node=world.nodes[node],
-        nodes={
-            name: item
-            for name, item in {**world.nodes, world.node.name: world.node}.items()
-            if name != node
-        },
-        workloads=world.remote.get(node, {}),
-        remote={
-            name: items
-            for name, items in {**world.remote, world.node.name: world.workloads}.items()
-            if name != node
-        },
+        node=nodes.pop(node),
+        nodes=nodes,
+        workloads={key: replace(item, node="") for key, item in remote.pop(node, {}).items()},
+        remote=remote,
     )
 
 

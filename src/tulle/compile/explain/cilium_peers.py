@@ -80,7 +80,7 @@ class Lists:
 
 def labels_match(selector: LabelSelector, end: End) -> bool:
     """Whether a workload's or node's labels match; sources of labels are all one."""
-    return _object_matches(selector, {**end.labels, CLUSTER_KEY: DEFAULT_CLUSTER})
+    return plain_match(selector, {**end.labels, CLUSTER_KEY: DEFAULT_CLUSTER})
 
 
 def names_somebody(question: Question, lists: Lists) -> bool:
@@ -156,12 +156,13 @@ def _blocks(world: World, lists: Lists) -> Iterator[tuple[str, tuple[str, ...]]]
             if rule.cidr_group_selector is None:
                 chosen = name == rule.cidr_group_ref
             else:
-                chosen = _object_matches(rule.cidr_group_selector, group.metadata.labels)
+                chosen = plain_match(rule.cidr_group_selector, group.metadata.labels)
             if chosen:
                 yield from ((cidr, rule.except_) for cidr in group.spec.external_cidrs)
 
 
-def _object_matches(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
+def plain_match(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
+    """Whether an object's labels match a selector that may name sources of labels."""
     found = (
         LabelSelectorRequirement(_bare(item.key), item.operator, item.values)
         for item in _requirements(selector)
@@ -188,7 +189,7 @@ def _is_meant(wanted: CiliumService, service: Service) -> bool:
     return (
         chosen is not None
         and chosen.namespace in ("", metadata.namespace)
-        and _object_matches(chosen.selector, metadata.labels)
+        and plain_match(chosen.selector, metadata.labels)
     )
 
 

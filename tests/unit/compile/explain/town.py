@@ -60,7 +60,10 @@ def workload(
     addresses = (ip_address(f"10.0.{host}"), ip_address("fd00:{}::{}".format(*host.split("."))))
     number = int(host.partition(".")[2]) if host.startswith("0.") else 0
     known = yaml.safe_load(labels)
-    return Workload(namespace, name, known, addresses, number, ports, service_account=account)
+    node = "" if number else "east"
+    return Workload(
+        namespace, name, known, addresses, number, ports, service_account=account, node=node
+    )
 
 
 WORKLOADS = [
