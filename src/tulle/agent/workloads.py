@@ -240,6 +240,8 @@ class Workloads:
             else:
                 why = "its network is gone" if record.phase == "up" else f"left {record.phase}"
                 removed.append(f"workload {key[0]}/{key[1]}: {why}{self._try_to_end(record)}")
+        kept = [record.interface for record in self._records.values() if record.phase == "up"]
+        netns.run_in(self.node_netns, partial(netlink.adopt, kept))
         return removed + self._sweep()
 
     def set_mtu(self, mtu: int) -> None:

@@ -60,6 +60,14 @@ def sysctl(name: str, value: str) -> None:
         raise KernelError(error.errno or 0, f"sysctl net/{name}") from error
 
 
+def read_sysctl(name: str) -> str:
+    """What `net/<name>` is; "" if the kernel has it not."""
+    try:
+        return (Path("/proc/sys/net") / name).read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
 def add_address(routes: IPRoute, index: int, address: IPAddress, prefixlen: int = 0) -> None:
     """`prefixlen` 0 is the address alone. Duplicates are not looked for: addresses are ours."""
     options: dict[str, Any] = {"flags": IFA_F_NODAD} if address.version == 6 else {}

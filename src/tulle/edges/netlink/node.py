@@ -12,8 +12,8 @@ from typing import Any
 from tulle.errors import Refused
 from tulle.model.world import IPAddress
 
-from .base import add_address, index_of, interfaces, rtnetlink, sysctl
-from .pairs import NODE_MAC, be_quiet, set_up_quietly
+from .base import add_address, index_of, interfaces, read_sysctl, rtnetlink, sysctl
+from .pairs import NODE_MAC, be_router, set_up_quietly
 
 OVERLAY = "tulle_vxlan"
 OVERLAY_PORT = 8472
@@ -75,7 +75,10 @@ def uplink(name: str, addresses: dict[int, tuple[IPAddress, ...]]) -> Uplink:
 
 def forward_from(uplink: Uplink) -> None:
     """Let what comes in by the uplink go on to workloads. Raises KernelError."""
+    if read_sysctl(f"ipv6/conf/{uplink.name}/accept_ra") == "1":
+        sysctl(f"ipv6/conf/{uplink.name}/accept_ra", "2")  # 1 is for hosts, which it is no more
     sysctl(f"ipv6/conf/{uplink.name}/force_forwarding", "1")
+    sysctl(f"ipv6/conf/{uplink.name}/forwarding", "1")  # bpf_fib_lookup() asks for this one
     sysctl(f"ipv4/conf/{uplink.name}/forwarding", "1")
     sysctl(f"ipv4/conf/{uplink.name}/rp_filter", "0")
     sysctl(f"ipv4/conf/{uplink.name}/send_redirects", "0")
@@ -105,10 +108,7 @@ def make_overlay(mtu: int) -> int:
             }
             routes.link("add", ifname=OVERLAY, kind="vxlan", address=NODE_MAC, **options)
         index = index_of(OVERLAY)
-        be_quiet(OVERLAY)
-        sysctl(f"ipv6/conf/{OVERLAY}/force_forwarding", "1")
-        sysctl(f"ipv4/conf/{OVERLAY}/forwarding", "1")
-        sysctl(f"ipv4/conf/{OVERLAY}/rp_filter", "0")
+        be_router(routes, OVERLAY)
         routes.link("set", index=index, mtu=mtu)
         set_up_quietly(routes, index)
     return index

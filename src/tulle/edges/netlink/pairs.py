@@ -6,13 +6,13 @@ The scheme is in docs/architecture.md: no ARP, no neighbour discovery, no bridge
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tulle.model.world import IPAddress
 
-from .base import add_address, index_of, interfaces, rtnetlink, sysctl
+from .base import add_address, index_of, interfaces, read_sysctl, rtnetlink, sysctl
 
 if TYPE_CHECKING:
     from pyroute2 import IPRoute
@@ -25,7 +25,7 @@ MTU = 1500
 
 SCOPE_LINK = 253
 RTNH_F_ONLINK = 4
-IFF_UP, IFF_NOARP = 0x1, 0x80
+IFF_UP, IFF_NOARP, IFF_MULTICAST = 0x1, 0x80, 0x1000
 
 # no router solicitations, duplicate address detection, or link-local address (and so no MLD)
 _QUIET = {
@@ -48,7 +48,7 @@ def connect_node_side(
     with rtnetlink(f"interface {interface}") as routes:
         _add_pair(routes, interface, workload_netns, mtu)
         index = index_of(interface)
-        _node_sysctls(interface)
+        be_router(routes, interface)
         set_up_quietly(routes, index)
         for address in addresses:
             prefix = f"{address}/{address.max_prefixlen}"
@@ -79,6 +79,14 @@ def connect_workload_side(addresses: Sequence[IPAddress]) -> None:
             )
 
 
+def adopt(interfaces: Iterable[str]) -> None:
+    """Bring node's sides that an earlier version made up to date. Raises KernelError."""
+    for interface in interfaces:
+        if read_sysctl(f"ipv6/conf/{interface}/forwarding") == "0":
+            with rtnetlink(f"interface {interface}") as routes:
+                be_router(routes, interface)
+
+
 def set_mtu(interface: str, mtu: int) -> None:
     """Raises KernelError."""
     with rtnetlink(f"MTU of interface {interface}") as routes:
@@ -89,6 +97,20 @@ def be_quiet(interface: str) -> None:
     """Nothing of IPv6's own accord is sent from it. Raises KernelError."""
     for name, value in _QUIET.items():
         sysctl(f"ipv6/conf/{interface}/{name}", value)
+
+
+def be_router(routes: IPRoute, interface: str) -> None:
+    """Forward what comes in by it, as the only interface: the machine does not become a router.
+
+    Without multicast it joins no group of routers, and reports none. Raises KernelError.
+    """
+    be_quiet(interface)
+    routes.link("set", index=index_of(interface), flags=0, change=IFF_MULTICAST)
+    sysctl(f"ipv6/conf/{interface}/force_forwarding", "1")
+    sysctl(f"ipv6/conf/{interface}/forwarding", "1")  # bpf_fib_lookup() asks for this one
+    sysctl(f"ipv4/conf/{interface}/forwarding", "1")
+    sysctl(f"ipv4/conf/{interface}/rp_filter", "0")
+    sysctl(f"ipv4/conf/{interface}/send_redirects", "0")
 
 
 def set_up_quietly(routes: IPRoute, index: int) -> None:
@@ -106,15 +128,6 @@ def _add_pair(routes: IPRoute, interface: str, workload_netns: Path, mtu: int) -
         routes.link("add", ifname=interface, kind="veth", address=NODE_MAC, mtu=mtu, peer=peer)
     finally:
         os.close(fd)
-
-
-def _node_sysctls(interface: str) -> None:
-    be_quiet(interface)
-    # forwarding for this interface alone: the machine as a whole does not become a router
-    sysctl(f"ipv6/conf/{interface}/force_forwarding", "1")
-    sysctl(f"ipv4/conf/{interface}/forwarding", "1")
-    sysctl(f"ipv4/conf/{interface}/rp_filter", "0")
-    sysctl(f"ipv4/conf/{interface}/send_redirects", "0")
 
 
 def _neighbour(routes: IPRoute, address: str, mac: str, index: int) -> None:
