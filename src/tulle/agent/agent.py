@@ -49,6 +49,7 @@ from .drift import Drift
 from .flowlog import FlowLog
 from .hooks import Hooks
 from .hosts import HostsEntry
+from .kept import KeptAddresses
 from .memory import recall, remember
 from .mesh import Mesh, mesh, placed
 from .neighbours import Neighbours
@@ -116,6 +117,9 @@ class Agent:
         self._drift = Drift()
         self._drift_look: asyncio.Task[None] | None = None
         self._ids_path = paths.durable / "ids.json"
+        self._kept_addresses = KeptAddresses(
+            paths.durable / "addresses.json", self._ids_path, options.service_cidrs
+        )
         self._ids = Ids()
         self._compiled: Compiled | None = None
         self._names: Mapping[Key, tuple[IPAddress, ...]] = {}  # of services, in hosts files
@@ -300,6 +304,10 @@ class Agent:
             with suppress(Refused):  # it ended meanwhile
                 yield self.workloads.place(key).netns
 
+    def _services(self, snapshot: Snapshot) -> Mapping[Key, Service]:
+        services = snapshot.of(Service)
+        return services if self.options.cluster else self._kept_addresses.give(services)
+
     def _look_around(self, snapshot: Snapshot) -> Mesh:
         own, local = self.network.node(), self.workloads.all()
         others = self.neighbours.scan()
@@ -317,7 +325,7 @@ class Agent:
             namespaces=snapshot.named(Namespace),
             workloads=seen.workloads,
             remote=seen.remote,
-            services=snapshot.of(Service),
+            services=self._services(snapshot),
             slices=snapshot.of(EndpointSlice),
             policies=snapshot.of(NetworkPolicy),
             cilium_policies=snapshot.of(CiliumNetworkPolicy),
