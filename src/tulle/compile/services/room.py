@@ -37,7 +37,7 @@ def room_for(
         needed.subtract({name: len(rows) for name, rows in old.items()})
         needed.update({name: len(rows) for name, rows in new.items()})
     if all(count <= limits[name] for name, count in needed.items()):
-        return Room(needed)
+        return Room(needed, {} if before.cut else before.cut)  # the same object while it is empty
     everything = parts()
     used: Counter[str] = Counter()
     cut: dict[PartKey, str] = {}
