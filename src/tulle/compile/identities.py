@@ -1,159 +1,174 @@
 """Identities: peers that no policy can tell apart share one number.
 
 Two workloads differ only if they differ in something that a policy looks at: namespace, a label
-key that a selector names, membership in an ipBlock, a named port that an egress rule uses. So the
-number of identities follows the policies, not the pods.
+that a selector names, membership in a block, a named port that an egress rule uses. So the number
+of identities follows the policies, not the pods.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import NamedTuple
 
-from tulle.model.kubernetes import (
-    IPBlock,
-    NetworkPolicy,
-    NetworkPolicyPeer,
-    NetworkPolicyPort,
-)
-from tulle.model.world import IPAddress, IPNetwork, Workload, World
+from tulle.abi import Identity, Vni
+from tulle.model.kubernetes import ContainerPort
+from tulle.model.world import IPAddress, IPNetwork, Node, Workload, World
 
-from .selectors import label_keys, matches
+from .blocks import Blocks, block_name
+from .lines import Read, Term
+from .rules import NAMESPACE_KEY, Cidr, Entity, seen_labels
+from .selectors import SelectorIndex
 
-MAPPED = IPv6Network("::ffff:0:0/96")  # RFC 4291, 2.5.5.2
 Pairs = tuple[tuple[str, str], ...]
 NamedPort = tuple[str, str, int]  # name, protocol, number
 
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """An ipBlock, parsed."""
-
-    cidr: IPNetwork
-    excluded: tuple[IPNetwork, ...]
-
-    @classmethod
-    def of(cls, block: IPBlock) -> Block:
-        excluded = tuple(
-            sorted((ip_network(item, strict=False) for item in block.except_), key=str)
-        )
-        return cls(ip_network(block.cidr, strict=False), excluded)
-
-    def contains(self, network: IPNetwork) -> bool:
-        return _within(network, self.cidr) and not any(
-            _within(network, item) for item in self.excluded
-        )
-
-    def __str__(self) -> str:
-        left_out = " except " + ",".join(map(str, self.excluded)) if self.excluded else ""
-        return f"{self.cidr}{left_out}"
+WORKLOAD, REMOTE_NODE, UNMANAGED, WORLD = "workload", "remote-node", "unmanaged", "world"
+_RESERVED = {
+    REMOTE_NODE: int(Identity.REMOTE_NODE),
+    UNMANAGED: int(Identity.UNMANAGED),
+    WORLD: int(Identity.WORLD),
+}
+_ENTITIES = {
+    WORKLOAD: (Entity.CLUSTER,),
+    REMOTE_NODE: (Entity.CLUSTER, Entity.REMOTE_NODE),
+    UNMANAGED: (Entity.CLUSTER, Entity.UNMANAGED),
+    WORLD: (Entity.WORLD,),
+}
+_VNIS = (1 << 24) - Vni.FIRST
 
 
-def _within(inner: IPNetwork, outer: IPNetwork) -> bool:
-    return (
-        inner.version == outer.version
-        and inner.prefixlen >= outer.prefixlen
-        and inner.network_address in outer
-    )
+class Peer(NamedTuple):
+    """What policies can see of a peer; this node itself is none, as it may always pass."""
 
-
-@dataclass(frozen=True)
-class Peer:
-    """What policies can see of a peer. `namespace` is None for what is no workload."""
-
-    namespace: str | None
+    kind: str
     labels: Pairs = ()
-    namespace_labels: Pairs = ()
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[str, ...] = ()
     ports: tuple[NamedPort, ...] = ()
 
-    @cached_property
+    @property
     def name(self) -> str:
         """The identity's stable name, which is also what users see."""
-        parts = [f"k8s:{key}={value}" for key, value in self.labels]
-        if self.namespace is not None:
-            parts.append(f"k8s:io.kubernetes.pod.namespace={self.namespace}")
-        prefix = "k8s:io.cilium.k8s.namespace.labels."
-        parts += [f"{prefix}{key}={value}" for key, value in self.namespace_labels]
+        if self.kind == WORKLOAD:
+            parts = [f"k8s:{key}={value}" for key, value in self.labels]
+        else:
+            outside = self.kind == WORLD and self.blocks
+            parts = [] if outside else [f"reserved:{self.kind}"]
+            parts += [f"node:{key}={value}" for key, value in self.labels]
         parts += [f"cidr:{block}" for block in self.blocks]
         parts += [f"port:{name}={number}/{protocol}" for name, protocol, number in self.ports]
         return ";".join(parts)
 
-    def matches(self, peer: NetworkPolicyPeer, policy_namespace: str) -> bool:
-        if peer.ip_block is not None:
-            return Block.of(peer.ip_block) in self.blocks
-        if self.namespace is None:
-            return False
-        if peer.namespace_selector is None:
-            if self.namespace != policy_namespace:
-                return False
-        elif not matches(peer.namespace_selector, dict(self.namespace_labels)):
-            return False
-        return peer.pod_selector is None or matches(peer.pod_selector, dict(self.labels))
+    @property
+    def reserved(self) -> int | None:
+        """The number of a kind that nothing tells apart."""
+        return None if self.labels or self.blocks else _RESERVED.get(self.kind)
+
+
+RESERVED = tuple(Peer(kind) for kind in _RESERVED)
 
 
 class Distinctions:
-    """Everything that some policy of the world looks at."""
+    """Everything that some policy looks at."""
 
-    def __init__(self, policies: Iterable[NetworkPolicy]) -> None:
-        self.keys: set[str] = set()
-        self.namespace_keys: set[str] = set()
+    def __init__(self, policies: Iterable[Read]) -> None:
+        terms: set[Term] = set()
         self.port_names: set[str] = set()
-        blocks: dict[str, Block] = {}
-        for policy in policies:
-            for rule in policy.spec.egress:
-                self._add_ports(rule.ports)
-            peers = [peer for rule in policy.spec.ingress for peer in rule.from_]
-            peers += [peer for rule in policy.spec.egress for peer in rule.to]
-            for peer in peers:
-                if peer.ip_block is not None:
-                    block = Block.of(peer.ip_block)
-                    blocks[str(block)] = block
-                if peer.pod_selector is not None:
-                    self.keys |= label_keys(peer.pod_selector)
-                if peer.namespace_selector is not None:
-                    self.namespace_keys |= label_keys(peer.namespace_selector)
-        self.blocks = tuple(blocks[name] for name in sorted(blocks))
+        outside: dict[tuple[str, bool], Cidr] = {}
+        for item in policies:
+            terms |= item.terms
+            self.port_names |= item.named_peers
+            for block in item.blocks:
+                outside[block_name(block), block.managed] = block
+        self.terms = frozenset(terms)
+        self.outside = Blocks(outside.values())
+        self.managed = Blocks(block for block in outside.values() if block.managed)
+        self.keys = {NAMESPACE_KEY} | _keys(self.terms, "pods")
+        self.node_keys = _keys(self.terms, "nodes")
+        self._looks = (self.keys, self.node_keys, self.port_names, outside.keys())
 
-    def _add_ports(self, ports: Iterable[NetworkPolicyPort]) -> None:
-        self.port_names |= {item.port for item in ports if isinstance(item.port, str)}
+    def same_peers(self, other: Distinctions) -> bool:
+        """Whether both see the same of every peer."""
+        return self._looks == other._looks
 
-    def networks(self) -> frozenset[IPNetwork]:
-        """Every prefix at whose border membership in some block changes."""
-        edges = {network for block in self.blocks for network in (block.cidr, *block.excluded)}
-        # The kernel keeps IPv4 inside MAPPED: an IPv6 block must not reach into it.
-        mapped = {network for network in edges if _within(network, MAPPED)}
-        if any(_within(MAPPED, network) for network in edges):
-            edges.add(IPv4Network("0.0.0.0/0"))
-        return frozenset(edges - mapped)
+    def workload(self, chosen: Pairs, ports: Iterable[ContainerPort], address: IPAddress) -> Peer:
+        """`chosen` are those of its labels that policies look at."""
+        named: tuple[NamedPort, ...] = ()
+        if self.port_names and ports:
+            table = port_table(ports)
+            named = tuple(sorted(port for port in table if port[0] in self.port_names))
+        return Peer(WORKLOAD, chosen, self.managed.around(address), named)
 
-    def workload(self, world: World, workload: Workload, address: IPAddress) -> Peer:
-        namespace_labels = world.namespace_labels(workload.namespace)
-        return Peer(
-            workload.namespace,
-            _chosen(workload.labels, self.keys),
-            _chosen(namespace_labels, self.namespace_keys),
-            self._blocks_around(ip_network(address)),
-            tuple(sorted(port for port in port_table(workload) if port[0] in self.port_names)),
-        )
+    def chosen(self, labels: Mapping[str, str]) -> Pairs:
+        """What policies look at, of a workload's seen labels."""
+        return _chosen(labels, self.keys)
 
-    def network(self, network: IPNetwork) -> Peer:
-        return Peer(None, blocks=self._blocks_around(network))
+    def node(self, node: Node, address: IPAddress) -> Peer:
+        labels = _chosen(node.labels, self.node_keys)
+        return Peer(REMOTE_NODE, labels, self.managed.around(address))
 
-    def _blocks_around(self, network: IPNetwork) -> tuple[Block, ...]:
-        return tuple(block for block in self.blocks if block.contains(network))
+    def network(self, network: IPNetwork, managed: bool) -> Peer:
+        """Of addresses that are no endpoint; `managed` if they are in a node's pod range."""
+        if managed:
+            return Peer(UNMANAGED, (), self.managed.around(network))
+        return Peer(WORLD, (), self.outside.around(network))
 
 
-def port_table(workload: Workload) -> tuple[NamedPort, ...]:
+def port_table(ports: Iterable[ContainerPort]) -> tuple[NamedPort, ...]:
     """A workload's named ports; of two with one name and protocol the first counts."""
     table: dict[tuple[str, str], int] = {}
-    for port in workload.ports:
+    for port in ports:
         if port.name:
             table.setdefault((port.name, port.protocol), port.container_port)
     return tuple((name, protocol, number) for (name, protocol), number in table.items())
 
 
+def labels_of(world: World, workload: Workload) -> dict[str, str]:
+    """All that selectors may ask of a workload."""
+    return seen_labels(
+        workload.labels,
+        workload.namespace,
+        world.namespace_labels(workload.namespace),
+        workload.service_account,
+    )
+
+
+def vni_of(labels: Mapping[str, str]) -> int:
+    """A number for all seen labels, the same on every node, whatever policies look at."""
+    text = "\0".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int(Vni.FIRST) + int.from_bytes(digest, "little") % _VNIS
+
+
+class Matching:
+    """Finds the terms that a peer matches."""
+
+    def __init__(self, terms: Iterable[Term]) -> None:
+        self.terms = frozenset(terms)
+        self._pods = self._by_labels("pods")
+        self._nodes = self._by_labels("nodes")
+
+    def _by_labels(self, kind: str) -> SelectorIndex[Term]:
+        return SelectorIndex((term.selector, term) for term in self.terms if term.kind == kind)
+
+    def of(self, peer: Peer) -> list[Term]:
+        found = [Term("entity", entity.value) for entity in _ENTITIES[peer.kind]]
+        found += [Term("cidr", block) for block in peer.blocks]
+        if peer.kind == WORLD:
+            found += [Term("world-cidr", block) for block in peer.blocks]
+        found += {Term("port", name) for name, _, _ in peer.ports}
+        found = [term for term in found if term in self.terms]
+        if peer.kind == WORKLOAD:
+            found += self._pods.matching(dict(peer.labels))
+        elif peer.kind == REMOTE_NODE:
+            found += self._nodes.matching(dict(peer.labels))
+        return found
+
+
+def _keys(terms: Iterable[Term], kind: str) -> set[str]:
+    found = {key for term in terms if term.kind == kind for key, _ in term.labels}
+    return found | {item.key for term in terms if term.kind == kind for item in term.expressions}
+
+
 def _chosen(labels: Mapping[str, str], keys: set[str]) -> Pairs:
-    return tuple(sorted((key, value) for key, value in labels.items() if key in keys))
+    return tuple(sorted((key, labels[key]) for key in keys & labels.keys()))

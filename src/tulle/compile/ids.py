@@ -1,4 +1,4 @@
-"""Numbers for names: identities, rules, policy sets, backend tables, service addresses.
+"""Numbers for names: identities, rules and services, which all must fit into 24 or 32 bits.
 
 A number stays with its name as long as the name is in use, and a number that was given back is
 not given out again before the counter has gone round, so that a late packet or event never speaks
@@ -7,10 +7,12 @@ of somebody else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tulle.abi import Identity, PolicySet, RuleId
+from tulle.abi import Identity, RuleId
+
+CROSSINGS = 1 << 20  # identities that only diff gives, on the way between two others
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +27,15 @@ class Space:
 
 
 SPACES: Mapping[str, Space] = {
-    "identity": Space(Identity.FIRST, 1 << 24),  # fits a VXLAN network identifier
+    "identity": Space(Identity.FIRST, (1 << 24) - CROSSINGS),
     "rule": Space(RuleId.FIRST, 1 << 32),
-    "set": Space(PolicySet.FIRST, 1 << 32),
     "service": Space(1, 1 << 32),
-    "table": Space(1, 1 << 32),
-    "backend": Space(1, 1 << 32),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """What is given out, per kind, and where each kind's counter stands."""
+    """What is given out, per kind, and where each kind's counter stands. Never changed in place."""
 
     taken: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     next: Mapping[str, int] = field(default_factory=dict)
@@ -56,17 +55,48 @@ class Allocator:
     def __init__(self, before: Ids) -> None:
         self._before = before
         self._used: dict[str, dict[str, int]] = {kind: {} for kind in SPACES}
+        self._kept: set[str] = set()
         self._next = {kind: before.next.get(kind, space.first) for kind, space in SPACES.items()}
-        self._busy = {kind: set(before.taken.get(kind, {}).values()) for kind in SPACES}
+        self._busy: dict[str, set[int]] = {}
 
     def get(self, kind: str, name: str) -> int:
-        used = self._used[kind]
-        if name not in used:
+        number = self._now(kind).get(name)
+        if number is None:
             known = self._before.taken.get(kind, {}).get(name)
-            used[name] = self._fresh(kind) if known is None else known
-        return used[name]
+            number = self._fresh(kind) if known is None else known
+            self._own(kind)[name] = number
+        return number
+
+    def keep(self, kind: str, gone: Iterable[str] = ()) -> None:
+        """All names of before occur again but those that are gone. To be called before `get`."""
+        self._kept.add(kind)
+        for name in gone:
+            self._own(kind).pop(name, None)
+
+    def freeze(self) -> Ids:
+        """`before` itself, or at least its mappings, where nothing has changed."""
+        before = self._before
+        taken = {kind: self._frozen(kind) for kind in SPACES}
+        same = all(taken[kind] is before.taken.get(kind) for kind in SPACES)
+        return before if same and self._next == before.next else Ids(taken, self._next)
+
+    def _frozen(self, kind: str) -> Mapping[str, int]:
+        now, was = self._now(kind), self._before.taken.get(kind)
+        return was if was is not None and now == was else now
+
+    def _now(self, kind: str) -> Mapping[str, int]:
+        return self._before.taken.get(kind, {}) if kind in self._kept else self._used[kind]
+
+    def _own(self, kind: str) -> dict[str, int]:
+        """Names of this compilation, to be written to."""
+        if kind in self._kept:
+            self._used[kind] = dict(self._before.taken.get(kind, {}))
+            self._kept.remove(kind)
+        return self._used[kind]
 
     def _fresh(self, kind: str) -> int:
+        if kind not in self._busy:
+            self._busy[kind] = set(self._before.taken.get(kind, {}).values())
         space, busy = SPACES[kind], self._busy[kind]
         number = max(self._next[kind], space.first)
         while number in busy or number >= space.limit:
@@ -74,6 +104,3 @@ class Allocator:
         busy.add(number)
         self._next[kind] = number + 1
         return number
-
-    def freeze(self) -> Ids:
-        return Ids(self._used, self._next)

@@ -14,6 +14,7 @@ from tulle.model.world import IPAddress
 
 Part = Mapping[str, Mapping[bytes, bytes]]  # map → its entries
 Image = Mapping[Hashable, Part]  # no key of a map is in two parts
+NOTHING: Part = {}
 
 # What is referred to comes before what refers to it.
 DERIVED = (

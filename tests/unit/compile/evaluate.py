@@ -1,56 +1,78 @@
-"""bpf/lib/judge.h in Python: what the kernel would decide from the raw bytes of an image.
+"""bpf/lib/judge.h in Python: what the kernel would decide from the raw bytes of its maps.
 
 It works on the maps as they are at any moment, also half-way through a list of changes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from tulle import abi
-from tulle.abi import Action, Identity, PolicyPrefix, PolicySet, Reason, RuleId
-from tulle.compile import Compiled, Image
+from tulle.abi import Action, EndpointFlag, Identity, PolicyPrefix, PolicySet, Reason, RuleId
+from tulle.compile import Compiled
+from tulle.compile.parts import packed
 from tulle.model.verdict import Flow, Rule, Verdict
 from tulle.model.world import IPAddress
 
 PROTOCOLS = {"ICMP": 1, "TCP": 6, "UDP": 17, "ICMPv6": 58, "SCTP": 132}
-Ruling = tuple[int, int, int]  # reason, egress rule, ingress rule
+Maps = Mapping[str, Mapping[bytes, bytes]]
 
 
-def evaluate(image: Image, flow: Flow) -> Ruling:
+class Ruling(NamedTuple):
+    """What `judge_located` leaves in a verdict."""
+
+    reason: int
+    egress: int = int(RuleId.NONE)
+    ingress: int = int(RuleId.NONE)
+    audit: int = int(RuleId.NONE)
+    action: int = int(Action.ALLOW)
+
+
+def evaluate(maps: Maps, flow: Flow) -> Ruling:
     """`judge_located`: the verdict on a new connection."""
-    if identity_of(image, flow.dst) == Identity.SERVICE:
-        return Reason.NO_SERVICE_PORT, RuleId.NONE, RuleId.NONE
-    reason, egress = judge_egress(image, flow)
-    if reason != Reason.ALLOWED:
-        return reason, egress, RuleId.NONE
-    reason, ingress = judge_ingress(image, flow)
-    return reason, egress, ingress
+    if Identity.SERVICE in (identity_of(maps, flow.dst), identity_of(maps, flow.src)):
+        return Ruling(Reason.NO_SERVICE_PORT)
+    egress = judge_egress(maps, flow)
+    if egress.reason != Reason.ALLOWED:
+        return egress
+    ingress = judge_ingress(maps, flow)
+    audit = egress.audit or ingress.audit
+    if ingress.reason != Reason.ALLOWED:
+        return ingress._replace(audit=audit)
+    return ingress._replace(egress=egress.egress, audit=audit)
 
 
-def judge_egress(image: Image, flow: Flow) -> tuple[int, int]:
-    """Reason and rule of the source's side; allowed by no rule if it is no workload."""
-    source = _endpoint(image, flow.src)
-    return _judge(image, source and source.egress_set, identity_of(image, flow.dst), flow)
+def judge_egress(maps: Maps, flow: Flow) -> Ruling:
+    """Of the source's side; allowed by no rule if it is not of this node."""
+    source = _endpoint(maps, flow.src)
+    number = source.egress_set if source else 0
+    if not _is_subject(source, number):
+        return Ruling(Reason.ALLOWED)
+    reason, entry = _judge(maps, number, identity_of(maps, flow.dst), flow)
+    return Ruling(reason, egress=entry.rule, audit=entry.audit_rule, action=entry.action)
 
 
-def judge_ingress(image: Image, flow: Flow) -> tuple[int, int]:
-    """Reason and rule of the destination's side; allowed by no rule if it is no workload."""
-    destination = _endpoint(image, flow.dst)
-    return _judge(
-        image, destination and destination.ingress_set, identity_of(image, flow.src), flow
-    )
+def judge_ingress(maps: Maps, flow: Flow) -> Ruling:
+    """Of the destination's side; allowed by no rule if it is not of this node."""
+    destination = _endpoint(maps, flow.dst)
+    number = destination.ingress_set if destination else 0
+    if not _is_subject(destination, number):
+        return Ruling(Reason.ALLOWED)
+    reason, entry = _judge(maps, number, identity_of(maps, flow.src), flow)
+    return Ruling(reason, ingress=entry.rule, audit=entry.audit_rule, action=entry.action)
 
 
 def verdict_of(compiled: Compiled, ruling: Ruling) -> Verdict:
     """A ruling in `explain`'s words, which names only the side that denies."""
-    reason, egress, ingress = ruling
-    denied_at_ingress = reason == Reason.POLICY_DENIED and ingress != RuleId.NONE
     return Verdict(
-        Reason(reason),
-        None if denied_at_ingress else _rule(compiled, egress, "egress"),
-        _rule(compiled, ingress, "ingress"),
+        Reason(ruling.reason),
+        _rule(compiled, ruling.egress, "egress"),
+        _rule(compiled, ruling.ingress, "ingress"),
+        _rule(compiled, ruling.audit, ""),
+        ruling.action == Action.REJECT,
     )
 
 
@@ -61,24 +83,27 @@ def _rule(compiled: Compiled, number: int, direction: str) -> Rule | None:
     return rule if rule.policy else replace(rule, direction=direction)
 
 
-def _bits(address: IPAddress) -> bytes:
-    mapped = isinstance(address, IPv4Address)
-    return bytes(10) + b"\xff\xff" + address.packed if mapped else address.packed
-
-
-def _endpoint(image: Image, address: IPAddress) -> abi.Endpoint | None:
-    raw = image["endpoints"].get(_bits(address))
+def _endpoint(maps: Maps, address: IPAddress) -> abi.Endpoint | None:
+    raw = maps["endpoints"].get(packed(address))
     return abi.Endpoint.unpack(raw) if raw else None
 
 
-def identity_of(image: Image, address: IPAddress) -> int:
-    """A workload's own identity, else that of the longest prefix around the address."""
-    endpoint = _endpoint(image, address)
+def _is_subject(end: abi.Endpoint | None, number: int) -> bool:
+    """The host is one only if a policy selects it."""
+    if end is None:
+        return False
+    selected = number != PolicySet.OPEN
+    return bool(end.flags & EndpointFlag.WORKLOAD or (end.flags & EndpointFlag.HOST and selected))
+
+
+def identity_of(maps: Maps, address: IPAddress) -> int:
+    """An endpoint's own identity, else that of the longest prefix around the address."""
+    endpoint = _endpoint(maps, address)
     if endpoint:
         return endpoint.identity
-    number = int.from_bytes(_bits(address), "big")
+    number = int.from_bytes(packed(address), "big")
     best, identity = -1, int(Identity.WORLD)
-    for raw, value in image["ipcache"].items():
+    for raw, value in maps["ipcache"].items():
         key = abi.IpcacheKey.unpack(raw)
         differing = number ^ int.from_bytes(key.addr, "big")
         if differing >> (128 - key.prefixlen) == 0 and key.prefixlen > best:
@@ -86,29 +111,22 @@ def identity_of(image: Image, address: IPAddress) -> int:
     return identity
 
 
-def _judge(image: Image, number: int | None, peer: int, flow: Flow) -> tuple[int, int]:
-    if number is None:
-        return Reason.ALLOWED, RuleId.NONE
+def _judge(maps: Maps, number: int, peer: int, flow: Flow) -> tuple[int, abi.PolicyEntry]:
     if number == PolicySet.OPEN:
-        return Reason.ALLOWED, RuleId.NOT_ISOLATED
-    found = [
-        entry
-        for candidate in (peer, Identity.ANY)
-        if (entry := _longest(image, number, candidate, flow))
-    ]
-    if not found:
-        return Reason.NO_POLICY, RuleId.NONE
-    entry = min(found, key=lambda item: item.order)
+        return Reason.ALLOWED, abi.PolicyEntry(RuleId.NOT_ISOLATED, Action.ALLOW)
+    entry = _longest(maps, number, peer, flow) or _longest(maps, number, Identity.ANY, flow)
+    if entry is None:
+        return Reason.NO_POLICY, abi.PolicyEntry(action=Action.ALLOW)
     allowed = entry.action == Action.ALLOW
-    return Reason.ALLOWED if allowed else Reason.POLICY_DENIED, entry.rule
+    return Reason.ALLOWED if allowed else Reason.POLICY_DENIED, entry
 
 
-def _longest(image: Image, number: int, peer: int, flow: Flow) -> abi.PolicyEntry | None:
+def _longest(maps: Maps, number: int, peer: int, flow: Flow) -> abi.PolicyEntry | None:
     protocol = PROTOCOLS[flow.protocol]
     for length in range(PolicyPrefix.FULL, PolicyPrefix.PORT - 1, -1):
         port = flow.dport >> (PolicyPrefix.FULL - length) << (PolicyPrefix.FULL - length)
-        raw = image["policy"].get(abi.PolicyKey(length, number, peer, protocol, port).pack())
+        raw = maps["policy"].get(abi.PolicyKey(length, number, peer, protocol, port).pack())
         if raw:
             return abi.PolicyEntry.unpack(raw)
-    raw = image["policy"].get(abi.PolicyKey(PolicyPrefix.ANY, number, peer).pack())
+    raw = maps["policy"].get(abi.PolicyKey(PolicyPrefix.ANY, number, peer).pack())
     return abi.PolicyEntry.unpack(raw) if raw else None

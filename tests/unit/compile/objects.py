@@ -9,7 +9,7 @@ import yaml
 
 from tulle.abi import Endpoint, IpcacheKey, PolicyEntry, PolicyKey
 from tulle.compile import Image
-from tulle.compile.image import packed
+from tulle.compile.parts import packed
 from tulle.model.kinds import KINDS, KubernetesObject
 from tulle.model.kubernetes import ContainerPort
 from tulle.model.world import Node, Workload, World

@@ -18,8 +18,9 @@ from tests.unit.compile.worlds import (
     randoms,
 )
 from tulle.abi import Endpoint, PolicyKey, Reason, Service, Slot, SlotKey
-from tulle.compile import Ids, Image, compile_world
-from tulle.compile.diff import Change, apply, diff, moves_verdicts
+from tulle.compile import Ids, compile_world
+from tulle.compile.diff import Change, Maps, apply, diff, moves_verdicts
+from tulle.compile.parts import flat
 
 PAIR = (workload("web-1", app="web", tier="front"), workload("db-2", app="db"))
 BY_APP = """
@@ -32,7 +33,7 @@ spec:
 BY_TIER = BY_APP.replace("app: web", "tier: front")
 
 
-def dangling(image: Image) -> list[str]:
+def dangling(image: Maps) -> list[str]:
     """What an image's entries refer to and it does not hold."""
     sets = {PolicyKey.unpack(key).set for key in image["policy"]} | {0}
     missing = []
@@ -41,27 +42,41 @@ def dangling(image: Image) -> list[str]:
         missing += [f"set {n}" for n in (entry.ingress_set, entry.egress_set) if n not in sets]
     for value in image["services"].values():
         service = Service.unpack(value)
-        for index in range(service.slots):
-            slot = image["slots"].get(SlotKey(service.table, index).pack())
-            if slot is None:
-                missing.append(f"slot {service.table}/{index}")
-            elif Slot.unpack(slot).backend.to_bytes(4, "little") not in image["backends"]:
-                missing.append(f"backend of {service.table}/{index}")
+        for table in (service.internal, service.external, service.local):
+            for index in range(table.slots):
+                slot = image["slots"].get(SlotKey(table.id, index).pack())
+                if slot is None:
+                    missing.append(f"slot {table.id}/{index}")
+                elif Slot.unpack(slot).backend.to_bytes(8, "little") not in image["backends"]:
+                    missing.append(f"backend of {table.id}/{index}")
     return missing
 
 
 def test_equal_images_need_no_change() -> None:
     assert diff({}, {}) == []
-    assert diff({"rules": {b"k": b"v"}}, {"rules": {b"k": b"v"}}) == []
+    assert diff({"a": {"rules": {b"k": b"v"}}}, {"b": {"rules": {b"k": b"v"}}}) == []
 
 
 def test_an_entry_is_put_replaced_or_deleted() -> None:
-    have = {"slots": {b"old": b"1", b"same": b"1", b"changed": b"1"}}
-    want = {"slots": {b"new": b"1", b"same": b"1", b"changed": b"2"}}
+    have = {"a": {"slots": {b"old": b"1", b"same": b"1", b"changed": b"1"}}}
+    want = {"a": {"slots": {b"new": b"1", b"same": b"1", b"changed": b"2"}}}
     assert diff(have, want) == [
         Change("slots", b"new", b"1"),
         Change("slots", b"changed", b"2"),
         Change("slots", b"old"),
+    ]
+
+
+def test_an_entry_that_goes_to_another_part_stays() -> None:
+    have = {"a": {"slots": {b"k": b"1"}}, "b": {"slots": {b"other": b"1"}}}
+    want = {"b": {"slots": {b"other": b"1", b"k": b"2"}}}
+    assert diff(have, want) == [Change("slots", b"k", b"2")]
+
+
+def test_a_part_that_is_the_same_object_is_not_looked_into() -> None:
+    part = {"slots": {b"k": b"1"}}
+    assert diff({"a": part}, {"a": part, "b": {"slots": {b"n": b"1"}}}) == [
+        Change("slots", b"n", b"1")
     ]
 
 
@@ -91,11 +106,11 @@ def test_connections_are_judged_again_only_when_verdicts_may_move(name: str, mov
 def test_no_moment_of_an_apply_refers_to_what_is_missing(rng: Random) -> None:
     world = random_world(rng)
     before = compile_world(world, Ids())
-    after = compile_world(mutated(rng, world), before.ids)
-    image = before.image
+    after = compile_world(mutated(rng, world), before.ids, before=before)
+    maps = flat(before.image)
     for change in diff(before.image, after.image):
-        image = apply([change], image)
-        assert not dangling(image), change
+        maps = apply([change], maps)
+        assert not dangling(maps), change
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -106,20 +121,21 @@ def test_an_apply_that_was_cut_short_is_finished_as_safely(seed: int) -> None:
     changed = policies_mutated(rng, world)
     before = compile_world(world, Ids())
     after = compile_world(changed, before.ids)
+    old, new = flat(before.image), flat(after.image)
     changes = diff(before.image, after.image)
-    image: Image = apply(changes[: rng.randint(0, len(changes))], before.image)
+    maps: Maps = apply(changes[: rng.randint(0, len(changes))], old)
     flows = [random_flow(rng, world) for _ in range(8)]
     sides = [
-        (judge, flow, {judge(before.image, flow)[0], judge(after.image, flow)[0]})
+        (judge, flow, {judge(old, flow).reason, judge(new, flow).reason})
         for flow in flows
         for judge in (judge_egress, judge_ingress)
     ]
-    for change in diff(image, after.image):
-        image = apply([change], image)
+    for change in diff({"kernel": maps}, after.image):
+        maps = apply([change], maps)
         if change.map in ("endpoints", "ipcache", "policy"):
             for judge, flow, either in sides:
-                assert judge(image, flow)[0] in either, (change, flow)
-    assert image == after.image
+                assert judge(maps, flow).reason in either, (change, flow)
+    assert maps == new
 
 
 @pytest.mark.parametrize(("old", "new"), [(BY_APP, BY_TIER), (BY_TIER, BY_APP)])
@@ -128,20 +144,36 @@ def test_a_flow_is_allowed_while_policies_change_how_they_name_it(old: str, new:
     after = compile_world(world_of(*PAIR, text=new), before.ids)
     flow = random_flow(Random(0), world_of(*PAIR))
     flow = replace(flow, src=PAIR[0].addresses[0], dst=PAIR[1].addresses[0])
-    image: Image = before.image
+    maps: Maps = flat(before.image)
     for change in diff(before.image, after.image):
-        image = apply([change], image)
-        assert evaluate(image, flow)[0] == Reason.ALLOWED, change
+        maps = apply([change], maps)
+        assert evaluate(maps, flow).reason == Reason.ALLOWED, change
 
 
 def test_a_policy_map_without_room_for_crossings_still_takes_the_change() -> None:
     before = compile_world(world_of(*PAIR, text=BY_APP), Ids())
     after = compile_world(world_of(*PAIR, text=BY_TIER), before.ids)
-    room = len(before.image["policy"]) + len(after.image["policy"])
-    image: Image = before.image
+    old, new = flat(before.image), flat(after.image)
+    room = len(old["policy"]) + len(new["policy"])
+    maps: Maps = old
     for change in diff(before.image, after.image, policy_limit=room):
-        image = apply([change], image)
-        assert len(image["policy"]) <= room
-    assert image == after.image
+        maps = apply([change], maps)
+        assert len(maps["policy"]) <= room
+    assert maps == new
     crossed = diff(before.image, after.image)
-    assert max(len(apply(crossed[:n], before.image)["policy"]) for n in range(len(crossed))) > room
+    assert max(len(apply(crossed[:n], old)["policy"]) for n in range(len(crossed))) > room
+
+
+SERVICE = """
+kind: Service
+metadata: {name: s}
+spec: {clusterIP: 10.96.0.9, ports: [{port: 80}]}
+"""
+
+
+def test_a_service_that_comes_or_goes_moves_nobody() -> None:
+    without = compile_world(world_of(*PAIR, text=BY_APP), Ids())
+    having = compile_world(world_of(*PAIR, text=f"{BY_APP}---{SERVICE}"), without.ids)
+    for have, want in ((without, having), (having, without)):
+        changed = {change.map for change in diff(have.image, want.image)}
+        assert changed == {"ipcache", "services"}

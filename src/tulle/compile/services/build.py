@@ -91,7 +91,7 @@ def service_parts(
         key: _entry(inputs, key, fresh[key], allocator, old.entries.get(key))
         if key in fresh
         else None
-        for key in dirty
+        for key in sorted(dirty)
     }
     return _together(inputs, changes, limits, old)
 

@@ -1,0 +1,104 @@
+"""Rows of the endpoints map: everybody who lives in the mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import NamedTuple
+
+from tulle import abi
+from tulle.abi import EndpointFlag, Identity, Vni
+from tulle.model.world import Key
+
+from .claims import Claim
+from .identities import Peer
+from .isolation import Who
+from .parts import NOTHING, Part, packed
+from .places import Places, Row
+from .survey import Survey
+
+Sets = Mapping[Who, tuple[int, ...]]  # ingress and egress
+Numbers = Mapping[Peer, int]
+
+
+class NodePart(NamedTuple):
+    """Another node's part, and what it was made from."""
+
+    part: Part
+    places: Places
+    claim: Claim
+
+
+class LocalPart(NamedTuple):
+    """A workload's part, and what it was made from."""
+
+    part: Part
+    row: Row
+    sets: tuple[int, ...]
+
+
+class EndpointParts(NamedTuple):
+    host: Part = NOTHING
+    local: Mapping[Key, LocalPart] = {}
+    nodes: Mapping[str, NodePart] = {}
+
+    def parts(self) -> dict[Hashable, Part]:
+        return {
+            ("host",): self.host,
+            **{("workload", *key): item.part for key, item in self.local.items()},
+            **{("node", name): item.part for name, item in self.nodes.items()},
+        }
+
+
+def endpoint_parts(
+    survey: Survey, numbers: Numbers, sets: Sets, before: EndpointParts
+) -> EndpointParts:
+    """`numbers` are those of before where peers have stayed."""
+    host = _host(survey.claims.here, sets)
+    local = {}
+    for key, row in survey.local.rows.items():
+        known = before.local.get(key)
+        if known is None or known.row is not row or known.sets != sets[key]:
+            known = LocalPart(_workload(row, numbers, sets[key]), row, sets[key])
+        local[key] = known
+    nodes = {}
+    for name, places in survey.remote.items():
+        node, claim = before.nodes.get(name), survey.claim_of[name]
+        if node is None or node.places is not places or node.claim is not claim:
+            node = NodePart(_node(claim, places, numbers), places, claim)
+        nodes[name] = node
+    return EndpointParts(before.host if host == before.host else host, local, nodes)
+
+
+def _host(claim: Claim, sets: Sets) -> Part:
+    ingress, egress = sets[None]
+    flags = EndpointFlag.HOST
+    entry = abi.Endpoint(0, int(Identity.HOST), flags, Vni.HOST, ingress, egress).pack()
+    return {"endpoints": {packed(address): entry for address in claim.addresses}}
+
+
+def _workload(row: Row, numbers: Numbers, sets: tuple[int, ...]) -> Part:
+    (ingress, egress), ifindex, flags = sets, row.workload.ifindex, EndpointFlag.WORKLOAD
+    return {
+        "endpoints": {
+            address: abi.Endpoint(ifindex, numbers[peer], flags, row.vni, ingress, egress).pack()
+            for address, peer in row.places
+        }
+    }
+
+
+def _node(claim: Claim, places: Places, numbers: Numbers) -> Part:
+    underlay = claim.node.underlay
+    node = packed(underlay) if underlay else bytes(16)
+    known: dict[tuple[int, int], bytes] = {}  # many workloads differ in their addresses only
+
+    def entry(peer: Peer, flags: int, vni: int) -> bytes:
+        number = numbers[peer]
+        if (number, vni) not in known:
+            known[number, vni] = abi.Endpoint(0, number, flags, vni, 0, 0, node).pack()
+        return known[number, vni]
+
+    entries = {address: entry(peer, EndpointFlag.NODE, Vni.HOST) for address, peer in places.own}
+    for row in places.rows.values():
+        for address, peer in row.places:
+            entries[address] = entry(peer, EndpointFlag.REMOTE, row.vni)
+    return {"endpoints": entries}

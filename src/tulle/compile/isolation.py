@@ -1,0 +1,201 @@
+"""Who is under which policy sets: one set for each distinct selection of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from operator import is_
+from typing import NamedTuple
+
+from tulle.abi import PolicySet as Reserved
+from tulle.model.verdict import Rule
+from tulle.model.world import Key, Refusal, World
+
+from .capacity import DENIALS, Limits, full
+from .identities import port_table
+from .ids import Allocator
+from .lines import Line, Read, in_order
+from .members import NONE, Members
+from .parts import Part
+from .places import Places, Row
+from .policies import DIRECTIONS, Book, Rules, Selected
+from .sets import PolicySet, Subject, closed, groups_of, packed_set
+
+Who = Key | None  # a workload of this node, or the node itself
+Choice = Mapping[str, Selected]
+
+
+class Choices(NamedTuple):
+    """The policies that select each subject, per direction."""
+
+    of: Mapping[Who, Choice] = {}
+    rows: Mapping[Key, Row] = {}
+    book: Book | None = None
+
+    def selected(self) -> Iterator[Read]:
+        for choice in self.of.values():
+            for chosen in choice.values():
+                yield from chosen
+
+
+class Known(NamedTuple):
+    """A set, and what it was made from."""
+
+    lines: tuple[Line, ...]
+    selected: Selected
+    members: tuple[frozenset[int], ...]  # of each term of the policies
+    numbers: tuple[int | None, ...]  # of the rules of the lines
+    content: PolicySet
+
+
+class Isolation(NamedTuple):
+    sets: Mapping[Who, tuple[int, ...]] = {}  # ingress, egress
+    parts: Mapping[Hashable, Part] = {}
+    refusals: tuple[Refusal, ...] = ()
+    denials: Mapping[Rule, int] = {}  # rules that stand in for what does not fit
+    known: Mapping[tuple[object, ...], Known] = {}
+    made_from: tuple[object, ...] = ()
+
+    @property
+    def denial_names(self) -> tuple[str, ...]:
+        return tuple(map(_name, self.denials))
+
+
+def choices_of(world: World, book: Book, local: Places, before: Choices) -> Choices:
+    rows = local.rows
+    same = before.book is book
+    host = book.of_host(world.node.labels)
+    if same and before.rows is rows and before.of.get(None) == host:
+        return before
+    found: dict[Who, Choice] = {None: host}
+    for key, row in rows.items():
+        if same and before.rows.get(key) is row:
+            found[key] = before.of[key]
+        else:
+            found[key] = book.of_workload(world, row.workload)
+    return Choices(found, rows, book)
+
+
+def isolate(
+    choices: Choices,
+    members: Members,
+    rules: Rules,
+    limits: Limits,
+    allocator: Allocator,
+    before: Isolation,
+) -> Isolation:
+    """`before` itself if nothing has changed. What does not fit is denied, by name."""
+    made_from = choices, members, rules
+    if not before.denials and all(map(is_, made_from, before.made_from or (None,))):
+        return before
+    work = _Work(members, rules, limits, allocator, before)
+    sets = {
+        who: tuple(work.set_of(choices, who, direction) for direction in DIRECTIONS)
+        for who in choices.of
+    }
+    parts: dict[Hashable, Part] = {
+        ("set", item.number): work.part(item) for item in work.placed.values()
+    }
+    return Isolation(sets, parts, tuple(work.refusals), work.denials, work.known, made_from)
+
+
+class _Work:
+    """One walk over all subjects."""
+
+    def __init__(
+        self,
+        members: Members,
+        rules: Rules,
+        limits: Limits,
+        allocator: Allocator,
+        before: Isolation,
+    ) -> None:
+        self._members = members
+        self._rules = rules
+        self._limits = limits
+        self._allocator = allocator
+        self._before = before
+        self._size = 0
+        self._chosen: dict[tuple[object, ...], int] = {}
+        self.known: dict[tuple[object, ...], Known] = {}
+        self.placed: dict[int, PolicySet] = {}
+        self.refusals: list[Refusal] = []
+        self.denials: dict[Rule, int] = {}
+
+    def set_of(self, choices: Choices, who: Who, direction: str) -> int:
+        selected = choices.of[who][direction]
+        if not selected:
+            return int(Reserved.OPEN)
+        ports = port_table(choices.rows[who].workload.ports) if who else ()
+        names = {name for item in selected for name in item.named_own}
+        used = tuple(port for port in ports if (port[0], port[1]) in names)
+        subject = Subject(direction, who is None, used)
+        key = (subject, tuple(map(id, selected)))
+        if key not in self._chosen:
+            self._chosen[key] = self._place(key, subject, selected, who)
+        return self._chosen[key]
+
+    def part(self, content: PolicySet) -> Part:
+        """The same object as long as the set stands."""
+        known = self._before.parts.get(("set", content.number))
+        if known is not None and known["policy"] is content.entries:
+            return known
+        return {"policy": content.entries}
+
+    def _place(
+        self, key: tuple[object, ...], subject: Subject, selected: Selected, who: Who
+    ) -> int:
+        content, problem = self._content(key, subject, selected)
+        if content and not problem:
+            problem = self._problem(content)
+        if problem or not content:
+            whom = f"{who[0]}/{who[1]}" if who else "this node"
+            reason = f"{problem}: all {subject.direction} of {whom} is denied"
+            self.refusals += [Refusal(item.policy.ref, reason) for item in selected]
+            content = closed(self._denial(Rule(subject.direction, builtin=f"refused: {problem}")))
+        if content.number not in self.placed:
+            self.placed[content.number] = content
+            self._size += len(content.entries)
+        return content.number
+
+    def _content(
+        self, key: tuple[object, ...], subject: Subject, selected: Selected
+    ) -> tuple[PolicySet | None, str]:
+        known = self._before.known.get(key)
+        if known is None or not self._holds(known):
+            lines = tuple(in_order(selected))
+            numbers = tuple(self._rules.numbers.get(line.rule) for line in lines)
+            if None in numbers:
+                return None, full("rules", self._limits)
+            groups = groups_of(subject, lines, self._members)
+            content = packed_set(groups, lines, self._rules.numbers)
+            known = Known(lines, selected, tuple(self._meant(selected)), numbers, content)
+        self.known[key] = known
+        return known.content, ""
+
+    def _holds(self, known: Known) -> bool:
+        numbers = (self._rules.numbers.get(line.rule) for line in known.lines)
+        return all(map(is_, self._meant(known.selected), known.members)) and (
+            tuple(numbers) == known.numbers
+        )
+
+    def _meant(self, selected: Selected) -> Iterator[frozenset[int]]:
+        for item in selected:
+            for term in item.terms:
+                yield self._members.of.get(term, NONE)
+
+    def _problem(self, content: PolicySet) -> str:
+        there = self.placed.get(content.number)
+        if there is not None and there.digest != content.digest:
+            return "its number belongs to another policy set"
+        size = 0 if there else len(content.entries)
+        if self._size + size + DENIALS > self._limits["policy"]:
+            return full("policy", self._limits)
+        return ""
+
+    def _denial(self, rule: Rule) -> int:
+        self.denials[rule] = self._allocator.get("rule", _name(rule))
+        return self.denials[rule]
+
+
+def _name(rule: Rule) -> str:
+    return f"{rule.direction} {rule}"
