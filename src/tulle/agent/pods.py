@@ -198,12 +198,19 @@ class Pods:
         labels = pod.metadata.labels
         weight = int(pod.metadata.annotations.get(WEIGHT_ANNOTATION, "1"))
         if key in self._workloads.all():
-            if self._workloads.update(key, labels=labels, weight=weight):
+            if self._workloads.update(key, labels=labels, weight=weight, terminating=False):
                 self._on_change()
             return
         ports = [port for container in pod.spec.containers for port in container.ports]
         make = partial(
-            self._workloads.create, *key, labels, ports, weight, owner="pod", ready=False
+            self._workloads.create,
+            *key,
+            labels,
+            ports,
+            weight,
+            owner="pod",
+            ready=False,
+            service_account=pod.spec.service_account_name or "default",
         )
         await asyncio.to_thread(make)
         self._on_change()
@@ -296,13 +303,10 @@ class Pods:
     async def _stop(self, key: Key, record: PodRecord | None) -> None:
         """End the Pod's processes within its grace period, then its workload."""
         if key in self._workloads.all():
-            if self._workloads.update(key, ready=False):
+            if self._workloads.update(key, terminating=True):
                 self._on_change()
             if record:
-                self._ready[key] = {c.name: False for c in record.pod.spec.containers}
-                runs = self._make_runs(key, record.pod)
-                grace_s = float(record.pod.spec.termination_grace_period_seconds)
-                await asyncio.gather(*(run.stop(grace_s) for run in runs.values()))
+                await self._end_containers(key, record.pod)
         if key in self._workloads.owned_by("pod"):
             await asyncio.to_thread(self._workloads.delete, key)
         self._runs.pop(key, None)
@@ -311,6 +315,20 @@ class Pods:
         self._store.remove(key)
         shutil.rmtree(self._logs / file_stem(key), ignore_errors=True)
         self._on_change()
+
+    async def _end_containers(self, key: Key, pod: Pod) -> None:
+        """As long as they live they may serve, where nothing else does (KEP-1669)."""
+        ready = self._workloads.all()[key].ready
+        states = self._ready.setdefault(key, {c.name: ready for c in pod.spec.containers})
+        grace_s = float(pod.spec.termination_grace_period_seconds)
+
+        async def end(name: str, run: ContainerRun) -> None:
+            await run.stop(grace_s)
+            states[name] = False
+            self._update_ready(key)
+
+        runs = self._make_runs(key, pod)
+        await asyncio.gather(*(end(name, run) for name, run in runs.items()))
 
     def _save(self, key: Key) -> None:
         self._store.save(key, self._records[key])

@@ -20,7 +20,10 @@ WEB = ("shop", "web")
 class Kernel:
     """Stands in for `edges.netns` and `edges.netlink`. `fails` names one call that fails."""
 
+    MTU, INTERFACE = 1500, "eth0"
+
     def __init__(self) -> None:
+        self.mtus: list[tuple[str, int]] = []
         self.namespaces: set[Path] = set()
         self.links: dict[str, int] = {}
         self.fails = ""
@@ -54,6 +57,12 @@ class Kernel:
     def disconnect(self, interface: str) -> None:
         self.call("disconnect")
         self.links.pop(interface, None)
+
+    def adopt(self, interfaces: list[str]) -> None:
+        assert set(interfaces) <= set(self.links)
+
+    def set_mtu(self, interface: str, mtu: int) -> None:
+        self.mtus.append((interface[:2], mtu))
 
     def interfaces(self) -> dict[str, int]:
         return dict(self.links)
@@ -125,6 +134,31 @@ def test_one_that_cannot_be_removed_does_not_stop_recovery(kernel: Kernel, tmp_p
     notes = second.recover()
     assert notes[0].startswith("workload shop/web: its network is gone; cannot be removed: delete")
     assert second.all() == {kept.key: kept}
+
+
+def test_a_changed_mtu_reaches_both_ends_of_every_workload_once(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    workloads = make(tmp_path)
+    workloads.create(*WEB)
+    workloads.set_mtu(1500)
+    assert kernel.mtus == []
+    workloads.set_mtu(1450)
+    assert kernel.mtus == [("tl", 1450), ("et", 1450)]
+    again = make_again(tmp_path)
+    again.set_mtu(1450)
+    assert len(kernel.mtus) == 2
+
+
+def test_what_has_not_changed_is_the_same_object(kernel: Kernel, tmp_path: Path) -> None:
+    workloads = make(tmp_path)
+    web, db = workloads.create(*WEB), workloads.create("shop", "db")
+    before = workloads.all()
+    assert workloads.all() is before
+    workloads.update(db.key, terminating=True)
+    after = workloads.all()
+    assert after is not before and after[web.key] is before[web.key]
+    assert after[db.key].terminating and after[db.key].ready
 
 
 def test_update_says_whether_anything_changed(kernel: Kernel, tmp_path: Path) -> None:
