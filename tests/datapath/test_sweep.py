@@ -78,7 +78,7 @@ class Bench:
         for change in changes if not back_again else ():
             del self.maps[change.map][change.key]
         self.sweep.begin(rows)
-        netns.run_in(self.namespace, self.sweep.run)
+        netns.run_in(self.namespace, lambda: self.sweep.run(streams=True))
         self.sweep.end()
 
 
@@ -229,3 +229,19 @@ def test_sockets_of_other_namespaces_are_left_alone(bench: Bench, tmp_path: Path
     netns.create(bench.namespace)
     bench.take_away(gone)
     assert works(client)
+
+
+def test_only_holders_of_streams_are_looked_at_for_streams(bench: Bench) -> None:
+    gone, other, client = (packed(ip_address(f"10.0.0.{number}")) for number in (9, 8, 1))
+    for ends, proto, ifindex in (
+        ((client, gone), socket.IPPROTO_TCP, (41, 0)),
+        ((gone, packed(ip_address("10.0.0.99"))), socket.IPPROTO_TCP, (0, 42)),
+        ((client, gone), socket.IPPROTO_UDP, (43, 0)),
+        ((client, other), socket.IPPROTO_TCP, (44, 0)),
+    ):
+        key = abi.CtKey(addr=ends, port=(1000, 80), proto=proto)
+        bench.maps["conntrack"][key.pack()] = abi.CtEntry(ifindex=ifindex).pack()
+    bench.maps["endpoints"][gone] = abi.Endpoint().pack()
+    rows = vanishing(bench.maps, [Change("endpoints", gone)])
+    assert bench.sweep.holders(rows) == {41, 42}
+    assert bench.sweep.holders({}) == set()

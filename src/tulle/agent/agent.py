@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -297,12 +297,13 @@ class Agent:
         for loss in self.datapath.carry_over():
             log.warning("connections of an earlier version are forgotten: %s", loss)
 
-    def _namespaces(self) -> Iterator[Path | None]:
-        """Where sockets of this node are."""
-        yield self.paths.netns
-        for key in self.workloads.all():
+    def _namespaces(self) -> dict[int, Path | None]:
+        """Where sockets of this node are: under each workload's interface, and under 0 its own."""
+        found = {0: self.paths.netns}
+        for key, workload in self.workloads.all().items():
             with suppress(Refused):  # it ended meanwhile
-                yield self.workloads.place(key).netns
+                found[workload.ifindex] = self.workloads.place(key).netns
+        return found
 
     def _services(self, snapshot: Snapshot) -> Mapping[Key, Service]:
         services = snapshot.of(Service)

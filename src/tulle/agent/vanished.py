@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -15,18 +16,17 @@ from tulle.errors import KernelError
 
 log = logging.getLogger("tulle")
 
-Namespaces = Callable[[], Iterable[Path | None]]
+Namespaces = Callable[[], Mapping[int, Path | None]]
 
 
 class Vanished:
     """Sweeps the sockets of every network namespace of the node after backends have gone.
 
-    It takes some milliseconds a namespace, on a thread and after the change is in force: neither
-    the change nor anything else waits for it.
+    On a thread and after the change is in force: neither the change nor anything else waits for it.
     """
 
     def __init__(self, sweep: SocketSweep, namespaces: Namespaces) -> None:
-        """`namespaces` gives paths; None is the agent's own."""
+        """`namespaces` has each interface's, and under 0 the node's own; None is the agent's."""
         self._sweep, self._namespaces = sweep, namespaces
         self._lock = Lock()
         self._rows: Gone = {}
@@ -58,13 +58,14 @@ class Vanished:
         while batch := dict(islice(remaining, ROWS)):
             self._sweep.begin(batch)
             try:
-                for namespace in self._namespaces():
-                    self._sweep_one(namespace)
+                holders = self._sweep.holders(batch)
+                for ifindex, namespace in self._namespaces().items():
+                    self._sweep_one(namespace, ifindex in holders)
             finally:
                 self._sweep.end()
 
-    def _sweep_one(self, namespace: Path | None) -> None:
+    def _sweep_one(self, namespace: Path | None, streams: bool) -> None:
         try:
-            netns.run_in(namespace, self._sweep.run)
+            netns.run_in(namespace, partial(self._sweep.run, streams=streams))
         except KernelError as error:
             log.debug("%s", error)  # it ended meanwhile, and its sockets with it

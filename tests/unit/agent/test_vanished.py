@@ -26,8 +26,11 @@ class FakeSweep:
             raise KernelError(12, "map 'gone'")
         self.log.append(dict(rows))
 
-    def run(self) -> None:
-        self.log.append("run")
+    def holders(self, rows: dict[bytes, bytes]) -> set[int]:
+        return {3}
+
+    def run(self, *, streams: bool) -> None:
+        self.log.append("streams too" if streams else "datagrams")
 
     def end(self) -> None:
         self.log.append("end")
@@ -49,7 +52,7 @@ def sweep(monkeypatch: pytest.MonkeyPatch) -> FakeSweep:
 
 def play(sweep: FakeSweep, *steps: dict[bytes, bytes]) -> None:
     async def scene() -> None:
-        of_all: Any = Vanished(sweep, lambda: (None, B, A))  # type: ignore[arg-type]
+        of_all: Any = Vanished(sweep, lambda: {0: None, 2: B, 3: A})  # type: ignore[arg-type]
         running = asyncio.create_task(of_all.run())
         for rows in steps:
             of_all.add(rows)
@@ -62,7 +65,7 @@ def play(sweep: FakeSweep, *steps: dict[bytes, bytes]) -> None:
 
 def test_every_namespace_is_swept_even_if_one_has_ended(sweep: FakeSweep) -> None:
     play(sweep, {b"k": b"v"})
-    assert sweep.log == [{b"k": b"v"}, None, "run", B, A, "run", "end"]
+    assert sweep.log == [{b"k": b"v"}, None, "datagrams", B, A, "streams too", "end"]
 
 
 def test_nothing_is_swept_when_nothing_has_gone(sweep: FakeSweep) -> None:

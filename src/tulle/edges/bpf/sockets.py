@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from tulle import abi
+from tulle.abi import _generated
 from tulle.compile.diff import Change
 
 from .iterators import BpfIterator
 from .loader import Objects
 from .maps import Map
 
+_TCP = 6
+_IFINDEX = 2  # where they stand in an unpacked abi.CtEntry
 ROWS = abi.MAPS["gone"].max_entries
 
 Gone = dict[bytes, bytes]  # rows of the map `gone`
@@ -42,22 +45,44 @@ class SocketSweep:
 
     def __init__(self, objects: Objects) -> None:
         programs = objects.load("sweep", ("sweep_udp", "sweep_tcp"))
-        self._gone = objects.maps["gone"]
-        self._iterators = [BpfIterator(program) for program in programs.values()]
+        self._gone, self._conntrack = objects.maps["gone"], objects.maps["conntrack"]
+        self._datagrams = BpfIterator(programs["sweep_udp"])
+        self._streams = BpfIterator(programs["sweep_tcp"])
 
     def begin(self, rows: Gone) -> None:
         """At most ROWS of them. Raises KernelError."""
         self.end()  # of one that was cut off
         self._gone.update_many(rows.items())
 
-    def run(self) -> None:
-        """Over the sockets of the caller's network namespace. Raises KernelError."""
-        for iterator in self._iterators:
-            iterator.run()
+    def holders(self, rows: Gone) -> set[int]:
+        """Interfaces of the workloads that may have streams to what has gone; 0: of the node."""
+        addresses = {key.addr for key in map(abi.GoneKey.unpack, rows) if not key.port}
+        found: set[int] = set()
+        for keys, values in self._conntrack.chunks() if addresses else ():
+            for (one, other, _, _, proto), entry in zip(
+                _generated._CtKey.iter_unpack(keys),
+                _generated._CtEntry.iter_unpack(values),
+                strict=True,
+            ):
+                if proto == _TCP and one in addresses:
+                    found.add(entry[_IFINDEX + 1])
+                if proto == _TCP and other in addresses:
+                    found.add(entry[_IFINDEX])
+        return found
+
+    def run(self, *, streams: bool) -> None:
+        """Over the sockets of the caller's network namespace. Raises KernelError.
+
+        For datagrams it takes microseconds. For streams the kernel walks through its table of all
+        namespaces' connections, which takes milliseconds even if it is empty.
+        """
+        self._datagrams.run()
+        if streams:
+            self._streams.run()
 
     def end(self) -> None:
         self._gone.delete_many([key for key, _ in self._gone.items()])
 
     def close(self) -> None:
-        for iterator in self._iterators:
-            iterator.close()
+        self._datagrams.close()
+        self._streams.close()
