@@ -2,48 +2,162 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
-from tulle.compile.explain import explain
-from tulle.compile.services import Frontend
+from tulle.abi import Reason
+from tulle.compile import Compiled
+from tulle.compile.explain import end_at
+from tulle.compile.services import Kind
+from tulle.compile.services.faces import faces_of
+from tulle.compile.sets import closed
 from tulle.errors import Refused
 from tulle.model.kinds import ref_of
-from tulle.model.verdict import Flow, Verdict
-from tulle.model.world import IPAddress, Workload, World
+from tulle.model.kubernetes import HEADLESS, Service
+from tulle.model.verdict import Flow, Rule, Verdict
+from tulle.model.world import IPAddress, Key, Node, Workload, World
 from tulle.observe.reasons import text_of
 
 from .agent import Pass
+from .ways import Served, Views, Way, ways
 
 Json = dict[str, Any]
+Named = tuple[str, Sequence[IPAddress]]
 SOCKET_REASON = "the kernel chooses a backend at connect()"
 PACKET_REASON = "addresses, protocol and port decide it"
+_OUTER = (Kind.LOAD_BALANCER, Kind.EXTERNAL_IP, Kind.NODE_PORT)
 
 
 def explain_request(now: Pass, source: str, target: str, protocol: str, port: int) -> Json:
-    """`source` and `target` are namespace/name of a workload or service, or an IP address.
+    """Either end is namespace/name of a workload or service, name of a node, or an IP address.
 
     Raises Refused if a name means nothing, or if the two have no IP family in common.
     """
-    frontends = _frontends(now, target, protocol, port)
+    views = Views(now.world, frozenset(item.ref for item in now.refusals))
     results: list[Json] = []
+    service = ""
     for src_name, own in _ends(now.world, source):
-        if frontends:
-            src, address = _meeting(src_name, own, target, [item.address for item in frontends])
-            chosen = next(item for item in frontends if item.address == address)
-            results += _through(now, src_name, src, chosen, protocol)
-            continue
-        for dst_name, theirs in _ends(now.world, target):
-            src, dst = _meeting(src_name, own, dst_name, theirs)
-            flow = Flow(src, dst, protocol, port)
-            results.append(_result(src_name, dst_name, flow, explain(now.world, flow), None))
-    return {
-        "from": source,
-        "to": target,
-        "service": str(frontends[0].service) if frontends else None,
-        "results": results,
-    }
+        outside = views.home(own[0]) == ""
+        for dst_name, asked in _asked(now, src_name, own, target, outside, protocol, port):
+            for way in ways(views, asked):
+                service = service or (str(way.served.frontend.service) if way.served else "")
+                results.append(_result(now, views, src_name, dst_name, way))
+    return {"from": source, "to": target, "service": service or None, "results": results}
+
+
+# --- names ---
+
+
+def _ends(world: World, name: str) -> list[Named]:
+    """Each workload meant, with its addresses; services stand for their workloads."""
+    if (address := _parsed(name)) is not None:
+        return [(name, [address])]
+    found: list[Named] = [(str(item), item.addresses) for item in _workloads(world, name)]
+    if not found and (node := _node(world, name)) is not None and node.addresses:
+        found = [(f"node {node.name}", node.addresses)]
+    if not found:
+        raise Refused(f"{name}: no such workload, service, node or IP address (namespace/name)")
+    return found
+
+
+def _parsed(name: str) -> IPAddress | None:
+    try:
+        return ip_address(name)
+    except ValueError:
+        return None
+
+
+def _key(name: str) -> Key:
+    namespace, _, short = name.rpartition("/")
+    return namespace or "default", short
+
+
+def _node(world: World, name: str) -> Node | None:
+    return world.node if name == world.node.name else world.nodes.get(name)
+
+
+def _workload(world: World, key: Key) -> Workload | None:
+    everywhere = (world.workloads, *world.remote.values())
+    return next((items[key] for items in everywhere if key in items), None)
+
+
+def _workloads(world: World, name: str) -> list[Workload]:
+    key = _key(name)
+    if (workload := _workload(world, key)) is not None:
+        return [workload]
+    service = world.services.get(key)
+    if service is None or not service.spec.selector:
+        return []
+    chosen = [
+        workload
+        for items in (world.workloads, *world.remote.values())
+        for workload in items.values()
+        if workload.namespace == key[0] and service.spec.selector.items() <= workload.labels.items()
+    ]
+    return sorted(chosen, key=lambda item: item.key)
+
+
+# --- what is asked for ---
+
+
+def _asked(
+    now: Pass,
+    source: str,
+    own: Sequence[IPAddress],
+    target: str,
+    outside: bool,
+    protocol: str,
+    port: int,
+) -> Iterator[tuple[str, Flow]]:
+    """What the client's first packet says, and whom it is for.
+
+    A name that a service shares with a workload means the service on the ports that it has.
+    """
+    service = now.world.services.get(_key(target)) if _parsed(target) is None else None
+    if service is not None and service.spec.cluster_ip != HEADLESS:
+        places = list(_places(now, service, outside, protocol, port))
+        if places:
+            src, dst = _meeting(source, own, target, [address for address, _ in places])
+            number = next(number for address, number in places if address == dst)
+            yield str(ref_of(service)), Flow(src, dst, protocol, number)
+            return
+        if _workload(now.world, _key(target)) is None:
+            raise _not_served(now, service, outside, protocol, port)
+    for name, theirs in _ends(now.world, target):
+        src, dst = _meeting(source, own, name, theirs)
+        yield name, Flow(src, dst, protocol, port)
+
+
+def _places(
+    now: Pass, service: Service, outside: bool, protocol: str, port: int
+) -> Iterator[tuple[IPAddress, int]]:
+    """The addresses and ports by which a client reaches a service: its own port or a node port."""
+    if any(item.ref == ref_of(service) for item in now.refusals):
+        return
+    faces = [item for item in faces_of(service) if item.protocol == protocol]
+    kinds = _OUTER if outside else (Kind.CLUSTER_IP, *_OUTER)
+    for kind in kinds:
+        for face in faces:
+            if face.kind is kind and port in (face.port, face.service_port):
+                if face.address is not None:
+                    yield face.address, face.port
+                    continue
+                nodes = (item for item in now.world.node.addresses if item.version == face.family)
+                yield from ((address, face.port) for address in list(nodes)[:1])
+
+
+def _not_served(now: Pass, service: Service, outside: bool, protocol: str, port: int) -> Refused:
+    ref = ref_of(service)
+    for refusal in now.refusals:
+        if refusal.ref == ref:
+            return Refused(f"{ref} is not in force: {refusal.reason}")
+    if any(item.port == port and item.protocol == protocol for item in service.spec.ports):
+        where = "no address for clients outside of the mesh" if outside else "no address"
+        return Refused(f"{ref} has {where}")
+    ports = ", ".join(f"{item.port}/{item.protocol}" for item in service.spec.ports)
+    return Refused(f"{ref} has no port {port}/{protocol}; it has {ports or 'none'}")
 
 
 def _meeting(
@@ -57,109 +171,83 @@ def _meeting(
     raise Refused(f"{source} and {target} have no IP family in common")
 
 
-def _ends(world: World, name: str) -> list[tuple[str, Sequence[IPAddress]]]:
-    """Each workload meant, with its addresses; services stand for their workloads."""
-    if (address := _parsed(name)) is not None:
-        return [(name, [address])]
-    found: list[tuple[str, Sequence[IPAddress]]] = [
-        (str(workload), workload.addresses) for workload in _workloads(world, name)
-    ]
-    if not found:
-        raise Refused(f"{name}: no such workload, service or IP address (namespace/name)")
-    return found
+# --- what is told ---
 
 
-def _parsed(name: str) -> IPAddress | None:
-    try:
-        return ip_address(name)
-    except ValueError:
-        return None
-
-
-def _workloads(world: World, name: str) -> list[Workload]:
-    namespace, _, short = name.rpartition("/")
-    key = (namespace or "default", short)
-    if key in world.workloads:
-        return [world.workloads[key]]
-    service = world.services.get(key)
-    if service is None or not service.spec.selector:
-        return []
-    return [
-        workload
-        for _, workload in sorted(world.workloads.items())
-        if workload.namespace == key[0] and service.spec.selector.items() <= workload.labels.items()
-    ]
-
-
-def _frontends(now: Pass, target: str, protocol: str, port: int) -> list[Frontend]:
-    """Frontends that a connect() to the target could meet; none if it names no service.
-
-    A name that a service shares with a workload means the service on the ports that it has.
-    """
-    namespace, _, short = target.rpartition("/")
-    key = (namespace or "default", short)
-    service = now.world.services.get(key)
-    address = _parsed(target)
-    chosen = [
-        item
-        for item in now.compiled.services.values()
-        if (item.service == ref_of(service) if service else item.address == address)
-        and item.protocol == protocol
-        and item.port == port
-    ]
-    if chosen or service is None or key in now.world.workloads:
-        return chosen
-    for refusal in now.refusals:
-        if refusal.ref == ref_of(service):
-            raise Refused(f"{refusal.ref} is not in force: {refusal.reason}")
-    ports = ", ".join(f"{item.port}/{item.protocol}" for item in service.spec.ports)
-    raise Refused(f"Service {target} has no port {port}/{protocol}; it has {ports or 'none'}")
-
-
-def _through(
-    now: Pass, src_name: str, src: IPAddress, frontend: Frontend, protocol: str
-) -> list[Json]:
-    if not frontend.backends:
-        return [
-            {
-                "source": src_name,
-                "destination": str(frontend.service),
-                "port": frontend.port,
-                "protocol": protocol,
-                "verdict": "DROPPED",
-                "reason": "NO_BACKEND",
-                "rule": f"{frontend.service} has no ready endpoint",
-                "egress_rule": None,
-                "ingress_rule": None,
-                "rung": 0,
-                "rung_reason": SOCKET_REASON,
-                "share": None,
-            }
-        ]
-    total = sum(item.weight for item in frontend.backends)
-    results = []
-    for backend in frontend.backends:
-        flow = Flow(src, ip_address(backend.address), protocol, backend.port)
-        name = backend.workload or backend.address
-        share = backend.weight / total
-        results.append(_result(src_name, name, flow, explain(now.world, flow), share))
-    return results
-
-
-def _result(
-    source: str, destination: str, flow: Flow, verdict: Verdict, share: float | None
-) -> Json:
+def _result(now: Pass, views: Views, source: str, target: str, way: Way) -> Json:
+    verdict = _verdict(now, views, way)
+    name = (way.backend.workload or way.backend.address) if way.backend else target
+    audit = verdict.audit
     return {
         "source": source,
-        "destination": destination,
-        "port": flow.dport,
-        "protocol": flow.protocol,
+        "destination": name,
+        "port": way.flow.dport,
+        "protocol": way.flow.protocol,
+        "frontend": _frontend(way.served) if way.served else None,
         "verdict": "FORWARDED" if verdict.allowed else "DROPPED",
         "reason": verdict.reason.name,
-        "rule": str(verdict.rule) if verdict.rule else text_of(verdict.reason),
+        "rule": _rule(verdict, way),
         "egress_rule": str(verdict.egress) if verdict.egress else None,
         "ingress_rule": str(verdict.ingress) if verdict.ingress else None,
-        "rung": 1,
-        "rung_reason": PACKET_REASON,
-        "share": share,
+        "audit_rule": str(audit) if audit else None,
+        "reject": verdict.reject,
+        "nodes": [node for node, _ in way.legs],
+        "route": list(way.words) if verdict.allowed or way.drop else [],
+        "rung": 0 if way.drop is Reason.NO_BACKEND and _at_socket(way) else 1,
+        "rung_reason": SOCKET_REASON if way.drop and _at_socket(way) else PACKET_REASON,
+        "share": way.share,
+        "notes": _notes(now, verdict),
     }
+
+
+def _at_socket(way: Way) -> bool:
+    return way.served is not None and way.served.at_socket
+
+
+def _frontend(served: Served) -> Json:
+    return {
+        "kind": served.frontend.kind.value,
+        "address": str(served.frontend.face),
+        "node": served.node,
+        "rung": 0 if served.at_socket else 1,
+    }
+
+
+def _rule(verdict: Verdict, way: Way) -> str:
+    if verdict.reason == Reason.NO_BACKEND and way.served:
+        return f"{way.served.frontend.service} has no ready endpoint"
+    return str(verdict.rule) if verdict.rule else text_of(verdict.reason)
+
+
+def _verdict(now: Pass, views: Views, way: Way) -> Verdict:
+    """As the model has it, but where the kernel's maps have no room for it nothing passes."""
+    if way.drop in (Reason.NO_BACKEND, Reason.SOURCE_RANGE) and not way.legs:
+        return Verdict(way.drop)
+    verdict = views.judge(way)
+    for node, flow in way.legs:
+        if node == views.here and (shut := _shut(now.compiled, now.world, flow)):
+            verdict = shut if verdict.allowed else verdict
+    return Verdict(way.drop) if way.drop and verdict.allowed else verdict
+
+
+def _shut(compiled: Compiled, world: World, flow: Flow) -> Verdict | None:
+    """The denial by an end of this node whose policy set did not fit into the kernel's map."""
+    isolation = compiled.memo.isolation
+    rules = {closed(number).number: rule for rule, number in isolation.denials.items()}
+    sides = {"egress": end_at(world, flow.src), "ingress": end_at(world, flow.dst)}
+    for direction, end in sides.items():
+        if not rules or not end.is_local:
+            continue
+        ingress, egress = isolation.sets.get(end.workload.key if end.workload else None, (0, 0))
+        rule: Rule | None = rules.get(egress if direction == "egress" else ingress)
+        if rule is not None:
+            told = {direction: replace(rule, direction=direction)}
+            return Verdict(Reason.POLICY_DENIED, told.get("egress"), told.get("ingress"))
+    return None
+
+
+def _notes(now: Pass, verdict: Verdict) -> list[str]:
+    """What is not as its manifest says, of the policies that decided."""
+    named = {rule.policy for rule in (verdict.egress, verdict.ingress, verdict.audit) if rule}
+    found = [f"{item.ref}: {item.reason}" for item in now.refusals if item.ref in named]
+    return list(dict.fromkeys(found))

@@ -11,12 +11,15 @@ from .output import amount, format_option, print_json, style
 
 DENIED = 3
 _COLOURS = {"FORWARDED": "green", "DROPPED": "red"}
+_ECHO_REQUEST = {"ICMP": 8, "ICMPv6": 128}
 
 
 @click.command()
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
-@click.option("--port", type=click.IntRange(1, 65535), help="Destination or service port.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Destination or service port; of ICMP the type."
+)
 @click.option(
     "--protocol",
     type=click.Choice(["TCP", "UDP", "SCTP", "ICMP", "ICMPv6"], case_sensitive=False),
@@ -30,13 +33,14 @@ def command(
 ) -> None:
     """Explain the verdict on a connection.
 
-    No packet is sent. FROM and TO are NAMESPACE/NAME of a workload or service, or an IP address.
-    Exits with 0 if it would be let through, with 3 if it, or one of its possible backends, would
-    not.
+    No packet is sent. FROM and TO are NAMESPACE/NAME of a workload or service, the name of a node,
+    or an IP address. Exits with 0 if it would be let through, with 3 if it, or one of its possible
+    backends, would not.
     """
     if port is None and protocol in ("TCP", "UDP", "SCTP"):
         raise click.UsageError(f"--port is needed for {protocol}")
-    asked = {"from": source, "to": target, "port": port or 0, "protocol": protocol}
+    number = port or _ECHO_REQUEST.get(protocol, 0)
+    asked = {"from": source, "to": target, "port": number, "protocol": protocol}
     answer = agent.post("/v1/explain", asked)
     if output == "json":
         print_json(answer)
@@ -49,13 +53,25 @@ def command(
 def _text(answer: Json, port: int | None, protocol: str) -> str:
     where = f":{port}" if port else ""
     lines = [click.style(f"{answer['from']} → {answer['to']}{where} ({protocol})", bold=True)]
-    backends = {(item["destination"], item["port"]) for item in answer["results"] if item["share"]}
-    if backends:
-        count = amount(len(backends), "backend")
-        lines.append(f"rung 0: {answer['service']}: connect() chooses among {count}")
+    lines += _choices(answer)
     for item in answer["results"]:
         lines += ["", *_path(item)]
     return "\n".join(lines)
+
+
+def _choices(answer: Json) -> list[str]:
+    """Who chooses a backend, and among how many: once for each place where that happens."""
+    backends: dict[tuple[int, str], set[tuple[str, int]]] = {}
+    for item in answer["results"]:
+        at = item["frontend"]
+        if at and item["share"] is not None:
+            who = "connect()" if at["rung"] == 0 else f"node {at['node']}"
+            place = at["rung"], f"{answer['service']} {at['address']}: {who}"
+            backends.setdefault(place, set()).add((item["destination"], item["port"]))
+    return [
+        f"rung {rung}: {who} chooses among {amount(len(found), 'backend')}"
+        for (rung, who), found in backends.items()
+    ]
 
 
 def _path(item: Json) -> list[str]:
@@ -64,13 +80,19 @@ def _path(item: Json) -> list[str]:
     from tulle.observe.reasons import text_of
 
     share = "" if item["share"] is None else f"  {item['share']:.0%} of connections"
-    where = f":{item['port']}" if item["port"] else ""
-    head = f"{item['source']} → {item['destination']}{where}"
+    about = f" type {item['port']}" if item["protocol"] in _ECHO_REQUEST else f":{item['port']}"
+    head = f"{item['source']} → {item['destination']}{about}"
     rows = [("rung", f"{item['rung']}: {item['rung_reason']}")]
-    rows += [(way, item[f"{way}_rule"]) for way in ("egress", "ingress") if item[f"{way}_rule"]]
-    if len(rows) == 1 and item["rule"]:
-        rows.append(("rule", item["rule"]))
+    rows += [("route", "; ".join(item["route"]))] if item["route"] else []
+    rules = [(way, item[f"{way}_rule"]) for way in ("egress", "ingress") if item[f"{way}_rule"]]
+    rows += rules or [("rule", item["rule"])]
+    if item["audit_rule"]:
+        would = style("would be denied", "yellow")
+        rows.append(("audit", f"{would}: {item['audit_rule']}"))
     if item["verdict"] == "DROPPED":
         rows.append(("reason", f"{item['reason']}: {text_of(Reason[item['reason']])}"))
+    if item["reject"]:
+        rows.append(("answer", "the sender is told: a TCP reset, or ICMP prohibited"))
+    rows += [("note", note) for note in item["notes"]]
     verdict = style(item["verdict"], _COLOURS[item["verdict"]])
     return [f"{verdict}  {head}{share}", *(f"  {key:<8} {value}" for key, value in rows)]

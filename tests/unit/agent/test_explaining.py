@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from tests.unit.agent.passes import pass_of
 from tests.unit.compile.objects import workload, world_of
 from tulle.agent.agent import Pass
 from tulle.agent.explaining import explain_request
+from tulle.compile import Ids, compile_world
+from tulle.compile.capacity import DENIALS, LIMITS
 from tulle.errors import Refused
 from tulle.model.kubernetes import ObjectRef
-from tulle.model.world import Refusal
+from tulle.model.world import Node, Refusal
 
 WEB = workload("web-1", "10.0.0.1", "fd00::1", app="web")
 DB = workload("db-2", "10.0.0.2", "fd00::2", app="db")
@@ -61,14 +64,20 @@ def test_a_workload_is_asked_on_the_port_that_is_named() -> None:
         "destination": "shop/db-2",
         "port": 15432,
         "protocol": "TCP",
+        "frontend": None,
         "verdict": "FORWARDED",
         "reason": "ALLOWED",
         "rule": ALLOWING,
         "egress_rule": "no policy selects the workload",
         "ingress_rule": ALLOWING,
+        "audit_rule": None,
+        "reject": False,
+        "nodes": ["local"],
+        "route": ["stays on node local"],
         "rung": 1,
         "rung_reason": "addresses, protocol and port decide it",
         "share": None,
+        "notes": [],
     }
     (denied,) = ask("shop/web-1", "shop/db-2", 5432)
     assert (denied["verdict"], denied["reason"]) == ("DROPPED", "POLICY_DENIED")
@@ -85,6 +94,12 @@ def test_a_service_is_asked_at_each_backend_with_its_share(target: str) -> None:
         ("shop/web-1", "shop/db-3", ALLOWING),
     ]
     assert [item["share"] for item in results] == [0.25, 0.75]
+    assert results[0]["frontend"] == {
+        "kind": "ClusterIP",
+        "address": "10.96.0.9:5432/TCP",
+        "node": "local",
+        "rung": 0,
+    }
     assert {item["port"] for item in results} == {15432}
 
 
@@ -151,8 +166,8 @@ def test_a_name_without_namespace_is_in_default() -> None:
 @pytest.mark.parametrize(
     ("source", "target", "words"),
     [
-        ("shop/nobody", "shop/db-2", "shop/nobody: no such workload, service or IP address"),
-        ("shop/web-1", "shop/nobody", "shop/nobody: no such workload, service or IP address"),
+        ("shop/nobody", "shop/db-2", "shop/nobody: no such workload, service, node or IP address"),
+        ("shop/web-1", "shop/nobody", "shop/nobody: no such workload, service, node or IP address"),
         ("shop/web-1", "shop/db", "Service shop/db has no port 80/TCP; it has 5432/TCP"),
     ],
 )
@@ -172,3 +187,50 @@ def test_a_service_that_is_refused_says_why() -> None:
     )
     with pytest.raises(Refused, match=r"Service shop/twin is not in force: spec\.clusterIP"):
         ask("shop/web-1", "shop/twin", 5432, now=now)
+
+
+HEADLESS = """
+kind: Service
+metadata: {name: names}
+spec: {clusterIP: None, selector: {app: db}, ports: [{port: 5432}]}
+"""
+
+
+def test_a_headless_service_is_its_workloads() -> None:
+    now = pass_of(world_of(WEB, DB, DB3, text=HEADLESS))
+    found = [item["destination"] for item in ask("shop/web-1", "shop/names", 15432, now=now)]
+    assert found == ["shop/db-2", "shop/db-3"]
+
+
+def test_an_audited_policy_is_told() -> None:
+    audited = TEXT.replace(
+        "kind: NetworkPolicy\nmetadata: {name: db}",
+        "kind: NetworkPolicy\nmetadata: {name: db, annotations: {tulle.io/audit: 'true'}}",
+    )
+    (result,) = ask("shop/web-1", "shop/db-2", 5432, now=pass_of(world_of(WEB, DB, text=audited)))
+    assert (result["verdict"], result["audit_rule"]) == ("FORWARDED", DENYING)
+
+
+def test_what_has_no_room_in_the_kernel_is_said() -> None:
+    roomy = pass_of(world_of(WEB, DB, DB3, text=TEXT))
+    compiled = compile_world(roomy.world, Ids(), limits={**LIMITS, "policy": DENIALS})
+    now = replace(roomy, compiled=compiled, refusals=compiled.refusals)
+    (result,) = ask("shop/web-1", "shop/db-2", 15432, now=now)
+    assert (result["verdict"], result["reason"]) == ("DROPPED", "POLICY_DENIED")
+    assert result["ingress_rule"].startswith("refused: ")
+    (elsewhere,) = ask("shop/db-2", "shop/web-1", 80, now=now)
+    assert elsewhere["verdict"] == "FORWARDED"
+
+
+def test_a_policy_that_is_not_in_force_as_written_is_noted() -> None:
+    refusal = Refusal(ObjectRef("NetworkPolicy", "shop", "db"), "its rules admit nobody")
+    now = replace(NOW, refusals=(refusal,))
+    (result,) = ask("shop/web-1", "shop/db-2", 15432, now=now)
+    assert result["notes"] == ["NetworkPolicy shop/db: its rules admit nobody"]
+
+
+def test_a_node_is_called_by_its_name() -> None:
+    now = pass_of(replace(NOW.world, node=Node("west", (ip_address("10.0.0.254"),))))
+    (result,) = ask("west", "shop/db-2", 15432, now=now)
+    assert result["source"] == "node west"
+    assert result["ingress_rule"] == "a node always reaches its own workloads"

@@ -11,14 +11,25 @@ RESULT = {
     "destination": "shop/db-1",
     "port": 5432,
     "protocol": "TCP",
+    "frontend": {
+        "kind": "ClusterIP",
+        "address": "10.96.0.9:5432/TCP",
+        "node": "west",
+        "rung": 0,
+    },
     "verdict": "FORWARDED",
     "reason": "ALLOWED",
     "rule": "NetworkPolicy shop/db ingress[0]",
     "egress_rule": "no policy selects the workload",
     "ingress_rule": "NetworkPolicy shop/db ingress[0]",
+    "audit_rule": None,
+    "reject": False,
+    "nodes": ["west", "east"],
+    "route": ["through the overlay to node east"],
     "rung": 1,
     "rung_reason": "addresses, protocol and port decide it",
     "share": 0.5,
+    "notes": [],
 }
 DENIED = {
     **RESULT,
@@ -27,6 +38,8 @@ DENIED = {
     "rule": "Service shop/db has no ready endpoint",
     "egress_rule": None,
     "ingress_rule": None,
+    "nodes": [],
+    "route": [],
     "share": None,
 }
 
@@ -45,10 +58,11 @@ def test_allowed(agent: FakeAgent, cli: Cli) -> None:
     done = cli("explain", "shop/web", "shop/db", "--port", "5432")
     assert done.stdout.splitlines() == [
         "shop/web → shop/db:5432 (TCP)",
-        "rung 0: Service shop/db: connect() chooses among 1 backend",
+        "rung 0: Service shop/db 10.96.0.9:5432/TCP: connect() chooses among 1 backend",
         "",
         "FORWARDED  shop/web-1 → shop/db-1:5432  50% of connections",
         "  rung     1: addresses, protocol and port decide it",
+        "  route    through the overlay to node east",
         "  egress   no policy selects the workload",
         "  ingress  NetworkPolicy shop/db ingress[0]",
     ]
@@ -71,11 +85,44 @@ def test_one_denied_path_is_exit_code_3(agent: FakeAgent, cli: Cli) -> None:
     assert json.loads(done.stdout)["results"] == [RESULT, DENIED]
 
 
-@pytest.mark.parametrize("protocol", ["icmp", "ICMPv6"])
-def test_icmp_has_no_port(agent: FakeAgent, cli: Cli, protocol: str) -> None:
-    agent.answers = {"POST /v1/explain": answer()}
-    cli("explain", "a/b", "10.0.0.1", "--protocol", protocol)
-    assert json.loads(agent.asked[0][2])["protocol"] in ("ICMP", "ICMPv6")
+def test_what_is_told_of_audits_answers_and_what_is_not_in_force(
+    agent: FakeAgent, cli: Cli
+) -> None:
+    item = {
+        **RESULT,
+        "verdict": "DROPPED",
+        "reason": "POLICY_DENIED",
+        "audit_rule": "default deny by NetworkPolicy shop/web (egress)",
+        "reject": True,
+        "notes": ["NetworkPolicy shop/db: ipcache is full"],
+    }
+    agent.answers = {"POST /v1/explain": answer(item)}
+    done = cli("explain", "shop/web", "shop/db", "--port", "5432", code=3)
+    assert done.stdout.splitlines()[-4:] == [
+        "  audit    would be denied: default deny by NetworkPolicy shop/web (egress)",
+        "  reason   POLICY_DENIED: denied by policy",
+        "  answer   the sender is told: a TCP reset, or ICMP prohibited",
+        "  note     NetworkPolicy shop/db: ipcache is full",
+    ]
+
+
+def test_a_node_chooses_for_clients_outside(agent: FakeAgent, cli: Cli) -> None:
+    at = {"kind": "NodePort", "address": "nodePort 30080/TCP", "node": "west", "rung": 1}
+    agent.answers = {"POST /v1/explain": answer({**RESULT, "frontend": at})}
+    done = cli("explain", "192.0.2.1", "shop/db", "--port", "5432")
+    assert done.stdout.splitlines()[1] == (
+        "rung 1: Service shop/db nodePort 30080/TCP: node west chooses among 1 backend"
+    )
+
+
+@pytest.mark.parametrize(("protocol", "kind"), [("icmp", 8), ("ICMPv6", 128)])
+def test_icmp_has_no_port(agent: FakeAgent, cli: Cli, protocol: str, kind: int) -> None:
+    agent.answers = {"POST /v1/explain": answer({**RESULT, "protocol": "ICMP", "port": 8})}
+    done = cli("explain", "a/b", "10.0.0.1", "--protocol", protocol)
+    assert "shop/web-1 → shop/db-1 type 8  50%" in done.stdout
+    asked = json.loads(agent.asked[0][2])
+    assert asked["protocol"] in ("ICMP", "ICMPv6")
+    assert asked["port"] == kind
 
 
 def test_tcp_needs_a_port(cli: Cli) -> None:
