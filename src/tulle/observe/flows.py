@@ -88,7 +88,7 @@ def _ends(event: Event, names: Names) -> FlowDict:
             "ipVersion": f"IPv{destination.version}",
         }
     if packet.proto:
-        ends["l4"] = {_protocol(packet.proto): _l4(packet)}
+        ends["l4"] = {_protocol(packet.proto): _l4(packet, bool(verdict.reply))}
     ends["source"] = _endpoint(source, verdict.src_identity, names, caller)
     ends["destination"] = _endpoint(destination, verdict.dst_identity, names)
     service = _service(event, destination, names)
@@ -105,8 +105,10 @@ def _protocol(number: int) -> str:
     return PROTOCOLS.get(number, f"protocol {number}")
 
 
-def _l4(packet: Flow) -> FlowDict:
+def _l4(packet: Flow, reply: bool) -> FlowDict:
     name = PROTOCOLS.get(packet.proto)
+    if name in ("ICMPv4", "ICMPv6"):
+        return {} if reply else {"type": packet.dport}
     if name not in ("TCP", "UDP", "SCTP"):
         return {}
     layer: FlowDict = {"source_port": packet.sport} if packet.sport else {}

@@ -101,9 +101,10 @@ def test_a_packet_to_a_service_address_names_the_service() -> None:
 
 
 def test_ipv6_icmp_and_flags() -> None:
-    flow = flow_of(event(src="fd00::9", dst="fd00::3", proto=58), NAMES)
+    ping = event(src="fd00::9", dst="fd00::3", proto=58)
+    flow = flow_of(ping._replace(flow=ping.flow._replace(dport=128)), NAMES)
     assert flow["IP"]["ipVersion"] == "IPv6"
-    assert flow["l4"] == {"ICMPv6": {}}
+    assert flow["l4"] == {"ICMPv6": {"type": 128}}
     assert flow["Summary"] == "ICMPv6"
     assert flow_of(event(flags=SYN | ACK), NAMES)["Summary"] == "TCP Flags: SYN, ACK"
 
