@@ -218,6 +218,10 @@ async def _create_workload(request: web.Request) -> web.Response:
     _check(asked, ports)
     if _now(request).snapshot.get(ObjectRef("Pod", asked.namespace, asked.name)):
         raise Refused(f"the name {asked.namespace}/{asked.name} belongs to a Pod")
+    key = (asked.namespace, asked.name)
+    for node, workloads in _now(request).world.remote.items():
+        if key in workloads:
+            raise Refused(f"workload {asked.namespace}/{asked.name} runs on node {node}")
     workload = await asyncio.to_thread(
         agent.workloads.create, asked.namespace, asked.name, asked.labels, ports, asked.weight
     )

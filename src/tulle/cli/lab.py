@@ -83,18 +83,26 @@ def up(names: tuple[str, ...], cluster_name: str | None, output: str, **values: 
 
 @command.command()
 @click.argument("names", nargs=-1, metavar="NAME...")
+@click.option("--cluster", "cluster_name", metavar="CLUSTER", help="All nodes of a cluster.")
 @click.option("--all", "everything", is_flag=True, help="All nodes of the lab.")
 @format_option("text", "json")
-def down(names: tuple[str, ...], everything: bool, output: str) -> None:
+def down(names: tuple[str, ...], cluster_name: str | None, everything: bool, output: str) -> None:
     """Stop the nodes NAME... and everything on them, and remove them."""
-    if bool(names) == everything:
-        raise UsageError("say which nodes, or --all")
-    from tulle.lab.node import nodes as all_names
-
-    chosen = [name for name in all_names() if name != LOCAL] if everything else names
-    for name in chosen:
+    if [bool(names), cluster_name is not None, everything].count(True) != 1:
+        raise UsageError("say which nodes, --cluster or --all")
+    for name in names or _chosen(cluster_name):
         agent = _agent(name)
         report_down(agent, nodes.stop(agent), output)
+
+
+def _chosen(cluster_name: str | None) -> list[str]:
+    """All nodes of a cluster, or of the lab."""
+    from tulle.lab.node import nodes as all_names
+    from tulle.lab.starting import find_cluster
+
+    if cluster_name is not None:
+        return list(find_cluster(cluster_name).members())
+    return [name for name in all_names() if name != LOCAL]
 
 
 @command.command("list")

@@ -37,7 +37,7 @@ def test_a_command_needs_a_node(state: Path, cli: Cli) -> None:
 
 def test_which_nodes_has_to_be_said(state: Path, cli: Cli) -> None:
     for words in (["lab", "down"], ["lab", "down", "a", "--all"]):
-        with pytest.raises(UsageError, match="say which nodes, or --all"):
+        with pytest.raises(UsageError, match="say which nodes, --cluster or --all"):
             cli(*words)
     with pytest.raises(UsageError, match="--pod-cidr is for one node"):
         cli("lab", "up", "a", "b", "--pod-cidr", "10.0.0.0/24")
