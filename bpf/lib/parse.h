@@ -23,6 +23,8 @@
 #define ICMP_ECHO 8
 #define ICMP_TIME_EXCEEDED 11
 #define ICMP_PARAMETERPROB 12
+#define ICMP_TIMESTAMP 13
+#define ICMP_TIMESTAMPREPLY 14
 #define ICMPV6_DEST_UNREACH 1
 #define ICMPV6_PARAMPROB 4
 #define ICMPV6_ECHO_REQUEST 128
@@ -105,16 +107,26 @@ static __always_inline __u32 parse_transport(struct cursor *cursor, int whole, s
 	return 0;
 }
 
+/* The type of query that a message of this type answers; 0 if it answers none. */
+static __always_inline __u8 answered_query(int v4, __u8 type)
+{
+	if (!v4)
+		return type == ICMPV6_ECHO_REPLY ? ICMPV6_ECHO_REQUEST : 0;
+	if (type == ICMP_TIMESTAMPREPLY)
+		return ICMP_TIMESTAMP;
+	return type == ICMP_ECHOREPLY ? ICMP_ECHO : 0;
+}
+
 /*
  * ICMP has no ports: a ping's id is its client's and its type the server's, so that answers find
  * the ping, and a ping in the other direction is another connection.
  */
 static __always_inline void set_query(struct flow *flow, int v4, const struct icmp_start *icmp)
 {
-	__u8 reply = v4 ? ICMP_ECHOREPLY : ICMPV6_ECHO_REPLY;
+	__u8 query = answered_query(v4, icmp->type);
 
-	if (icmp->type == reply) {
-		flow->sport = bpf_htons(v4 ? ICMP_ECHO : ICMPV6_ECHO_REQUEST);
+	if (query) {
+		flow->sport = bpf_htons(query);
 		flow->dport = icmp->id;
 	} else {
 		flow->sport = icmp->id;
