@@ -19,7 +19,7 @@ import pytest
 
 from tests.e2e.conftest import assert_gone
 from tests.e2e.earlier import Earlier, build
-from tests.e2e.mesh import HERE, Json, Mesh, admit, policy, service
+from tests.e2e.mesh import HERE, Json, Mesh, admit, policy, service, wait_for
 from tulle import abi
 
 KEPT = 50
@@ -102,8 +102,13 @@ def take_over(earlier: Mesh, mesh: Mesh) -> Upgraded:
     earlier.kill_agent()
     url = f"http://{addresses['web']}/"
     leaks = [mesh.get_http_direct("stranger", url, 0.3)]
+    # so that it has nothing but what the earlier version wrote down
+    manifests = Path(f"/run/tulle/{mesh.name}/manifests")
+    away = manifests.rename(manifests.with_name("away"))
     mesh.tulle("up", "-d")
     leaks.append(mesh.get_http("stranger", url, 0.3))
+    away.rename(manifests)
+    wait_for(lambda: mesh.status()["health"] == "ok")
     return Upgraded(mesh, addresses, workloads, favourites, traffic, listener, leaks)
 
 
