@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.mesh import Mesh, admit, service
+from tests.e2e.mesh import Cluster, Mesh, admit, service
 from tulle.edges.cgroup import find_mount
 
 
 @pytest.fixture(scope="module")
-def mesh(request: pytest.FixtureRequest) -> Iterator[Mesh]:
+def mesh() -> Iterator[Mesh]:
     name = f"e2e-{os.getpid()}"
     made = Mesh(name)
     made.start()
@@ -22,15 +23,39 @@ def mesh(request: pytest.FixtureRequest) -> Iterator[Mesh]:
         yield made
     finally:
         made.stop()
-    left = [
-        path
-        for path in (
-            Path("/run/tulle") / name,
-            Path("/sys/fs/bpf/tulle") / name,
-            find_mount() / f"tulle-{name}",
-        )
-        if path.exists()
-    ]
+    assert_gone(name)
+
+
+Clusters = Callable[..., AbstractContextManager[Cluster]]
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Clusters:
+    """Called with a short name, names of nodes and options, it gives a cluster for a while."""
+    return _cluster
+
+
+@contextmanager
+def _cluster(short: str, nodes: Iterable[str], *options: str) -> Iterator[Cluster]:
+    name = f"e2e-{os.getpid()}-{short}"
+    made = Cluster(name, nodes, *options)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+    assert_gone(name)
+
+
+def assert_gone(name: str) -> None:
+    """Nothing that bears the name, or begins with it, is left."""
+    places = (
+        Path("/run/tulle"),
+        Path("/run/tulle-lab"),
+        Path("/sys/fs/bpf/tulle"),
+        find_mount(),
+    )
+    left = [path for place in places for path in place.glob(f"*{name}*")]
     assert not left
     assert name not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
 

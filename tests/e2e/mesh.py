@@ -1,4 +1,4 @@
-"""A lab node for tests, driven as a user would: by the `tulle` command."""
+"""Lab nodes for tests, driven as a user would: by the `tulle` command."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ Json = dict[str, Any]
 
 
 class Mesh:
-    """One node. `start` and `stop` are idempotent; everything of it carries its name."""
+    """One node. `start` and `stop` are idempotent; everything of it carries its name.
+
+    Of a node in a `Cluster` the cluster starts and stops it.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -31,16 +34,21 @@ class Mesh:
         self._children: list[subprocess.Popen[str]] = []
 
     def start(self) -> None:
-        self._run("lab", "up", self.name)
+        tulle("lab", "up", self.name)
 
     def stop(self) -> None:
+        self.end_children()
+        tulle("lab", "down", self.name)
+
+    def end_children(self) -> None:
+        """What `spawn` started."""
         for child in self._children:
             child.kill()
             child.communicate()
-        self._run("lab", "down", self.name)
+        self._children.clear()
 
     def tulle(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
-        return self._run("--node", self.name, *arguments, stdin=stdin, check=check)
+        return tulle("--node", self.name, *arguments, stdin=stdin, check=check)
 
     def get(self, kind: str) -> list[Json]:
         return json.loads(self.tulle("get", kind, "-o", "json"))["items"]
@@ -78,12 +86,17 @@ class Mesh:
 
     def spawn(self, name: str, *command: str, namespace: str = "shop") -> subprocess.Popen[str]:
         """A command in a workload, with pipes; killed at the end at the latest."""
-        child = subprocess.Popen(
-            [TULLE, "--node", self.name, "exec", "-n", namespace, name, "--", *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        inside = ("--node", self.name, "exec", "-n", namespace, name, "--")
+        child = spawn(*inside, *command)
+        self._children.append(child)
+        return child
+
+    def host(self, *command: str) -> str:
+        """A command of the node's own."""
+        return tulle("lab", "exec", self.name, "--", *command)
+
+    def spawn_host(self, *command: str) -> subprocess.Popen[str]:
+        child = spawn("lab", "exec", self.name, "--", *command)
         self._children.append(child)
         return child
 
@@ -111,13 +124,67 @@ class Mesh:
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not alive(pid))
 
-    def _run(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
-        done = subprocess.run(
-            [TULLE, *arguments], input=stdin, capture_output=True, text=True, timeout=60
-        )
-        if check and done.returncode:
-            raise AssertionError(f"tulle {' '.join(arguments)}: {done.stdout}{done.stderr}")
-        return done.stdout
+
+class Cluster:
+    """Nodes that know each other, and a host outside of the mesh on the same wire."""
+
+    def __init__(self, name: str, nodes: Iterable[str] = ("a", "b"), *options: str) -> None:
+        """Nodes are called `name`-a and so on; `options` are those of `tulle lab up`."""
+        self.name, self._options = name, options
+        self.nodes = {node: Mesh(f"{name}-{node}") for node in nodes}
+        self._children: list[subprocess.Popen[str]] = []
+
+    def start(self) -> None:
+        names = [node.name for node in self.nodes.values()]
+        tulle("lab", "up", *names, "--cluster", self.name, *self._options)
+
+    def stop(self) -> None:
+        for child in self._children:
+            child.kill()
+            child.communicate()
+        for node in self.nodes.values():
+            node.end_children()
+        tulle("lab", "down", *(node.name for node in self.nodes.values()))
+
+    def __getitem__(self, node: str) -> Mesh:
+        return self.nodes[node]
+
+    def apply(self, *objects: Json) -> None:
+        """Returns when the objects are in force on every node."""
+        first, *others = self.nodes.values()
+        first.apply(*objects)
+        for node in others:
+            node.apply(*objects)
+
+    def delete(self, *objects: Json) -> None:
+        first, *others = self.nodes.values()
+        first.delete(*objects)
+        for node in others:
+            node.delete(*objects)
+
+    def outside(self, *command: str, check: bool = True) -> str:
+        """A command of the host outside."""
+        return tulle("lab", "outside", "--cluster", self.name, "--", *command, check=check)
+
+    def spawn_outside(self, *command: str) -> subprocess.Popen[str]:
+        child = spawn("lab", "outside", "--cluster", self.name, "--", *command)
+        self._children.append(child)
+        return child
+
+
+def tulle(*arguments: str, stdin: str = "", check: bool = True) -> str:
+    done = subprocess.run(
+        [TULLE, *arguments], input=stdin, capture_output=True, text=True, timeout=60
+    )
+    if check and done.returncode:
+        raise AssertionError(f"tulle {' '.join(arguments)}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def spawn(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [TULLE, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def alive(pid: int) -> bool:
