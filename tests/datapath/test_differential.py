@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from tests.unit.compile.evaluate import PROTOCOLS, verdict_of
+from tests.unit.compile.evaluate import PROTOCOLS, Ruling, verdict_of
 from tests.unit.compile.shrinking import render, shrink
 from tests.unit.compile.worlds import mutated, random_flow, random_world
 from tulle import abi
@@ -22,7 +22,7 @@ from tulle.abi import DecideOp, Hook
 from tulle.compile import Compiled, Ids, compile_world
 from tulle.compile.diff import diff
 from tulle.compile.explain import explain
-from tulle.compile.image import packed
+from tulle.compile.parts import flat, packed
 from tulle.edges.bpf import syscall
 from tulle.edges.bpf.datapath import Datapath
 from tulle.lab import node
@@ -43,7 +43,7 @@ class Kernel:
     compiled: Compiled = field(default_factory=lambda: compile_world(World(), Ids()))
 
     def move_to(self, world: World) -> None:
-        after = compile_world(world, self.compiled.ids)
+        after = compile_world(world, self.compiled.ids, before=self.compiled)
         self.datapath.apply(diff(self.compiled.image, after.image))
         self.world, self.compiled = world, after
 
@@ -61,9 +61,14 @@ class Kernel:
         args = abi.DecideArgs(flow=asked, op=DecideOp.JUDGE).pack()
         _, answer, _ = syscall.test_run(self.decide, data=args, data_out=len(args))
         verdict = abi.DecideArgs.unpack(answer).verdict
-        return verdict_of(
-            self.compiled, (verdict.reason, verdict.egress_rule, verdict.ingress_rule)
+        ruling = Ruling(
+            verdict.reason,
+            verdict.egress_rule,
+            verdict.ingress_rule,
+            verdict.audit_rule,
+            verdict.action,
         )
+        return verdict_of(self.compiled, ruling)
 
     def _seen_at(self, flow: Flow) -> tuple[int, Hook]:
         """The interface and hook that such a packet passes; foreign ends meet no hook."""
@@ -86,7 +91,7 @@ def kernel() -> Iterator[Kernel]:
         datapath = Datapath(node.create(name).bpffs, LIMITS)
         decide = datapath.objects.load("decide", ("decide",))["decide"]
         kernel = Kernel(datapath, decide)
-        kernel.datapath.apply(diff(datapath.read(), kernel.compiled.image))
+        kernel.datapath.apply(diff({"kernel": datapath.read()}, kernel.compiled.image))
         yield kernel
         os.close(decide)
         datapath.close()
@@ -107,7 +112,7 @@ def test_the_kernel_decides_as_explain_does(kernel: Kernel) -> None:
                 pytest.fail(_report(kernel, before, flow, number), pytrace=False)
             seen[expected.reason.name, bool(expected.egress), bool(expected.ingress)] += 1
         if number % 100 == 0:
-            assert kernel.datapath.read() == kernel.compiled.image, f"after world {number}"
+            assert kernel.datapath.read() == flat(kernel.compiled.image), f"after world {number}"
     assert seen.total() >= 100_000
     # Random worlds that meet only one kind of verdict would prove nothing.
     kinds = ("ALLOWED", "POLICY_DENIED")

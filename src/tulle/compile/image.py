@@ -79,12 +79,12 @@ def compile_world(
     allocator = Allocator(ids)
     memo = _ruled(world, _seen(world, limits, old), limits, allocator, old)
     room = {**limits, "ipcache": limits["ipcache"] - len(memo.outside.stretches)}
-    services = service_parts(world, allocator, room, old.services)
+    services = service_parts(memo.survey.present(world), allocator, room, old.services)
     numbers, sets = memo.census.numbers, memo.isolation.sets
     memo = memo._replace(
         services=services,
         endpoints=endpoint_parts(memo.survey, numbers, sets, old.endpoints),
-        outside_part=outside_part(memo.outside, numbers, services, old.outside_part),
+        outside_part=outside_part(memo.outside, numbers, services, limits, old.outside_part),
     )
     return _compiled(memo, allocator.freeze(), limits, before if stands else None)
 

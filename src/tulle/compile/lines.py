@@ -52,9 +52,9 @@ class Line(NamedTuple):
     audit: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Read:
-    """A policy, read once for as long as it stands."""
+    """A policy, read once for as long as it stands; equal only to itself."""
 
     policy: Policy
 

@@ -8,10 +8,11 @@ from operator import is_
 from typing import NamedTuple
 
 from tulle import abi
-from tulle.abi import IpcacheFlag
+from tulle.abi import Identity, IpcacheFlag
 from tulle.model.world import IPAddress, IPNetwork, World
 
 from .blocks import Prefixes, borders, within
+from .capacity import Limits
 from .claims import Claims
 from .identities import Distinctions, Peer
 from .parts import NOTHING, Part, packed
@@ -50,20 +51,33 @@ class OutsidePart(NamedTuple):
 
 
 def outside_part(
-    outside: Outside, numbers: Mapping[Peer, int], services: ServiceParts, before: OutsidePart
+    outside: Outside,
+    numbers: Mapping[Peer, int],
+    services: ServiceParts,
+    limits: Limits,
+    before: OutsidePart,
 ) -> OutsidePart:
     """`numbers` are those of before where peers have stayed.
 
-    The row of an address that is a service's own stands in that service's part.
+    The row of an address that is a service's own stands in that service's part, or here if that
+    has no room in another map: the address leads nowhere then.
     """
     made_from = outside, services.inputs.claims.owned, services.room.cut
     if before.made_from and all(map(is_, made_from, before.made_from)):
         return before
     rows = {item.key: item.entry(numbers[item.peer]) for item in outside.stretches}
+    left_out: list[bytes] = []
     for key, addresses in services.inputs.claims.owned.items():
-        if (SERVICE, *key) not in services.room.cut:
-            for address in addresses:
-                rows.pop(ipcache_key(ip_network(address)), None)
+        keys = [ipcache_key(ip_network(address)) for address in addresses]
+        if (SERVICE, *key) in services.room.cut:
+            left_out += keys
+        else:
+            for one in keys:
+                rows.pop(one, None)
+    room = limits["ipcache"] - len(rows) if left_out else 0
+    room -= sum(len(part.get("ipcache", ())) for part in services.parts.values()) if left_out else 0
+    nowhere = abi.IpcacheEntry(Identity.SERVICE).pack()
+    rows.update(dict.fromkeys(left_out[: max(room, 0)], nowhere))
     return OutsidePart({"ipcache": rows}, made_from)
 
 

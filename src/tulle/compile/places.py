@@ -36,6 +36,7 @@ class Places(NamedTuple):
     own: tuple[Place, ...] = ()  # of the node itself
     peers: frozenset[Peer] = frozenset()
     size: int = 0  # addresses
+    workloads: Mapping[Key, Workload] = {}  # of the rows: as they were given, if that is all
     refusals: tuple[Refusal, ...] = ()
     made_from: tuple[object, ...] = ()
 
@@ -99,7 +100,7 @@ class Surveyor:
                 owners[address] = f"Pod {workload}"
         own = () if is_local else tuple(self._own(claim))
         made_from = workloads, namespaces, claim, self._distinctions
-        return _places(rows, own, refusals)._replace(made_from=made_from)
+        return _places(rows, own, refusals, workloads)._replace(made_from=made_from)
 
     def _own(self, claim: Claim) -> Iterator[Place]:
         for address in claim.addresses:
@@ -147,10 +148,17 @@ def fitting(places: Places, room: int, full: str) -> Places:
             continue
         room -= len(row.places)
         rows[key] = row
-    return _places(rows, own, refusals)
+    return _places(rows, own, refusals, places.workloads)
 
 
-def _places(rows: Mapping[Key, Row], own: tuple[Place, ...], refusals: list[Refusal]) -> Places:
+def _places(
+    rows: Mapping[Key, Row],
+    own: tuple[Place, ...],
+    refusals: list[Refusal],
+    given: Mapping[Key, Workload],
+) -> Places:
     listed = [*own, *(place for row in rows.values() for place in row.places)]
     peers = frozenset(peer for _, peer in listed)
-    return Places(rows, own, peers, len(listed), tuple(refusals))
+    if len(rows) != len(given):
+        given = {key: row.workload for key, row in rows.items()}
+    return Places(rows, own, peers, len(listed), given, tuple(refusals))

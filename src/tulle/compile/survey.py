@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from tulle.model.world import Key, Node, Refusal, Workload, World
@@ -37,6 +38,14 @@ class Survey(NamedTuple):
     def refusals(self) -> tuple[Refusal, ...]:
         places = (self.local, *self.remote.values())
         return (*self.claims.refusals, *(item for place in places for item in place.refusals))
+
+    def present(self, world: World) -> World:
+        """The world without those who are cut off; itself if nobody is."""
+        places = {name: item.workloads for name, item in self.remote.items()}
+        same = self.local.workloads is world.workloads and all(
+            places[name] is workloads for name, workloads in world.remote.items()
+        )
+        return world if same else replace(world, workloads=self.local.workloads, remote=places)
 
 
 def survey(

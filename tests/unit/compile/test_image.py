@@ -13,10 +13,12 @@ from tulle.abi import (
     MAPS,
     Action,
     Backend,
+    EndpointFlag,
     Identity,
     IpcacheEntry,
     PolicyEntry,
     PolicyKey,
+    PolicyPrefix,
     PolicySet,
     Reason,
     RuleId,
@@ -24,11 +26,14 @@ from tulle.abi import (
     ServiceKey,
     Slot,
     SlotKey,
+    Vni,
 )
-from tulle.compile import Compiled, Ids, Image, compile_world
+from tulle.compile import Compiled, Ids, compile_world
+from tulle.compile.capacity import DENIALS, LIMITS
 from tulle.compile.explain import explain
 from tulle.compile.ids import SPACES, Allocator
-from tulle.compile.image import DERIVED, LIMITS, counters_above, packed, unpacked
+from tulle.compile.numbers import counters_above
+from tulle.compile.parts import DERIVED, flat, packed, unpacked
 from tulle.model.verdict import Flow
 from tulle.model.world import Node, World
 
@@ -53,6 +58,10 @@ def compiled(world: World, **limits: int) -> Compiled:
     return compile_world(world, Ids(), {**LIMITS, **limits})
 
 
+def maps(result: Compiled) -> dict[str, dict[bytes, bytes]]:
+    return flat(result.image)
+
+
 def refusals(result: Compiled) -> list[str]:
     return [f"{item.ref}: {item.reason}" for item in result.refusals]
 
@@ -63,7 +72,7 @@ def flow(src: str, dst: str, port: int = 5432) -> Flow:
 
 def services(result: Compiled) -> dict[str, Service]:
     found = {}
-    for raw, value in result.image["services"].items():
+    for raw, value in maps(result)["services"].items():
         key = ServiceKey.unpack(raw)
         found[f"{unpacked(key.addr)}:{key.port}/{key.proto}"] = Service.unpack(value)
     return found
@@ -84,42 +93,42 @@ def test_addresses_are_128_bits_with_ipv4_mapped(text: str, raw: str) -> None:
     assert unpacked(bytes.fromhex(raw)) == ip_address(text)
 
 
-def test_a_world_of_nothing_fills_no_map_but_the_builtin_rule() -> None:
+def test_a_world_of_nothing_fills_no_map_but_the_builtin_rules() -> None:
     result = compiled(World())
-    expected = {name: {} for name in DERIVED} | {"rules": {b"\x01\0\0\0": b""}}
-    assert result.image == expected
-    assert set(result.rules) == {RuleId.NOT_ISOLATED}
+    builtin = {b"\x01\0\0\0": b"", b"\x02\0\0\0": b""}
+    assert maps(result) == {name: {} for name in DERIVED} | {"rules": builtin}
+    assert set(result.rules) == {RuleId.NOT_ISOLATED, RuleId.HOST}
 
 
 def test_workloads_that_no_policy_selects_are_open_both_ways() -> None:
-    entry = endpoint(compiled(world_of(WEB)).image, "10.0.0.1")
+    entry = endpoint(maps(compiled(world_of(WEB))), "10.0.0.1")
     assert entry.ifindex == 1
     assert (entry.ingress_set, entry.egress_set) == (PolicySet.OPEN, PolicySet.OPEN)
 
 
 def test_a_policy_closes_one_direction_of_those_that_it_selects() -> None:
-    image = compiled(world_of(WEB, DB, text=ALLOW_WEB)).image
+    image = maps(compiled(world_of(WEB, DB, text=ALLOW_WEB)))
     web, db = endpoint(image, "10.0.0.1"), endpoint(image, "10.0.0.2")
     assert (web.ingress_set, web.egress_set, db.egress_set) == (PolicySet.OPEN,) * 3
     assert db.ingress_set >= PolicySet.FIRST
     entries = policy_set(image, db.ingress_set)
-    tcp_5432 = PolicyKey(96, db.ingress_set, web.identity, 6, 5432)
+    tcp_5432 = PolicyKey(PolicyPrefix.FULL, db.ingress_set, web.identity, 6, 5432)
     assert entries[tcp_5432].action == Action.ALLOW
-    assert entries[PolicyKey(64, db.ingress_set, Identity.ANY)].action == Action.DENY
+    assert entries[PolicyKey(PolicyPrefix.ANY, db.ingress_set, Identity.ANY)].action == Action.DENY
 
 
 def test_equal_sets_are_stored_once() -> None:
     second = workload("db-3", app="db")
-    image = compiled(world_of(WEB, DB, second, text=ALLOW_WEB)).image
+    image = maps(compiled(world_of(WEB, DB, second, text=ALLOW_WEB)))
     assert endpoint(image, "10.0.0.2").ingress_set == endpoint(image, "10.0.0.3").ingress_set
     assert len({PolicyKey.unpack(key).set for key in image["policy"]}) == 1
 
 
 def test_every_rule_of_an_entry_has_a_name_and_a_counter() -> None:
     result = compiled(world_of(WEB, DB, text=ALLOW_WEB))
-    used = {PolicyEntry.unpack(value).rule for value in result.image["policy"].values()}
+    used = {PolicyEntry.unpack(value).rule for value in maps(result)["policy"].values()}
     assert used < set(result.rules)
-    assert {number.to_bytes(4, "little") for number in result.rules} == set(result.image["rules"])
+    assert {number.to_bytes(4, "little") for number in result.rules} == set(maps(result)["rules"])
     assert {str(result.rules[number]) for number in used} == {
         "a node always reaches its own workloads",
         "NetworkPolicy shop/db ingress[0]",
@@ -127,7 +136,7 @@ def test_every_rule_of_an_entry_has_a_name_and_a_counter() -> None:
     }
 
 
-def test_the_ipcache_knows_blocks_services_and_the_node() -> None:
+def test_the_ipcache_knows_blocks_and_services() -> None:
     text = """
 kind: NetworkPolicy
 metadata: {name: p}
@@ -143,16 +152,14 @@ kind: Service
 metadata: {name: headless}
 spec: {clusterIP: None, ports: [{port: 80}]}
 """
-    node = Node(addresses=(ip_address("192.0.2.1"),))
-    result = compiled(world_of(text=text, node=node))
-    found = ipcache(result.image)
+    result = compiled(world_of(text=text))
+    found = ipcache(maps(result))
     block = found.pop("192.0.2.0/24")
     assert result.identities[block] == "cidr:192.0.2.0/24 except 192.0.2.128/25"
     assert found == {
         "192.0.2.128/25": Identity.WORLD,
         "10.96.0.9/32": Identity.SERVICE,
         "fd00:7a11:0:96::9/128": Identity.SERVICE,
-        "192.0.2.1/32": Identity.HOST,
     }
 
 
@@ -161,22 +168,22 @@ def test_a_service_leads_to_its_backends() -> None:
     result = compiled(world_of(DB, heavy, text=DB_SERVICE))
     entry = services(result)["10.96.0.10:5432/6"]
     slots = [
-        Slot.unpack(result.image["slots"][SlotKey(entry.table, index).pack()])
-        for index in range(entry.slots)
+        Slot.unpack(maps(result)["slots"][SlotKey(entry.internal.id, index).pack()])
+        for index in range(entry.internal.slots)
     ]
     assert [str(unpacked(slot.addr)) for slot in slots] == ["10.0.0.2", "10.0.0.3"]
     assert [slot.port for slot in slots] == [5432, 5432]
     assert slots[0].keep == (1 << 31) - 1 and slots[0].alias == 1  # 1 : 3
     for slot in slots:
-        raw = result.image["backends"][slot.backend.to_bytes(4, "little")]
+        raw = maps(result)["backends"][slot.backend.to_bytes(8, "little")]
         assert Backend.unpack(raw) == Backend(entry.id, 5432, slot.addr)
     assert result.services[entry.id].service.name == "db"
 
 
 def test_a_service_without_ready_endpoints_has_no_slots() -> None:
     result = compiled(world_of(replace(DB, ready=False), text=DB_SERVICE))
-    assert services(result)["10.96.0.10:5432/6"].slots == 0
-    assert not result.image["slots"] and not result.image["backends"]
+    assert services(result)["10.96.0.10:5432/6"].internal.slots == 0
+    assert not maps(result)["slots"] and not maps(result)["backends"]
 
 
 @pytest.mark.parametrize(
@@ -202,9 +209,9 @@ def test_a_new_backend_makes_a_new_table_and_keeps_all_other_numbers() -> None:
     before = compile_world(world_of(DB, text=DB_SERVICE), Ids())
     after = compile_world(world_of(DB, workload("db-3", app="db"), text=DB_SERVICE), before.ids)
     old, new = (services(item)["10.96.0.10:5432/6"] for item in (before, after))
-    assert old.table != new.table
+    assert old.internal.id != new.internal.id
     assert old.id == new.id
-    assert before.image["backends"].items() <= after.image["backends"].items()
+    assert maps(before)["backends"].items() <= maps(after)["backends"].items()
 
 
 def test_counters_start_above_all_that_a_kernel_holds() -> None:
@@ -212,18 +219,18 @@ def test_counters_start_above_all_that_a_kernel_holds() -> None:
         "ingress:", "egress: [{to: [{ipBlock: {cidr: 1.0.0.0/8}}]}]\n  ingress:"
     )
     held = compile_world(world_of(WEB, DB, text=f"{policy}---{DB_SERVICE}"), Ids())
-    fresh = Allocator(counters_above(held.image))
+    fresh = Allocator(counters_above(maps(held)))
     for kind in SPACES:
         assert fresh.get(kind, "new") > max(held.ids.taken[kind].values()), kind
 
 
 def test_counters_stand_above_identities_that_only_the_ipcache_holds() -> None:
-    image: Image = {"ipcache": {b"": IpcacheEntry(700).pack()}}
+    image = {"ipcache": {b"": IpcacheEntry(700).pack()}}
     assert Allocator(counters_above(image)).get("identity", "new") > 700
 
 
 def test_counters_above_the_last_number_of_a_space_go_round() -> None:
-    image: Image = {"ipcache": {b"": IpcacheEntry(SPACES["identity"].limit - 1).pack()}}
+    image = {"ipcache": {b"": IpcacheEntry(SPACES["identity"].limit - 1).pack()}}
     assert Allocator(counters_above(image)).get("identity", "new") == SPACES["identity"].first
 
 
@@ -251,8 +258,8 @@ def test_what_fits_exactly_is_not_refused() -> None:
     world = world_of(WEB, DB, text=f"{ALLOW_WEB}---{DB_SERVICE}")
     free = compiled(world)
     assert not free.refusals
-    exact = {name: len(free.image[name]) for name in DERIVED}
-    spare = {"policy": exact["policy"] + 4, "rules": exact["rules"] + 4}
+    exact = {name: len(maps(free)[name]) for name in DERIVED}
+    spare = {"policy": exact["policy"] + DENIALS, "rules": exact["rules"] + DENIALS}
     assert compiled(world, **exact | spare) == free
 
 
@@ -260,32 +267,33 @@ def test_the_latest_workload_is_cut_off_when_endpoints_are_full() -> None:
     late = workload("a-9", "10.0.0.9", "fd00::9", app="db")
     result = compiled(world_of(late, WEB, DB, text=DB_SERVICE), endpoints=3)
     assert refusals(result) == ["Pod shop/a-9: map endpoints is full (limit 3): it is cut off"]
-    assert set(result.image["endpoints"]) == {
+    assert set(maps(result)["endpoints"]) == {
         packed(ip_address(item)) for item in ("10.0.0.1", "10.0.0.2")
     }
-    assert services(result)["10.96.0.10:5432/6"].slots == 1  # nobody is sent to it
+    assert services(result)["10.96.0.10:5432/6"].internal.slots == 1  # nobody is sent to it
 
 
 def test_a_policy_that_does_not_fit_denies_and_leaves_the_others_in_force() -> None:
-    many = """
+    ports = ", ".join(f"{{port: {number}}}" for number in range(1, 24, 2))
+    many = f"""
 kind: NetworkPolicy
-metadata: {name: many}
+metadata: {{name: many}}
 spec:
-  podSelector: {matchLabels: {app: web}}
-  ingress: [{ports: [{port: 1, endPort: 65534}]}]
+  podSelector: {{matchLabels: {{app: web}}}}
+  ingress: [{{ports: [{ports}]}}]
 """
     world = world_of(WEB, DB, text=f"{many}---{ALLOW_WEB}")
-    result = compiled(world, policy=12)
+    result = compiled(world, policy=14)
     assert refusals(result) == [
-        "NetworkPolicy shop/many: map policy is full (limit 12): "
+        "NetworkPolicy shop/many: map policy is full (limit 14): "
         "all ingress of shop/web-1 is denied"
     ]
-    to_web, to_db = flow("10.0.0.2", "10.0.0.1"), flow("10.0.0.1", "10.0.0.2")
-    reason, _, rule = evaluate(result.image, to_web)
-    assert explain(world, to_web).allowed and reason == Reason.POLICY_DENIED
-    assert str(result.rules[rule]) == "refused: map policy is full (limit 12)"
-    assert evaluate(result.image, to_db)[0] == Reason.ALLOWED
-    assert len(result.image["policy"]) <= 12
+    to_web, to_db = flow("10.0.0.2", "10.0.0.1", 3), flow("10.0.0.1", "10.0.0.2")
+    ruling = evaluate(maps(result), to_web)
+    assert explain(world, to_web).allowed and ruling.reason == Reason.POLICY_DENIED
+    assert str(result.rules[ruling.ingress]) == "refused: map policy is full (limit 14)"
+    assert evaluate(maps(result), to_db).reason == Reason.ALLOWED
+    assert len(maps(result)["policy"]) <= 14
 
 
 def test_full_maps_hold_no_more_than_their_limit_however_many_sets_are_refused() -> None:
@@ -308,9 +316,9 @@ spec:
         result = compiled(world, **limits)
         assert result.refusals
         for name, limit in limits.items():
-            assert len(result.image[name]) <= limit
-        for entry in result.image["policy"].values():
-            assert PolicyEntry.unpack(entry).rule.to_bytes(4, "little") in result.image["rules"]
+            assert len(maps(result)[name]) <= limit
+        for entry in maps(result)["policy"].values():
+            assert PolicyEntry.unpack(entry).rule.to_bytes(4, "little") in maps(result)["rules"]
 
 
 def test_rules_that_find_no_counter_deny() -> None:
@@ -318,7 +326,7 @@ def test_rules_that_find_no_counter_deny() -> None:
     assert refusals(result) == [
         "NetworkPolicy shop/db: map rules is full (limit 7): all ingress of shop/db-2 is denied"
     ]
-    assert evaluate(result.image, flow("10.0.0.1", "10.0.0.2"))[0] == Reason.POLICY_DENIED
+    assert evaluate(maps(result), flow("10.0.0.1", "10.0.0.2")).reason == Reason.POLICY_DENIED
 
 
 def block_policy(name: str, block: str) -> str:
@@ -341,7 +349,7 @@ def test_a_policy_whose_prefixes_do_not_fit_isolates_and_admits_nobody() -> None
         "it isolates, and its rules admit nobody"
     ]
     verdicts = [
-        evaluate(result.image, flow("10.0.0.1", dst))[0]
+        evaluate(maps(result), flow("10.0.0.1", dst)).reason
         for dst in ("198.51.100.1", "192.0.2.1", "192.0.2.129")
     ]
     assert verdicts == [Reason.ALLOWED, Reason.POLICY_DENIED, Reason.POLICY_DENIED]
@@ -355,12 +363,10 @@ def test_prefixes_that_policies_share_count_once() -> None:
 def test_a_service_address_without_room_is_refused_and_the_node_keeps_its_own() -> None:
     second = DB_SERVICE.replace("name: db", "name: more").replace("10.96.0.10", "10.96.0.11")
     node = Node(addresses=(ip_address("192.0.2.1"),))
-    result = compiled(world_of(DB, text=f"{DB_SERVICE}---{second}", node=node), ipcache=2)
-    assert refusals(result) == ["Service shop/more: map ipcache is full (limit 2)"]
-    assert ipcache(result.image) == {
-        "10.96.0.10/32": Identity.SERVICE,
-        "192.0.2.1/32": Identity.HOST,
-    }
+    result = compiled(world_of(DB, text=f"{DB_SERVICE}---{second}", node=node), ipcache=1)
+    assert refusals(result) == ["Service shop/more: map ipcache is full (limit 1)"]
+    assert ipcache(maps(result)) == {"10.96.0.10/32": Identity.SERVICE}
+    assert endpoint(maps(result), "192.0.2.1").identity == Identity.HOST
     assert set(services(result)) == {"10.96.0.10:5432/6"}
 
 
@@ -385,5 +391,5 @@ spec: {clusterIP: 10.96.0.3, selector: {app: db}, ports: [{name: one, port: 1}]}
     result = compiled(world_of(DB, text=text), **{full: 2})
     assert refusals(result) == [f"Service shop/b: map {full} is full (limit 2)"]
     assert set(services(result)) == {"10.96.0.1:1/6", "10.96.0.3:1/6"}
-    to_b = evaluate(result.image, flow("10.0.0.2", "10.96.0.2", 1))
-    assert to_b[0] == Reason.NO_SERVICE_PORT  # its address leads nowhere else
+    to_b = evaluate(maps(result), flow("10.0.0.2", "10.96.0.2", 1))
+    assert to_b.reason == Reason.NO_SERVICE_PORT  # its address leads nowhere else
