@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.datapath.kernel import SECOND_NS
 from tulle import abi
 from tulle.abi import CtFlag, NatFlag
 from tulle.compile.parts import packed
@@ -22,6 +21,7 @@ from tulle.edges.bpf.loader import Objects
 SMALL = {name: min(spec.max_entries, 1024) for name, spec in abi.MAPS.items() if name != "events"}
 ONE, TWO = (packed(ip_address(item)) for item in ("10.0.0.1", "10.0.0.2"))
 TCP, UDP = 6, 17
+SECOND_NS = 1_000_000_000
 NOW = 1_000_000 * SECOND_NS
 
 
