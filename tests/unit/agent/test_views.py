@@ -12,7 +12,9 @@ from tests.unit.compile.objects import objects, workload, world_of
 from tulle.abi import Counter, Reason
 from tulle.agent import views
 from tulle.agent.agent import Pass
-from tulle.compile.image import DERIVED, LIMITS
+from tulle.agent.pressure import Fill
+from tulle.compile.capacity import LIMITS
+from tulle.compile.parts import DERIVED
 from tulle.model.kinds import ref_of
 from tulle.model.paths import NodePaths
 
@@ -44,15 +46,14 @@ NOW = pass_of(world_of(WEB, DB, HEAVY, text=TEXT))
 @pytest.fixture
 def agent() -> Any:
     """As much of an agent as the views look at, with a kernel that counted nothing."""
-    live: dict[str, dict[bytes, bytes]] = {"conntrack": {b"": b""}, "sock_nat": {}, "affinity": {}}
     return SimpleNamespace(
         paths=NodePaths("lab-1"),
         current=NOW,
         problem="",
         started_s=0.0,
         pods=SimpleNamespace(problems=dict),
+        pressure=SimpleNamespace(fills=lambda: [Fill("conntrack", 1, 262144, recycled=True)]),
         datapath=SimpleNamespace(
-            maps=live,
             events_lost=lambda: 5,
             rule_counters=dict,
             reason_counters=lambda: {Reason.POLICY_DENIED: Counter(2, 120)},
@@ -131,12 +132,12 @@ def test_what_is_refused_is_named_with_its_reason(agent: Any) -> None:
 def test_maps_are_measured_against_what_may_fill_them(
     agent: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = {item["name"]: (item["entries"], item["limit"]) for item in views.maps(agent, NOW)}
+    rows = {fill.name: (fill.entries, fill.limit) for fill in views.fills(agent, NOW)}
     assert rows["endpoints"] == (3, LIMITS["endpoints"])
     assert rows["conntrack"] == (1, 262144)
     assert set(DERIVED) < set(rows)
     monkeypatch.setattr(views, "LIMITS", {**LIMITS, "endpoints": 3})
-    assert views.status(agent)["problems"] == ["map endpoints is 100% full (of 3)"]
+    assert views.status(agent)["problems"] == ["map endpoints is 100% full (3 of 3)"]
 
 
 def test_pods_wait_until_all_containers_run(agent: Any) -> None:
