@@ -15,7 +15,7 @@ from tulle.compile.parts import flat
 from tulle.edges import enter
 from tulle.edges.manifests.parse import Parsed, parse
 from tulle.edges.manifests.validate import validate
-from tulle.errors import Refused, TulleError, Unavailable
+from tulle.errors import Refused, TulleError, Unavailable, UsageError
 from tulle.model.kinds import KubernetesObject, ref_of
 from tulle.model.kubernetes import (
     Container,
@@ -94,6 +94,8 @@ def make_app(agent: Agent, naming: Naming, stop: asyncio.Event) -> web.Applicati
 async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except UsageError as error:
+        return web.json_response({"error": str(error), "usage": True}, status=400)
     except (Refused, msgspec.ValidationError, msgspec.DecodeError) as error:
         return web.json_response({"error": str(error)}, status=400)
     except Unavailable as error:

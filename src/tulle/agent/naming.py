@@ -10,10 +10,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
+from threading import Lock
 from typing import TypeVar
 
-from tulle.model.world import Workload
-from tulle.observe.names import CgroupId, Names, names_of
+from tulle.model.world import IPAddress, Key, Workload, World
+from tulle.observe.names import CgroupId, Names, labels_of, owners_of, services_of
 
 from .agent import Agent, Pass
 
@@ -23,19 +24,45 @@ V = TypeVar("V")
 
 
 class Naming:
+    """What has not changed from one pass to the next is not looked at again."""
+
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._names = Names(node=agent.paths.node)
+        self._addresses = Addresses()
         self._seen: Pass | None = None
+        self._lock = Lock()
 
     def names(self) -> Names:
-        now = self._agent.current
-        if now is not None and now is not self._seen:
-            self._seen = now
-            offset_ns = time.time_ns() - time.monotonic_ns()
-            fresh = names_of(now.world, now.compiled, self._cgroups(now), offset_ns)
-            self._names = _merged(self._names, fresh)
-        return self._names
+        with self._lock:  # kept flows are read in threads
+            now = self._agent.current
+            if now is not None and now is not self._seen:
+                self._names = self._renewed(now, self._seen)
+                self._seen = now
+            return self._names
+
+    def _renewed(self, now: Pass, was: Pass | None) -> Names:
+        old, compiled, world = self._names, now.compiled, now.world
+        before = was.compiled if was else None
+        self._addresses.update(world)
+        names = replace(
+            old,
+            node=world.node.name,
+            workloads=self._addresses.known,
+            cgroups=_over(old.cgroups, self._cgroups(now)),
+            clock_offset_ns=time.time_ns() - time.monotonic_ns(),
+        )
+        if not before or before.identities is not compiled.identities:
+            labels = labels_of(compiled.identities)
+            names = replace(names, identities=_over(old.identities, labels))
+        if not before or before.rules is not compiled.rules:
+            names = replace(names, rules=_over(old.rules, compiled.rules))
+        if not before or before.services is not compiled.services:
+            names = replace(names, services=_over(old.services, services_of(compiled.services)))
+        if not was or was.world.services is not world.services:
+            owners = _over(old.service_addresses, owners_of(world.services))
+            names = replace(names, service_addresses=owners)
+        return names
 
     def _cgroups(self, now: Pass) -> dict[CgroupId, Workload]:
         found: dict[CgroupId, Workload] = {}
@@ -45,16 +72,41 @@ class Naming:
         return found
 
 
-def _merged(old: Names, new: Names) -> Names:
-    return replace(
-        new,
-        workloads=_over(old.workloads, new.workloads),
-        cgroups=_over(old.cgroups, new.cgroups),
-        identities=_over(old.identities, new.identities),
-        rules=_over(old.rules, new.rules),
-        services=_over(old.services, new.services),
-        service_addresses=_over(old.service_addresses, new.service_addresses),
-    )
+class Addresses:
+    """Workloads of all nodes by their addresses. `known` is one dict, kept up with the world."""
+
+    def __init__(self) -> None:
+        self.known: dict[IPAddress, Workload] = {}
+        self._groups: Mapping[str, Mapping[Key, Workload]] = {}
+
+    def update(self, world: World) -> None:
+        groups = {"": world.workloads, **world.remote}
+        for node, group in groups.items():
+            before = self._groups.get(node, {})
+            if group is before:
+                continue
+            for key, workload in group.items():
+                if before.get(key) is not workload:
+                    for address in workload.addresses:
+                        self.known.pop(address, None)  # the latest stand last
+                        self.known[address] = workload
+        self._groups = groups
+        self._forget()
+
+    def _forget(self) -> None:
+        """Of those that are gone the latest stay, and for a while as many again."""
+        present = sum(map(len, self._groups.values()))
+        if len(self.known) <= 2 * (present + REMEMBERED):
+            return
+        here = {
+            address
+            for group in self._groups.values()
+            for workload in group.values()
+            for address in workload.addresses
+        }
+        past = [address for address in self.known if address not in here]
+        for address in past[: max(0, len(past) - REMEMBERED)]:
+            del self.known[address]
 
 
 def _over(old: Mapping[K, V], new: Mapping[K, V]) -> dict[K, V]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
 
-from tulle.errors import AgentDown, Broken, Refused, TulleError, Unavailable
+from tulle.errors import AgentDown, Broken, Refused, TulleError, Unavailable, UsageError
 from tulle.model.paths import NodePaths
 
 Json = dict[str, Any]
@@ -114,5 +114,5 @@ def _body(response: Response) -> Json:
     if response.status == 503:
         raise Unavailable(reason)
     if response.status < 500:
-        raise Refused(reason)
+        raise UsageError(reason) if value.get("usage") else Refused(reason)
     raise Broken(reason)

@@ -32,7 +32,7 @@ FILTERS = {
     "from-port": "Port of the source.",
     "to-port": "Port of the destination.",
     "protocol": "tcp, udp, sctp, icmp, icmpv4 or icmpv6.",
-    "verdict": "FORWARDED or DROPPED.",
+    "verdict": "FORWARDED, DROPPED or AUDIT: passed, but an audited policy would have denied.",
     "drop-reason": "Such as POLICY_DENIED or SPOOFED_SOURCE.",
 }
 

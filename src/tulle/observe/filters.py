@@ -23,7 +23,7 @@ Predicate = Callable[[FlowDict], bool]
 _SOURCE, _DESTINATION = ("source",), ("destination",)
 _SIDES = {"": _SOURCE + _DESTINATION, "from-": _SOURCE, "to-": _DESTINATION}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_VERDICTS = ("FORWARDED", "DROPPED")
+_VERDICTS = ("FORWARDED", "DROPPED", "AUDIT")
 _PROTOCOLS = {
     "tcp": ("TCP",),
     "udp": ("UDP",),

@@ -1,7 +1,8 @@
 """Kernel events → flows, as JSON values in the words of Hubble's flow.proto.
 
-Added to Hubble's words: `reason` (the datapath's own), `rule` (what decided, in one line), and
-`egress_rule` and `ingress_rule`, each with direction, policy and text.
+Added to Hubble's words: `reason` and `hook` (the datapath's own), `rule` (what decided, in one
+line), and `egress_rule`, `ingress_rule` and `audit_rule`, each with direction, policy and text.
+A flow that passed, but that a policy in audit mode would have denied, has Hubble's verdict AUDIT.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ TCP_FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")  # from the
 EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE_SOCK = 1, 5, 7  # Cilium's monitor/api MessageType
 NAMESPACE_LABEL = "k8s:io.kubernetes.pod.namespace"
 _NOWHERE = bytes(16)
+_INWARD = (Hook.TO_WORKLOAD, Hook.FROM_UPLINK, Hook.FROM_OVERLAY)
 
 
 def flow_of(event: Event, names: Names) -> FlowDict:
@@ -34,7 +36,7 @@ def flow_of(event: Event, names: Names) -> FlowDict:
     dropped = verdict.reason >= Reason.DROP
     flow: FlowDict = {
         "time": timestamp(event.time_ns + names.clock_offset_ns),
-        "verdict": "DROPPED" if dropped else "FORWARDED",
+        "verdict": "DROPPED" if dropped else "AUDIT" if verdict.audit_rule else "FORWARDED",
     }
     if dropped:
         flow["drop_reason_desc"] = HUBBLE.get(verdict.reason, DROP_REASON_UNKNOWN)
@@ -44,6 +46,7 @@ def flow_of(event: Event, names: Names) -> FlowDict:
         "node_name": names.node,
         "event_type": {"type": _event_type(event)},
         "traffic_direction": _direction(event),
+        "hook": _hook(packet.hook),
         "reason": name_of(verdict.reason),
         "rule": _deciding(event, names),
     }
@@ -53,6 +56,9 @@ def flow_of(event: Event, names: Names) -> FlowDict:
     ):
         if number:
             flow[key] = _rule(number, key.removesuffix("_rule"), names)
+    if verdict.audit_rule:
+        audit = names.rules.get(verdict.audit_rule)
+        flow["audit_rule"] = _rule(verdict.audit_rule, audit.direction if audit else "", names)
     flow["Summary"] = _summary(packet)
     return flow
 
@@ -153,9 +159,17 @@ def _event_type(event: Event) -> int:
 
 def _direction(event: Event) -> str:
     """That of the rule that decided, else that in which the packet passed the hook."""
-    if event.verdict.ingress_rule or event.flow.hook == Hook.TO_WORKLOAD:
+    if event.verdict.ingress_rule or event.flow.hook in _INWARD:
         return "INGRESS"
     return "EGRESS"
+
+
+def _hook(number: int) -> str:
+    """`from-uplink` for 4; a hook that this Tulle does not know is its number."""
+    try:
+        return Hook(number).name.lower().replace("_", "-")
+    except ValueError:
+        return str(number)
 
 
 def _deciding(event: Event, names: Names) -> str:

@@ -1,14 +1,16 @@
-"""What the numbers in kernel events mean, as one immutable value."""
+"""What the numbers in kernel events mean, as one value."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
-from tulle.compile import Compiled
-from tulle.model.kubernetes import ObjectRef
+from tulle.compile.services import Frontend, addresses_of
+from tulle.model.kinds import ref_of
+from tulle.model.kubernetes import ObjectRef, Service
 from tulle.model.verdict import Rule
-from tulle.model.world import IPAddress, Workload, World
+from tulle.model.world import IPAddress, Key, Workload
 
 CgroupId = int
 
@@ -27,28 +29,23 @@ class Names:
     clock_offset_ns: int = 0
 
 
-def names_of(
-    world: World,
-    compiled: Compiled,
-    cgroups: Mapping[CgroupId, Workload],
-    clock_offset_ns: int,
-) -> Names:
-    """The names of what was compiled from `world`. `cgroups` are those that commands run in."""
-    frontends = compiled.services.items()
-    return Names(
-        node=world.node.name,
-        workloads={
-            address: workload
-            for workload in world.workloads.values()
-            for address in workload.addresses
-        },
-        cgroups=cgroups,
-        identities={
-            number: tuple(name.split(";")) if name else ()
-            for number, name in compiled.identities.items()
-        },
-        rules=compiled.rules,
-        services={number: frontend.service for number, frontend in frontends},
-        service_addresses={frontend.address: frontend.service for _, frontend in frontends},
-        clock_offset_ns=clock_offset_ns,
-    )
+def labels_of(identities: Mapping[int, str]) -> dict[int, tuple[str, ...]]:
+    """The names of identities as the labels that they are made of."""
+    return {number: tuple(name.split(";")) if name else () for number, name in identities.items()}
+
+
+def services_of(frontends: Mapping[int, Frontend]) -> dict[int, ObjectRef]:
+    return {number: frontend.service for number, frontend in frontends.items()}
+
+
+def owners_of(services: Mapping[Key, Service]) -> dict[IPAddress, ObjectRef]:
+    """Every address that is a service's own, on whatever port."""
+    return {
+        address: ref_of(service)
+        for service in services.values()
+        for address in (
+            *addresses_of(service),
+            *map(ip_address, service.spec.external_ips),
+            *(ip_address(item.ip) for item in service.status.load_balancer.ingress if item.ip),
+        )
+    }

@@ -12,6 +12,8 @@ TEXT: Mapping[int, str] = {
     Reason.RELATED: "ICMP error about an allowed connection",
     Reason.LINK_LOCAL: "between a workload and its node only",
     Reason.TRANSLATED: "service address translated to a backend's",
+    Reason.FORWARDED: "passes this node on its way between two others",
+    Reason.NODE: "between the node itself and others, and no policy selects the node",
     Reason.POLICY_DENIED: "denied by policy",
     Reason.SPOOFED_SOURCE: "spoofed source address",
     Reason.MALFORMED: "malformed packet",
@@ -24,6 +26,13 @@ TEXT: Mapping[int, str] = {
     Reason.NO_ENDPOINT: "interface of no known workload",
     Reason.CONNTRACK_FULL: "the connection table is full",
     Reason.UNSOLICITED_REPLY: "answer to no connection that was asked for",
+    Reason.SPOOFED_TUNNEL: "sent through the overlay by a node that its source does not live on",
+    Reason.NAT_PORTS_EXHAUSTED: "no source port is free towards that destination",
+    Reason.NAT_FULL: "the table of translations is full",
+    Reason.NAT_UNSUPPORTED: "its headers cannot be translated",
+    Reason.NO_ROUTE: "the node has no way there",
+    Reason.SOURCE_RANGE: "outside of the service's loadBalancerSourceRanges",
+    Reason.NO_GATEWAY: "its egress gateway is not there",
 }
 
 # `DropReason` of Cilium's flow.proto; the nearest word where there is no equal
@@ -40,6 +49,13 @@ HUBBLE: Mapping[int, str] = {
     Reason.NO_ENDPOINT: "NO_MATCHING_LOCAL_CONTAINER_FOUND",
     Reason.CONNTRACK_FULL: "CT_MAP_INSERTION_FAILED",
     Reason.UNSOLICITED_REPLY: "UNKNOWN_CONNECTION_TRACKING_STATE",
+    Reason.SPOOFED_TUNNEL: "UNKNOWN_SENDER",
+    Reason.NAT_PORTS_EXHAUSTED: "NO_MAPPING_FOR_NAT_MASQUERADE",
+    Reason.NAT_FULL: "NO_MAPPING_FOR_NAT_MASQUERADE",
+    Reason.NAT_UNSUPPORTED: "UNSUPPORTED_PROTOCOL_FOR_NAT_MASQUERADE",
+    Reason.NO_ROUTE: "FIB_LOOKUP_FAILED",
+    Reason.SOURCE_RANGE: "DENIED_BY_LB_SRC_RANGE_CHECK",
+    Reason.NO_GATEWAY: "NO_EGRESS_GATEWAY",
 }
 DROP_REASON_UNKNOWN = "DROP_REASON_UNKNOWN"
 

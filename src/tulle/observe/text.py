@@ -14,7 +14,7 @@ Style = Callable[[str, str], str]  # text, colour name → text
 FORMATS = ("compact", "dict", "json")
 
 _RULER = "------------"
-_COLOURS = {"FORWARDED": "green", "DROPPED": "red"}
+_COLOURS = {"FORWARDED": "green", "DROPPED": "red", "AUDIT": "yellow"}
 _EVENTS = {1: "drop", 5: "policy-verdict", 7: "sock"}
 
 
@@ -34,12 +34,15 @@ def writer(form: str, style: Style = plain) -> Callable[[FlowDict], str]:
 
 
 def compact(flow: FlowDict, style: Style = plain) -> str:
-    """As `hubble observe -o compact`, with the rule that decided at the end."""
+    """As `hubble observe -o compact`, with the rule that decided at the end.
+
+    Behind AUDIT stands the rule that would have denied.
+    """
     event = f"{_event(flow)} {style(flow['verdict'], _COLOURS[flow['verdict']])}"
     summary = f" ({flow['Summary']})" if flow["Summary"] else ""
     return (
         f"{style(_moment(flow), 'bright_black')}: {_end(flow, 'source', style)}"
-        f" -> {_end(flow, 'destination', style)} {event}{summary} {flow['rule']}"
+        f" -> {_end(flow, 'destination', style)} {event}{summary} {_named(flow)}"
     )
 
 
@@ -52,10 +55,12 @@ def as_dict(flow: FlowDict, style: Style = plain) -> str:
         "DESTINATION": _end(flow, "destination", style),
         "SERVICE": _service(flow),
         "TYPE": _event(flow),
+        "HOOK": flow["hook"],
         "VERDICT": style(flow["verdict"], _COLOURS[flow["verdict"]]),
         "DROP REASON": flow.get("drop_reason_desc", ""),
         "EGRESS RULE": flow.get("egress_rule", {}).get("rule", ""),
         "INGRESS RULE": flow.get("ingress_rule", {}).get("rule", ""),
+        "AUDIT RULE": flow.get("audit_rule", {}).get("rule", ""),
         "DECIDED BY": flow["rule"],
         "SUMMARY": flow["Summary"],
     }
@@ -67,6 +72,10 @@ def as_json(flow: FlowDict) -> str:
     """As `hubble observe -o jsonpb`: one GetFlowsResponse a line."""
     response = {"flow": flow, "node_name": flow["node_name"], "time": flow["time"]}
     return json.dumps(response, separators=(",", ":"))
+
+
+def _named(flow: FlowDict) -> str:
+    return str(flow["audit_rule"]["rule"] if flow["verdict"] == "AUDIT" else flow["rule"])
 
 
 def _moment(flow: FlowDict) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 from types import SimpleNamespace
 from typing import Any
@@ -76,7 +77,27 @@ def test_of_the_past_the_latest_is_kept(agent: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(naming, "REMEMBERED", 2)
     agent.workloads.cgroup_ids = lambda key: ()
     named = Naming(agent)
-    for number in range(1, 6):
+    for number in range(1, 8):
         agent.current = pass_of(world_of(workload(f"w-{number}")), agent.current)
         names = named.names()
-    assert [item.name for item in names.workloads.values()] == ["w-3", "w-4", "w-5"]
+    assert [item.name for item in names.workloads.values()] == ["w-5", "w-6", "w-7"]
+
+
+def test_workloads_of_other_nodes_have_names_too(agent: Any) -> None:
+    named = Naming(agent)
+    far = replace(workload("far-9"), node="east", ifindex=0)
+    world = replace(world_of(DB), remote={"east": {far.key: far}})
+    agent.current = pass_of(world)
+    assert named.names().workloads[ip_address("10.0.0.9")] is far
+
+
+def test_what_did_not_change_is_not_named_again(agent: Any) -> None:
+    named = Naming(agent)
+    world = world_of(WEB, DB, text=POLICY)
+    agent.current = pass_of(world)
+    before = named.names()
+    agent.current = pass_of(replace(world, slices={}), agent.current)
+    after = named.names()
+    assert after is not before
+    for part in ("workloads", "identities", "rules", "services", "service_addresses"):
+        assert getattr(after, part) is getattr(before, part), part

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import pytest
 
 from tests.unit.observe.samples import NAMES, event
+from tulle.cli.group import main
 from tulle.errors import AgentDown
 from tulle.observe.filters import parse
 from tulle.observe.flows import flow_of
@@ -47,6 +48,17 @@ def test_filters(agent: FakeAgent, cli: Cli) -> None:
         "verdict": "DROPPED",
         "last": "20",
     }
+
+
+def test_a_filter_that_makes_no_sense_is_exit_code_2(
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent.answers = {"GET /v1/flows": (400, {"error": "verdict 'NO': must be", "usage": True})}
+    monkeypatch.setattr("sys.argv", ["tulle", "observe", "--verdict", "NO"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert "verdict 'NO': must be" in capsys.readouterr().err
 
 
 def test_how_much_is_shown(agent: FakeAgent, cli: Cli) -> None:

@@ -43,8 +43,9 @@ def event(
     hook: int = Hook.FROM_WORKLOAD,
     time_ns: int = 123_456_789,
     identities: tuple[int, int] = (257, 260),
+    audit: int = RuleId.NONE,
 ) -> Event:
     """From web-1 to db:5432, unless told otherwise; `rules` are egress and ingress."""
     flow = Flow(packed(ip_address(src)), packed(ip_address(dst)), 43512, 5432, proto, flags, 0, 7)
-    verdict = Verdict(int(reason), *identities, 7, 8, int(rules[0]), int(rules[1]))
+    verdict = Verdict(int(reason), *identities, 7, 8, int(rules[0]), int(rules[1]), int(audit))
     return Event(time_ns, flow._replace(hook=int(hook)), verdict, 60)

@@ -14,6 +14,7 @@ DENIED = flow_of(event(Reason.POLICY_DENIED, rules=(1, 301)), NAMES)
 SPOOFED = flow_of(
     event(Reason.SPOOFED_SOURCE, src="192.0.2.1", dst="fd00::3", proto=17, rules=(0, 0)), NAMES
 )
+AUDITED = flow_of(event(src="192.0.2.9", dst="192.0.2.10", proto=6, audit=301), NAMES)
 NOW_NS = NAMES.clock_offset_ns + 60 * 10**9
 FLOWS = {"allowed": ALLOWED, "denied": DENIED, "spoofed": SPOOFED}
 
@@ -65,6 +66,11 @@ def test_filters(params: list[tuple[str, str]], expected: str) -> None:
     assert shown(*params) == set(expected.split())
 
 
+def test_audits_are_a_verdict_of_their_own() -> None:
+    for verdict, matches in (("AUDIT", True), ("audit", True), ("FORWARDED", False)):
+        assert parse([("verdict", verdict)], NOW_NS).matches(AUDITED) is matches
+
+
 def test_what_is_no_predicate() -> None:
     query = parse([("last", "20"), ("follow", "1")], NOW_NS)
     assert (query.first, query.last, query.follow) == (None, 20, True)
@@ -84,7 +90,7 @@ def test_a_packet_that_did_not_parse_passes_through_every_filter() -> None:
     [
         ("colour", "red", "no filter is called 'colour'"),
         ("from-verdict", "DROPPED", "no filter is called 'from-verdict'"),
-        ("verdict", "MAYBE", "verdict 'MAYBE': must be one of FORWARDED, DROPPED"),
+        ("verdict", "MAYBE", "verdict 'MAYBE': must be one of FORWARDED, DROPPED, AUDIT"),
         ("port", "http", "port 'http': must be a number from 1 to 65535"),
         ("port", "65536", "port '65536'"),
         ("last", "0", "last '0': must be a number from 1"),

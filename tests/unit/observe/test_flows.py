@@ -35,6 +35,7 @@ def test_an_allowed_connection() -> None:
         "node_name": "lab-1",
         "event_type": {"type": 5},
         "traffic_direction": "INGRESS",
+        "hook": "from-workload",
         "reason": "ALLOWED",
         "rule": "NetworkPolicy shop/db ingress[0]",
         "egress_rule": {
@@ -57,6 +58,39 @@ def test_a_denied_connection_names_the_default_deny() -> None:
     assert flow["verdict"] == "DROPPED"
     assert flow["drop_reason_desc"] == "POLICY_DENIED"
     assert flow["rule"] == "default deny by NetworkPolicy shop/db (ingress)"
+
+
+def test_what_an_audited_policy_would_have_denied() -> None:
+    flow = flow_of(event(audit=301), NAMES)
+    assert (flow["verdict"], flow["reason"]) == ("AUDIT", "ALLOWED")
+    assert flow["event_type"] == {"type": 5}
+    assert flow["rule"] == "NetworkPolicy shop/db ingress[0]"
+    assert flow["audit_rule"] == {
+        "id": 301,
+        "direction": "ingress",
+        "rule": "default deny by NetworkPolicy shop/db (ingress)",
+        "policy": {"kind": "NetworkPolicy", "namespace": "shop", "name": "db"},
+    }
+    denied = flow_of(event(Reason.POLICY_DENIED, rules=(0, 301), audit=300), NAMES)
+    assert denied["verdict"] == "DROPPED"
+    assert denied["audit_rule"]["id"] == 300
+
+
+@pytest.mark.parametrize(
+    ("hook", "direction", "name"),
+    [
+        (Hook.FROM_WORKLOAD, "EGRESS", "from-workload"),
+        (Hook.TO_WORKLOAD, "INGRESS", "to-workload"),
+        (Hook.FROM_UPLINK, "INGRESS", "from-uplink"),
+        (Hook.TO_UPLINK, "EGRESS", "to-uplink"),
+        (Hook.FROM_OVERLAY, "INGRESS", "from-overlay"),
+        (Hook.TO_OVERLAY, "EGRESS", "to-overlay"),
+        (99, "EGRESS", "99"),
+    ],
+)
+def test_where_a_packet_was_seen(hook: int, direction: str, name: str) -> None:
+    flow = flow_of(event(Reason.NO_ROUTE, rules=(0, 0), hook=hook), NAMES)
+    assert (flow["traffic_direction"], flow["hook"]) == (direction, name)
 
 
 def test_a_policy_is_named_rather_than_the_absence_of_one() -> None:
@@ -84,7 +118,7 @@ def test_a_drop_without_a_rule_says_its_reason() -> None:
 def test_a_service_without_backends_is_told_from_the_caller_s_cgroup() -> None:
     asked = Flow(dst=packed(ip_address("10.96.0.10")), dport=5432, proto=6, hook=Hook.SOCKET)
     verdict = Verdict(int(Reason.NO_BACKEND), dst_identity=3)
-    flow = flow_of(Event(0, asked, verdict, 0, 4242, 9), NAMES)
+    flow = flow_of(Event(0, asked, verdict, service=9, cgroup=4242), NAMES)
     assert flow["Type"] == "SOCK"
     assert flow["event_type"] == {"type": 7}
     assert flow["IP"]["source"] == "10.244.0.2"

@@ -2,12 +2,19 @@
 
 from ipaddress import ip_address
 
-from tulle.abi import Identity, RuleId
+from tulle.abi import Identity
 from tulle.compile import Ids, compile_world
-from tulle.model.kubernetes import ObjectMeta, Service, ServicePort, ServiceSpec
-from tulle.model.verdict import NOT_ISOLATED
+from tulle.model.kubernetes import (
+    LoadBalancerIngress,
+    LoadBalancerStatus,
+    ObjectMeta,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    ServiceStatus,
+)
 from tulle.model.world import Node, Workload, World
-from tulle.observe.names import names_of
+from tulle.observe.names import labels_of, owners_of, services_of
 
 
 def test_everything_a_number_can_mean_is_named() -> None:
@@ -17,14 +24,19 @@ def test_everything_a_number_can_mean_is_named() -> None:
     world = World(Node("a"), workloads={web.key: web}, services={("shop", "web"): service})
     compiled = compile_world(world, Ids())
 
-    names = names_of(world, compiled, {99: web}, 5)
+    identities = labels_of(compiled.identities)
+    assert identities[Identity.WORLD] == ("reserved:world",)
+    assert ("k8s:io.kubernetes.pod.namespace=shop",) in identities.values()
+    assert [str(item) for item in services_of(compiled.services).values()] == ["Service shop/web"]
 
-    assert names.node == "a"
-    assert names.clock_offset_ns == 5
-    assert names.workloads == {ip_address("10.244.0.2"): web}
-    assert names.cgroups == {99: web}
-    assert names.identities[Identity.WORLD] == ("reserved:world",)
-    assert ("k8s:io.kubernetes.pod.namespace=shop",) in names.identities.values()
-    assert str(names.rules[RuleId.NOT_ISOLATED]) == NOT_ISOLATED
-    assert [str(item) for item in names.services.values()] == ["Service shop/web"]
-    assert str(names.service_addresses[ip_address("10.96.0.10")]) == "Service shop/web"
+
+def test_every_address_of_a_service_is_named() -> None:
+    service = Service(
+        ObjectMeta("web", "shop"),
+        ServiceSpec(cluster_ip="10.96.0.10", external_ips=("198.51.100.1",)),
+        status=ServiceStatus(LoadBalancerStatus((LoadBalancerIngress("198.51.100.2"),))),
+    )
+    headless = Service(ObjectMeta("names", "shop"), ServiceSpec(cluster_ip="None"))
+    found = owners_of({("shop", "web"): service, ("shop", "names"): headless})
+    assert {str(address) for address in found} == {"10.96.0.10", "198.51.100.1", "198.51.100.2"}
+    assert {str(owner) for owner in found.values()} == {"Service shop/web"}

@@ -48,6 +48,17 @@ def test_compact_of_a_packet_that_did_not_parse() -> None:
     assert line.endswith(": unknown -> unknown drop DROPPED malformed packet")
 
 
+def test_audit_is_followed_by_the_rule_that_would_have_denied() -> None:
+    flow = flow_of(event(audit=301), NAMES)
+    assert compact(flow).endswith(
+        " policy-verdict:INGRESS AUDIT (TCP Flags: SYN)"
+        " default deny by NetworkPolicy shop/db (ingress)"
+    )
+    lines = as_dict(flow).splitlines()
+    assert "  AUDIT RULE: default deny by NetworkPolicy shop/db (ingress)" in lines
+    assert "        HOOK: from-workload" in lines
+
+
 def test_dict() -> None:
     lines = as_dict(DENIED).splitlines()
     assert "      SOURCE: shop/web-1:43512 (ID:257)" in lines
