@@ -16,6 +16,7 @@ from tulle.model.world import Refusal, World
 
 from .capacity import LIMITS, Limits
 from .claims import claims_of, prefixes_of
+from .egress import Egress, egress_parts
 from .endpoints import EndpointParts, endpoint_parts
 from .identities import RESERVED
 from .ids import Allocator, Ids
@@ -47,6 +48,7 @@ class Memo(NamedTuple):
     isolation: Isolation = Isolation()
     endpoints: EndpointParts = EndpointParts()
     services: ServiceParts | None = None
+    egress: Egress = Egress()
     outside_part: OutsidePart = OutsidePart()
 
 
@@ -79,10 +81,12 @@ def compile_world(
     allocator = Allocator(ids)
     memo = _ruled(world, _seen(world, limits, old), limits, allocator, old)
     room = {**limits, "ipcache": limits["ipcache"] - len(memo.outside.stretches)}
-    services = service_parts(memo.survey.present(world), allocator, room, old.services)
+    present = memo.survey.present(world)
+    services = service_parts(present, allocator, room, old.services)
     numbers, sets = memo.census.numbers, memo.isolation.sets
     memo = memo._replace(
         services=services,
+        egress=egress_parts(present, limits, old.egress),
         endpoints=endpoint_parts(memo.survey, numbers, sets, old.endpoints),
         outside_part=outside_part(memo.outside, numbers, services, limits, old.outside_part),
     )
@@ -130,6 +134,7 @@ def _compiled(memo: Memo, ids: Ids, limits: Limits, before: Compiled | None) -> 
         **memo.isolation.parts,
         **memo.endpoints.parts(),
         **services.parts,
+        **memo.egress.parts,
     }
     refusals = (
         *memo.translated.refusals,
@@ -137,6 +142,7 @@ def _compiled(memo: Memo, ids: Ids, limits: Limits, before: Compiled | None) -> 
         *memo.survey.refusals,
         *memo.isolation.refusals,
         *services.refusals,
+        *memo.egress.refusals,
     )
     names = memo.census.names
     return Compiled(image, ids, rules, names, services.names, refusals, limits, memo)
