@@ -150,13 +150,6 @@ def _together(
     moved = [(was.part, now.part) for was, now in pairs.values() if was.part is not now.part]
     parts = partial(_all_parts, entries)
     room = room_for(parts, moved, limits, old.room)
-    names = dict(old.names)
-    for was, _ in pairs.values():
-        for number in was.groups.values():
-            names.pop(number, None)
-    for _, now in pairs.values():
-        for frontend in reversed(now.frontends):
-            names[now.groups[frontend.group]] = frontend
     addresses = {
         key[1:]: now.addresses if changes[key] is not None else None
         for key, (_, now) in pairs.items()
@@ -170,12 +163,23 @@ def _together(
             *inputs.host_ports.refusals,
             *(Refusal(_ref(key), why) for key, why in room.cut.items()),
         ),
-        names,
+        _names(pairs, old.names),
         _updated(old.addresses, addresses),
         entries,
         inputs,
         room,
     )
+
+
+def _names(
+    pairs: Mapping[PartKey, tuple[Entry, Entry]], old: Mapping[int, Frontend]
+) -> Mapping[int, Frontend]:
+    changes: dict[int, Frontend | None] = {}
+    for was, _ in pairs.values():
+        changes |= dict.fromkeys(was.groups.values())
+    for _, now in pairs.values():
+        changes |= {now.groups[item.group]: item for item in reversed(now.frontends)}
+    return _updated(old, changes)
 
 
 def _all_parts(entries: Mapping[PartKey, Entry]) -> dict[PartKey, Part]:
