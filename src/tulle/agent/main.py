@@ -16,6 +16,7 @@ from tulle.edges.bpf import bpffs
 from tulle.errors import Refused
 from tulle.model.paths import NodePaths
 
+from . import heap
 from .agent import Agent
 from .api import make_app
 from .naming import Naming
@@ -63,6 +64,7 @@ async def _serve(agent: Agent) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    heap.before_the_first_world()
     naming = Naming(agent)
     agent.after_pass = naming.names  # what a number means now is what its events mean later
     await agent.start()
@@ -70,6 +72,7 @@ async def _serve(agent: Agent) -> None:
     # A pass that fails is told by `status`, so the socket opens all the same.
     with suppress(Exception):
         await agent.converge()
+    heap.after_the_first_world()
     runner = web.AppRunner(make_app(agent, naming, stop), shutdown_timeout=1.0)
     await runner.setup()
     await _listen(runner, agent.paths.socket)
