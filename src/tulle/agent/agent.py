@@ -94,7 +94,7 @@ class Agent:
         self.neighbours = Neighbours(paths, options)
         self.network = Network(paths.netns, options)
         self.pods = Pods(self.workloads, paths.state, self._admit, self.request)
-        self.datapath = Datapath(paths.bpffs)
+        self.datapath = Datapath(paths.bpffs, xdp=options.xdp)
         self.hooks = Hooks(self.datapath, paths.netns)
         self.vanished = Vanished(self.datapath.sweep, self._namespaces)
         self.pressure = Pressure(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tulle.model.paths import LOCAL
-from tulle.model.world import IPNetwork, Node, Settings
+from tulle.model.world import IPNetwork, Node, Settings, XdpMode
 
 from .addresses import POD_CIDRS
 
@@ -26,6 +26,7 @@ class NodeOptions:
     cluster: Path | None = None
     uplink: str = ""
     host_cgroups: tuple[Path, ...] = ()
+    xdp: XdpMode = "off"
     settings: Settings = field(default_factory=Settings)
 
     @property

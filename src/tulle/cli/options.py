@@ -89,6 +89,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "DEVICE",
         "help": "To other nodes and the outside.  [default: the default route's]",
     },
+    "--xdp": {
+        "type": click.Choice(["off", "native", "generic"]),
+        "help": "Whether services for the outside are translated before the kernel makes a packet "
+        "buffer: in the device's driver, or for any device.  [default: off]",
+    },
     "--host-cgroup": {
         "type": click.Path(path_type=str),
         "multiple": True,
@@ -103,7 +108,7 @@ OF_A_CLUSTER = (
     "--no-masquerade",
     "--no-masquerade-cidr",
 )
-OF_A_LAB = ("--pod-cidr", *OF_A_CLUSTER, "--node-label")
+OF_A_LAB = ("--pod-cidr", *OF_A_CLUSTER, "--node-label", "--xdp")
 
 
 def up_options(flags: Iterable[str] = _OPTIONS) -> Callable[[F], F]:
@@ -157,6 +162,7 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
         cluster=Path(cluster).absolute() if cluster else None,
         uplink=values["uplink"] or "",
         host_cgroups=tuple(Path(path).absolute() for path in values["host_cgroup"]),
+        xdp=values["xdp"] or base.xdp,
         settings=settings,
     )
 

@@ -31,6 +31,7 @@ from .kubernetes import (
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 Key = tuple[str, str]  # namespace, name
+XdpMode = Literal["off", "native", "generic"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from tulle import abi
 from tulle.abi import Reason
 from tulle.compile.diff import Change, moves_verdicts
 from tulle.compile.parts import DERIVED
+from tulle.model.world import XdpMode
 
 from . import links, migrate
 from .events import EventRing
@@ -39,12 +40,15 @@ _PROGRAMS: dict[Role, tuple[str, str]] = {
 class Datapath:
     """Loads on creation. Raises Broken (KernelError, AbiMismatch) if it cannot."""
 
-    def __init__(self, pins: Path, limits: Mapping[str, int] | None = None) -> None:
-        self._links = pins / "links"
+    def __init__(
+        self, pins: Path, limits: Mapping[str, int] | None = None, xdp: XdpMode = "off"
+    ) -> None:
+        self._links, self._xdp_mode = pins / "links", xdp
         self.objects = Objects(pins, limits)
         self._packet = {
             role: self.objects.load(role, programs) for role, programs in _PROGRAMS.items()
         }
+        self._xdp = {} if xdp == "off" else self.objects.load("xdp", ("from_device",))
         self._sock = self.objects.load("sock", tuple(links.CGROUP_HOOKS))
         self.sweep, self.gauge = SocketSweep(self.objects), Gauge(self.objects)
         self.maps = self.objects.maps
@@ -79,6 +83,15 @@ class Datapath:
         ):
             pin = self._links / f"{ifindex}-{direction}"
             links.attach(pin, self._packet[role][program], ifindex, attach_type)
+        if role == "host":
+            self._attach_device(ifindex)
+
+    def _attach_device(self, ifindex: int) -> None:
+        for mode in links.XDP_FLAGS.keys() - {self._xdp_mode}:  # a device has one
+            links.remove(self._links / f"{ifindex}-{mode}")
+        if flags := links.XDP_FLAGS.get(self._xdp_mode):
+            pin = self._links / f"{ifindex}-{self._xdp_mode}"
+            links.attach(pin, self._xdp["from_device"], ifindex, links.XDP, flags)
 
     def is_attached(self, ifindex: int) -> bool:
         """Whether both hooks of an interface are pinned, by this agent or an earlier one."""
@@ -86,7 +99,8 @@ class Datapath:
 
     def keep(self, ifindexes: Iterable[int]) -> None:
         """Drops the links of all other interfaces."""
-        kept = {f"{index}-{direction}" for index in ifindexes for direction in ("in", "out")}
+        directions = ("in", "out", self._xdp_mode)
+        kept = {f"{index}-{direction}" for index in ifindexes for direction in directions}
         for pin in self._links.glob("*-*"):
             if pin.name not in kept:
                 links.remove(pin)
@@ -186,7 +200,7 @@ class Datapath:
         self.sweep.close()
         self.gauge.close()
         packet = (fd for programs in self._packet.values() for fd in programs.values())
-        for fd in (*packet, *self._sock.values()):
+        for fd in (*packet, *self._xdp.values(), *self._sock.values()):
             os.close(fd)
         self.objects.close()
 

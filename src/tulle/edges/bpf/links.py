@@ -10,7 +10,8 @@ from tulle.errors import KernelError
 
 from . import syscall
 
-TCX_INGRESS, TCX_EGRESS = 46, 47
+TCX_INGRESS, TCX_EGRESS, XDP = 46, 47, 37
+XDP_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
 CGROUP_HOOKS = {  # enum bpf_attach_type
     "connect4": 10,
     "connect6": 11,
@@ -23,7 +24,7 @@ CGROUP_HOOKS = {  # enum bpf_attach_type
 }
 
 
-def attach(pin: Path, program: int, target: int, attach_type: int) -> None:
+def attach(pin: Path, program: int, target: int, attach_type: int, flags: int = 0) -> None:
     """Attaches, or swaps the program of the link that is pinned there already.
 
     `target` is an interface index, or a descriptor of a cgroup directory. A link whose interface
@@ -34,7 +35,7 @@ def attach(pin: Path, program: int, target: int, attach_type: int) -> None:
     except KernelError as error:
         if error.errno != errno.ENOENT:
             raise
-        _create(pin, program, target, attach_type)
+        _create(pin, program, target, attach_type, flags)
         return
     try:
         syscall.link_update(link, program)
@@ -42,14 +43,14 @@ def attach(pin: Path, program: int, target: int, attach_type: int) -> None:
         if error.errno != errno.ENOLINK:
             raise
         remove(pin)
-        _create(pin, program, target, attach_type)
+        _create(pin, program, target, attach_type, flags)
     finally:
         os.close(link)
 
 
-def _create(pin: Path, program: int, target: int, attach_type: int) -> None:
+def _create(pin: Path, program: int, target: int, attach_type: int, flags: int) -> None:
     pin.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    link = syscall.link_create(program, target, attach_type)
+    link = syscall.link_create(program, target, attach_type, flags)
     try:
         syscall.pin(link, str(pin))
     finally:

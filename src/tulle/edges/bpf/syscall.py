@@ -93,8 +93,8 @@ def _info(fd: int, info: ctypes.Array[ctypes.c_char], doing: str) -> None:
     bpf(INFO_BY_FD, pack("=IIQ", fd, len(info), address(info)), doing)
 
 
-def link_create(program: int, target: int, attach_type: int) -> int:
-    attr = pack("=IIII48x", program, target, attach_type, 0)
+def link_create(program: int, target: int, attach_type: int, flags: int = 0) -> int:
+    attr = pack("=IIII48x", program, target, attach_type, flags)
     return bpf(LINK_CREATE, attr, f"attach program (type {attach_type})")
 
 
