@@ -20,11 +20,11 @@ class Hooks:
         self._attached: set[int] = set()
 
     def attach(self, interfaces: Mapping[int, Role], *, only_new: bool = False) -> None:
-        """To each ifindex what its role says; `only_new`: leave what an earlier agent attached.
-
-        Raises KernelError.
+        """To each ifindex what its role says; `only_new`: leave what an earlier agent attached, and
+        those that are not named. Raises KernelError.
         """
-        self._attached &= interfaces.keys()
+        if not only_new:
+            self._attached &= interfaces.keys()
         for ifindex in interfaces.keys() - self._attached:
             if only_new and self._datapath.is_attached(ifindex):
                 continue

@@ -16,6 +16,9 @@ from tulle.model.world import IPAddress, Key, Node, Refusal, Workload
 from .nodes import Others
 from .published import NodeState, world_node
 
+Workloads = Mapping[Key, Workload]
+Everywhere = Mapping[str, Workloads]  # by node
+
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
@@ -35,7 +38,7 @@ class _Sources:
 
     nodes: tuple[object, ...] = ()
     node_refusals: tuple[Refusal, ...] = ()
-    workloads: tuple[object, ...] = ()
+    workloads: Everywhere = field(default_factory=dict)
     clashes: tuple[Refusal, ...] = ()
 
 
@@ -55,21 +58,23 @@ def mesh(
         own, nodes, refusals = _nodes(own, states, manifests)
     everywhere = {name: state.workloads for name, state in states.items() if name in nodes}
     everywhere[own.name] = workloads
-    claims = (*everywhere.keys(), *everywhere.values())
+    claims = dict(everywhere)
     if before is not None and _are(before.made_from.workloads, claims):
         everywhere = {**before.remote, own.name: before.workloads}
         clashes = before.made_from.clashes
     else:
-        everywhere, clashes = _one_place_each(everywhere)
+        known = before.made_from if before is not None else _Sources()
+        everywhere, clashes = _one_place_each(everywhere, {} if known.clashes else known.workloads)
     local = everywhere.pop(own.name)
     made_from = _Sources(sources, refusals, claims, clashes)
     told = (*others.refusals, *refusals, *clashes)
     return Mesh(own, local, nodes, everywhere, told, made_from)
 
 
-def _are(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
+def _are(before: Everywhere, now: Everywhere) -> bool:
     """Whether they are the very same objects: comparing workloads would look at each."""
-    return len(before) == len(now) and all(old is new for old, new in zip(before, now, strict=True))
+    same = (before.get(name) is of_node for name, of_node in now.items())
+    return len(before) == len(now) and all(same)
 
 
 def _nodes(
@@ -176,14 +181,14 @@ class _Ranges:
 
 
 def _one_place_each(
-    everywhere: dict[str, Mapping[Key, Workload]],
-) -> tuple[dict[str, Mapping[Key, Workload]], tuple[Refusal, ...]]:
-    count = sum(len(of_node) for of_node in everywhere.values())
-    if count == len(set().union(*everywhere.values())):
-        return everywhere, ()
+    everywhere: Everywhere, known: Everywhere
+) -> tuple[dict[str, Workloads], tuple[Refusal, ...]]:
+    """In `known`, if it is given, everybody has one place."""
+    if not _has_clash(everywhere, known):
+        return dict(everywhere), ()
     seen: dict[Key, str] = {}
     refusals = []
-    kept: dict[str, Mapping[Key, Workload]] = {}
+    kept: dict[str, Workloads] = {}
     for node, of_node in sorted(everywhere.items()):
         lost = {key for key in of_node if key in seen}
         for key in sorted(lost):
@@ -192,3 +197,16 @@ def _one_place_each(
         kept[node] = {k: item for k, item in of_node.items() if k not in lost} if lost else of_node
         seen |= dict.fromkeys(kept[node], node)
     return kept, tuple(refusals)
+
+
+def _has_clash(everywhere: Everywhere, known: Everywhere) -> bool:
+    if not known:
+        count = sum(len(of_node) for of_node in everywhere.values())
+        return count != len(set().union(*everywhere.values()))
+    came = {
+        key
+        for name, of_node in everywhere.items()
+        if of_node is not (before := known.get(name, {}))
+        for key in of_node.keys() - before.keys()
+    }
+    return any(sum(key in of_node for of_node in everywhere.values()) > 1 for key in came)

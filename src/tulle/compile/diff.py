@@ -16,6 +16,8 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import compress
+from operator import is_not
 
 from tulle import abi
 from tulle.abi import MAPS, Identity
@@ -57,8 +59,7 @@ def diff(have: Image, want: Image, policy_limit: int = MAPS["policy"].max_entrie
     >>> diff({"a": {"slots": {b"k": b"1"}}}, {"b": {"slots": {b"k": b"1"}}})
     []
     """
-    old = flat({name: part for name, part in have.items() if want.get(name) is not part})
-    new = flat({name: part for name, part in want.items() if have.get(name) is not part})
+    old, new = map(flat, _different(have, want))
     moves = _moves(old, new, have, want)
     crossings = _crossings(moves, old)
     grafts = list(_grafts(crossings, old, have, want))
@@ -76,6 +77,17 @@ def diff(have: Image, want: Image, policy_limit: int = MAPS["policy"].max_entrie
         *_deletes(old, new),
         *(Change(item.map, item.key) for item in reversed(grafts)),
     ]
+
+
+def _different(have: Image, want: Image) -> tuple[Image, Image]:
+    """Of both, the parts that are not the same object in the other."""
+    if list(have) == list(want):  # as between most passes: then C goes through 10,000 parts
+        names = list(compress(have, map(is_not, have.values(), want.values())))
+        return {name: have[name] for name in names}, {name: want[name] for name in names}
+    return (
+        {name: part for name, part in have.items() if want.get(name) is not part},
+        {name: part for name, part in want.items() if have.get(name) is not part},
+    )
 
 
 def _size(image: Image) -> int:

@@ -41,4 +41,5 @@ def test_changed_missing_and_added_entries_are_found() -> None:
 
 def test_what_a_pass_changed_meanwhile_is_left_out() -> None:
     assert looked(Change("slots", b"b"), slots={b"a": b"x"}) == {("slots", b"a")}
-    assert looked(Change("slots", b"before", b""), slots={b"before": b""}) > {("slots", b"before")}
+    entries = {b"a": b"1", b"b": b"2", b"before": b""}
+    assert looked(slots=entries) == {("slots", b"before")}  # noted before the look began

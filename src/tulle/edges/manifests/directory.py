@@ -66,7 +66,7 @@ class ManifestDirectory:
         self._files = Files(path)
         self._watch: DirectoryWatch | None = None
         self._all_unread = True
-        self._written: set[str] = set()  # by `put` and `remove` since the last scan
+        self._unread: set[str] = set()  # besides what the watch tells
         self._checkpoint = Checkpoint(last_good)
         self._unsaved: set[ObjectRef] = set()
         self._recall_refused: list[Refusal] = []
@@ -100,8 +100,17 @@ class ManifestDirectory:
             return self._snapshot
 
     def reread(self) -> None:
-        """Have the next scan look at every file: the watch may have missed something."""
-        self._all_unread = True
+        """Have the next scan read what the watch may have missed.
+
+        Takes 100 ms for 10,000 files, in which scans go on.
+        """
+        try:
+            stale = self._files.stale()
+        except OSError:
+            self._all_unread = True  # the scan will say so
+        else:
+            with self._lock:
+                self._unread.update(stale)
 
     def put(self, obj: KubernetesObject) -> None:
         """Write an object to a file of its own.
@@ -119,7 +128,7 @@ class ManifestDirectory:
             data = to_yaml(obj).encode()
             if len(data) > _READ_BACK_BYTES and parse(data, "").errors:
                 raise UsageError(f"{ref} is too large for a file of its own")
-            self._written.add(own_name(ref))
+            self._unread.add(own_name(ref))
             write_whole(self._path / own_name(ref), (data,))
 
     def remove(self, ref: ObjectRef) -> bool:
@@ -128,7 +137,7 @@ class ManifestDirectory:
             place, _ = self._in_users_file(ref)
             if place:
                 raise UsageError(f"{ref} is defined at {place}: remove it there")
-            self._written.add(own_name(ref))
+            self._unread.add(own_name(ref))
             try:
                 (self._path / own_name(ref)).unlink()
             except FileNotFoundError:
@@ -153,12 +162,12 @@ class ManifestDirectory:
     def _take_told(self) -> set[str] | None:
         """Names of manifests to look at; None: all of them."""
         told = self._watch.take() if self._watch else None
-        written, self._written = self._written, set()
+        unread, self._unread = self._unread, set()
         if told is None or self._all_unread:
             self._all_unread = False
             return None
         through = (link for name in told for link in self._files.links_beside(name))
-        return {*filter(is_manifest, told), *through, *written}
+        return {*filter(is_manifest, told), *through, *unread}
 
     def _recall(self, ref: ObjectRef) -> Placed | None:
         try:
@@ -186,7 +195,7 @@ class ManifestDirectory:
             return self._settled.files.get(shown(self._path / name), Parsed())
         parsed = self._files.load(name)
         self._files.distrust(name)  # the next scan is to see it too
-        self._written.add(name)
+        self._unread.add(name)
         return parsed or Parsed()
 
     def _save(self, different: Iterable[ObjectRef]) -> list[Refusal]:

@@ -38,11 +38,14 @@ class Files:
 
         Raises OSError if the directory cannot be read.
         """
+        return self.read_again(self.stale())
+
+    def stale(self) -> list[str]:
+        """Names of the files that are not as they were when last read. Raises OSError."""
         with os.scandir(self._root) as entries:
             found = {entry.name: entry for entry in entries if is_manifest(entry.name)}
-        gone = self._stamps.keys() - found.keys()
-        stale = [name for name, entry in found.items() if self._is_stale(entry)]
-        return self.read_again([*sorted(gone), *sorted(stale)])
+        gone = set(self._stamps) - found.keys()
+        return [*sorted(gone), *sorted(name for name in found if self._is_stale(found[name]))]
 
     def read_again(self, names: Iterable[str]) -> dict[str, Parsed | None]:
         """By path, what these files hold now."""
