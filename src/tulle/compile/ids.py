@@ -82,7 +82,7 @@ class Allocator:
 
     def _frozen(self, kind: str) -> Mapping[str, int]:
         now, was = self._now(kind), self._before.taken.get(kind)
-        return was if was is not None and now == was else now
+        return was if now is was or (was is not None and now == was) else now
 
     def _now(self, kind: str) -> Mapping[str, int]:
         return self._before.taken.get(kind, {}) if kind in self._kept else self._used[kind]

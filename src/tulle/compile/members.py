@@ -55,8 +55,9 @@ def count(
     for peer in touched:
         if not counts[peer]:
             del counts[peer]
-    went = {peer: before.numbers[peer] for peer in touched & before.numbers.keys() - counts.keys()}
-    fresh = touched & counts.keys() - before.numbers.keys()
+    known = before.numbers
+    went = {peer: known[peer] for peer in touched if peer in known and peer not in counts}
+    fresh = {peer for peer in touched if peer in counts and peer not in known}
     if before.parts:
         allocator.keep("identity", [peer.name for peer in went if peer.reserved is None])
     came = {
