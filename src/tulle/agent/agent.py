@@ -206,7 +206,7 @@ class Agent:
 
     async def _reread(self) -> None:
         """Whoever else changed something, in whatever way: it is mended."""
-        self.manifests.reread()
+        await asyncio.to_thread(self.manifests.reread)
         self.hooks.forget()
         self._look_again = True
         self.request()
