@@ -20,7 +20,7 @@ from bench import kubeproxy, namespaces, nginx
 from bench.load import Target
 from bench.namespaces import SetupError, command, wait_for_listener
 from bench.suite import Cores
-from tulle.model.paths import NodePaths
+from tulle.lab.cluster import Cluster
 
 DOCUMENTS_PER_FILE = 1000  # a manifest file has at most 1 MiB
 SETUP_S = 60
@@ -50,7 +50,7 @@ class Tulle:
 
     def _put_in_force(self, services: list[kubeproxy.Service]) -> None:
         """Through the manifest directory, which takes thousands of objects in one pass."""
-        directory = NodePaths(self._node).manifests
+        directory = Cluster(self._node).manifests
         for number, documents in enumerate(batched(manifests(services), DOCUMENTS_PER_FILE)):
             staged = directory / f".{number}"
             staged.write_text(yaml.dump_all(documents, Dumper=yaml.CSafeDumper))

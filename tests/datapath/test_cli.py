@@ -134,7 +134,7 @@ def test_a_workload_ends_with_its_command(shop: str) -> None:
 
 
 def test_one_agent_a_node(shop: str) -> None:
-    assert "is up already" in tulle("up", "-d", code=1)
+    assert f"start its agent with `tulle lab up {NODE}`" in tulle("up", "-d", code=2)
     assert "is up already" in tulle("lab", "up", NODE, code=1)
     assert value("get", "services")["items"]
 

@@ -23,7 +23,7 @@ def test_each_is_refused_by_apply_with_a_reason(shop: Mesh) -> None:
 
 
 def test_in_the_directory_they_stand_in_status_and_change_nothing(shop: Mesh) -> None:
-    directory = Path(f"/run/tulle/{shop.name}/manifests")
+    directory = Path(f"/run/tulle-lab/{shop.name}/manifests")
     written = []
     for name, data in hostile_manifests():
         path = directory / f"{name.replace('/', '-')}.yaml"
@@ -42,7 +42,7 @@ def test_in_the_directory_they_stand_in_status_and_change_nothing(shop: Mesh) ->
 
 
 def test_a_policy_that_turns_bad_stays_in_force_as_it_was(shop: Mesh) -> None:
-    path = next(Path(f"/run/tulle/{shop.name}/manifests").glob("networkpolicy*web*"))
+    path = next(Path(f"/run/tulle-lab/{shop.name}/manifests").glob("networkpolicy*web*"))
     good = path.read_text()
     path.write_text(good.replace("8080", "808080"))
     wait_for(lambda: shop.status()["refused"] != [])

@@ -21,7 +21,7 @@ def epoch(mesh: Mesh) -> int:
 
 
 def test_the_directory_is_away_when_an_agent_starts(shop: Mesh) -> None:
-    manifests = Path(f"/run/tulle/{shop.name}/manifests")
+    manifests = Path(f"/run/tulle-lab/{shop.name}/manifests")
     away = manifests.rename(manifests.with_name("away"))
     shop.kill_agent()
     shop.start()

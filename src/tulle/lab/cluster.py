@@ -105,6 +105,8 @@ class Cluster:
             raise Refused(f"node {node!r} is in the cluster {where.name!r} already")
         with self._locked():
             members = self.members()
+            if not members:  # later it would hide that somebody has moved them away
+                self.manifests.mkdir(mode=0o700, exist_ok=True)
             if node not in members:
                 number = _free_number(self.name, members)
                 texts = tuple(str(item) for item in cidrs or _pod_cidrs(number))
@@ -163,7 +165,7 @@ class Cluster:
     def _locked(self) -> Iterator[None]:
         """One process at a time; the directory is there."""
         while True:
-            self.manifests.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
