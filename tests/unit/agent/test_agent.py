@@ -13,6 +13,7 @@ import pytest
 from tests.unit.agent.passes import pass_of
 from tulle.agent import agent as module
 from tulle.agent.agent import Agent
+from tulle.agent.options import NodeOptions
 from tulle.errors import KernelError, Unavailable
 from tulle.model.paths import NodePaths
 from tulle.model.world import World
@@ -29,16 +30,31 @@ class FakePods:
         pass
 
 
+async def idle() -> None:
+    await asyncio.Event().wait()
+
+
 @pytest.fixture
 def agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
-    """One without a kernel below it."""
-    nothing = SimpleNamespace(close=lambda: None, events=list)
-    for name in ("Datapath", "Workloads", "NodeCgroup", "find_mount"):
-        monkeypatch.setattr(module, name, lambda *_: nothing)
-    watch = SimpleNamespace(watch=lambda _: None, unwatch=lambda: None)
-    monkeypatch.setattr(module, "ManifestDirectory", lambda *_: watch)
+    """One without a kernel below it, and without neighbours."""
+    nothing = SimpleNamespace(
+        close=lambda: None,
+        events=list,
+        gauge=None,
+        maps={},
+        owned_by=lambda _: [],
+        run=idle,
+        sweep=None,
+        sweep_soon=lambda: None,
+        unwatch=lambda: None,
+        warn=lambda: None,
+        watch=lambda _: None,
+    )
+    edges = ("Datapath", "Workloads", "NodeCgroup", "find_mount", "Neighbours", "Network", "Hooks")
+    for name in (*edges, "Vanished", "Pressure", "ManifestDirectory"):
+        monkeypatch.setattr(module, name, lambda *_, **__: nothing)
     monkeypatch.setattr(module, "Pods", FakePods)
-    return Agent(NodePaths("lab-1"), (), ())
+    return Agent(NodePaths("lab-1"), NodeOptions("lab-1"))
 
 
 def play(agent: Agent, story: Callable[[], Any]) -> None:
