@@ -9,9 +9,11 @@ import pytest
 
 from tests.unit.compile.objects import workload, world_of
 from tulle.compile import Ids, compile_world
-from tulle.compile.identities import Block, Distinctions, port_table
-from tulle.model.kubernetes import ContainerPort, IPBlock, Namespace, ObjectMeta
-from tulle.model.world import World
+from tulle.compile.identities import WORLD, Distinctions, Peer, labels_of, port_table, vni_of
+from tulle.compile.policies import Book
+from tulle.compile.translate import policies_of
+from tulle.model.kubernetes import ContainerPort, Namespace, ObjectMeta
+from tulle.model.world import Node, World
 
 WEB = workload("web-1", app="web", tier="front")
 API = workload("api-2", app="api", tier="front")
@@ -30,20 +32,18 @@ def ingress(peer: str) -> str:
     return policy(f"ingress: [{{from: [{peer}]}}]")
 
 
+def seen(world: World) -> Distinctions:
+    return Book(policies_of(world).policies).distinctions
+
+
 def names(world: World) -> dict[str, str]:
     """Each workload address's identity, by name."""
-    seen = Distinctions(world.policies.values())
+    looks = seen(world)
     return {
-        str(address): seen.workload(world, item, address).name
+        str(address): looks.workload(looks.chosen(labels_of(world, item)), item.ports, address).name
         for item in world.workloads.values()
         for address in item.addresses
     }
-
-
-def networks(*blocks: str) -> set[str]:
-    rules = ", ".join(f"{{ipBlock: {block}}}" for block in blocks)
-    found = Distinctions(world_of(text=ingress(rules)).policies.values()).networks()
-    return {str(network) for network in found}
 
 
 def test_without_policies_a_namespace_is_one_identity() -> None:
@@ -96,7 +96,7 @@ def test_labels_of_a_namespace_are_part_of_an_identity_that_looks_at_them() -> N
     red = Namespace(ObjectMeta("shop", labels={"team": "red", "env": "prod"}))
     world = replace(world_of(WEB, text=text), namespaces={"shop": red})
     assert names(world)["10.0.0.1"] == (
-        "k8s:io.kubernetes.pod.namespace=shop;k8s:io.cilium.k8s.namespace.labels.team=red"
+        "k8s:io.cilium.k8s.namespace.labels.team=red;k8s:io.kubernetes.pod.namespace=shop"
     )
 
 
@@ -113,57 +113,37 @@ def test_the_number_follows_the_policies_and_not_the_pods() -> None:
     assert len([number for number in compiled.identities if number >= 256]) == 2
 
 
-# --- blocks --------------------------------------------------------------------------------------
+def test_what_is_outside_is_known_by_its_blocks() -> None:
+    looks = seen(world_of(text=ingress("{ipBlock: {cidr: '::/0'}}")))
+    assert looks.network(ip_network("0.0.0.0/0"), managed=False) == Peer(WORLD)
+    assert looks.network(ip_network("2001:db8::/64"), managed=False).name == "cidr:::/0"
 
 
-@pytest.mark.parametrize(
-    ("network", "inside"),
-    [
-        ("192.0.2.0/24", True),
-        ("192.0.2.7/32", True),
-        ("192.0.2.128/25", False),
-        ("192.0.2.200/32", False),
-        ("192.0.0.0/16", False),
-        ("::/0", False),
-        ("::ffff:192.0.2.7/128", False),
-    ],
-)
-def test_a_block_contains_what_lies_in_it_and_in_no_exception(network: str, inside: bool) -> None:
-    block = Block.of(IPBlock("192.0.2.0/24", ("192.0.2.128/25",)))
-    assert block.contains(ip_network(network)) is inside
+def test_a_pod_range_is_its_own_kind_of_peer() -> None:
+    text = ingress("{ipBlock: {cidr: 10.0.0.0/8}}")
+    found = seen(world_of(text=text)).network(ip_network("10.244.1.0/24"), managed=True)
+    assert found.name == "reserved:unmanaged;cidr:10.0.0.0/8"
+    assert seen(world_of()).network(ip_network("10.244.1.0/24"), managed=True).reserved
 
 
-def test_blocks_are_the_same_however_they_are_written() -> None:
-    one = Block.of(IPBlock("192.0.2.9/24", ("192.0.2.128/25", "192.0.2.0/30")))
-    two = Block.of(IPBlock("192.0.2.0/24", ("192.0.2.1/30", "192.0.2.128/25")))
-    assert one == two and str(one) == "192.0.2.0/24 except 192.0.2.0/30,192.0.2.128/25"
+def test_nodes_differ_in_the_labels_that_policies_name() -> None:
+    text = """
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: n}
+spec: {endpointSelector: {}, ingress: [{fromNodes: [{matchLabels: {disk: ssd}}]}]}
+"""
+    node = Node("b", (ip_address("192.0.2.2"),), labels={"disk": "ssd", "zone": "x"})
+    found = seen(world_of(text=text)).node(node, node.addresses[0])
+    assert found.name == "reserved:remote-node;node:disk=ssd"
+    assert found.reserved is None
+    assert seen(world_of()).node(node, node.addresses[0]).name == "reserved:remote-node"
 
 
-@pytest.mark.parametrize(
-    ("blocks", "expected"),
-    [
-        ((), set()),
-        (
-            ("{cidr: 192.0.2.0/24, except: [192.0.2.128/25]}",),
-            {"192.0.2.0/24", "192.0.2.128/25"},
-        ),
-        (("{cidr: 0.0.0.0/0}", "{cidr: 0.0.0.0/0}"), {"0.0.0.0/0"}),
-        # an IPv6 block around the mapped addresses must not reach into IPv4
-        (("{cidr: '::/0'}",), {"::/0", "0.0.0.0/0"}),
-        (("{cidr: '::ffff:0:0/96'}",), {"0.0.0.0/0"}),
-        (("{cidr: '::ffff:10.0.0.0/104'}",), set()),
-    ],
-)
-def test_prefixes_are_those_where_membership_changes(
-    blocks: tuple[str, ...], expected: set[str]
-) -> None:
-    assert networks(*blocks) == expected
-
-
-def test_an_ipv6_block_around_everything_leaves_ipv4_in_no_block() -> None:
-    seen = Distinctions(world_of(text=ingress("{ipBlock: {cidr: '::/0'}}")).policies.values())
-    assert seen.network(ip_network("0.0.0.0/0")).blocks == ()
-    assert seen.network(ip_network(ip_address("2001:db8::1"))).name == "cidr:::/0"
+def test_a_vni_is_of_all_labels_whatever_policies_look_at() -> None:
+    of_web, of_api = (vni_of(labels_of(World(), item)) for item in (WEB, API))
+    assert of_web != of_api
+    assert of_web == vni_of(dict(reversed(labels_of(World(), WEB).items())))
+    assert all(16 <= number < 1 << 24 for number in (of_web, of_api))
 
 
 def test_the_first_of_two_ports_with_one_name_counts() -> None:
@@ -173,4 +153,4 @@ def test_the_first_of_two_ports_with_one_name_counts() -> None:
         ContainerPort(3, "a", "UDP"),
         ContainerPort(4),
     )
-    assert port_table(replace(WEB, ports=ports)) == (("a", "TCP", 1), ("a", "UDP", 3))
+    assert port_table(ports) == (("a", "TCP", 1), ("a", "UDP", 3))

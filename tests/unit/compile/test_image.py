@@ -13,7 +13,6 @@ from tulle.abi import (
     MAPS,
     Action,
     Backend,
-    EndpointFlag,
     Identity,
     IpcacheEntry,
     PolicyEntry,
@@ -26,7 +25,6 @@ from tulle.abi import (
     ServiceKey,
     Slot,
     SlotKey,
-    Vni,
 )
 from tulle.compile import Compiled, Ids, compile_world
 from tulle.compile.capacity import DENIALS, LIMITS

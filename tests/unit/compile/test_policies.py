@@ -1,20 +1,21 @@
-"""Policy sets: exact port ranges, and the first rule that matches gives its name."""
+"""Which policies select whom, and which of their rules decides."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from tests.unit.compile.evaluate import evaluate
 from tests.unit.compile.objects import workload, world_of
 from tulle.compile import Ids, compile_world
-from tulle.compile.policies import policy_types, port_prefixes, selecting
+from tulle.compile.parts import flat
+from tulle.compile.policies import Book
+from tulle.compile.translate import policies_of
 from tulle.model.kubernetes import ContainerPort
 from tulle.model.verdict import Flow
-from tulle.model.world import Node
+from tulle.model.world import Node, Workload
 
 WEB = workload("web-1", app="web", tier="front")
 DB = workload("db-2", app="db", ports=(ContainerPort(5432, "pg"),))
@@ -31,8 +32,8 @@ def ruling(text: str, port: int = 5432, protocol: str = "TCP", src: str = "10.0.
     """The rule that decides, of egress first, on a connection from web-1 to db-2."""
     result = compile_world(world_of(WEB, DB, text=text), Ids())
     flow = Flow(ip_address(src), DB.addresses[0], protocol, port)
-    _, egress, ingress = evaluate(result.image, flow)
-    return str(result.rules[ingress or egress])
+    found = evaluate(flat(result.image), flow)
+    return str(result.rules[found.ingress or found.egress])
 
 
 def named(position: str) -> str:
@@ -41,55 +42,7 @@ def named(position: str) -> str:
 
 DEFAULT = "default deny by NetworkPolicy shop/"
 
-# --- ports ---------------------------------------------------------------------------------------
-
-ranges = st.tuples(st.integers(1, 65535), st.integers(1, 65535)).map(sorted).map(tuple)
-
-
-def covered(first: int, last: int) -> list[int]:
-    return [
-        number
-        for port, bits in port_prefixes(first, last)
-        for number in range(port, port + (1 << (16 - bits)))
-    ]
-
-
-@given(ranges)
-@example((1, 65535))
-@example((0, 65535))
-@example((65535, 65535))
-def test_prefixes_cover_a_range_exactly_and_once(ends: tuple[int, int]) -> None:
-    first, last = ends
-    assert covered(first, last) == list(range(first, last + 1))
-
-
-@given(ranges)
-def test_prefixes_are_aligned_and_few(ends: tuple[int, int]) -> None:
-    found = list(port_prefixes(*ends))
-    assert all(port % (1 << (16 - bits)) == 0 for port, bits in found)
-    # a block cut into aligned ones needs at most two of each size
-    assert len(found) <= 2 * 15
-    assert all(sum(bits == other for _, other in found) <= 2 for _, bits in found)
-
-
 # --- whom and which way --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("spec", "expected"),
-    [
-        ("ingress: []", {"ingress"}),
-        ("policyTypes: []", {"ingress"}),
-        ("egress: [{}]", {"ingress", "egress"}),
-        ("egress: []", {"ingress"}),
-        ("policyTypes: [Egress]", {"egress"}),
-        ("policyTypes: [Ingress], egress: [{}]", {"ingress"}),
-        ("policyTypes: [Egress, Ingress]", {"ingress", "egress"}),
-    ],
-)
-def test_directions_that_a_policy_isolates(spec: str, expected: set[str]) -> None:
-    (found,) = world_of(text=policy("p", spec)).policies.values()
-    assert policy_types(found) == expected
 
 
 def test_a_workload_is_selected_by_policies_of_its_namespace_in_order_of_name() -> None:
@@ -102,9 +55,13 @@ def test_a_workload_is_selected_by_policies_of_its_namespace_in_order_of_name() 
         + policy("d", "ingress: []", "{matchLabels: {app: web}}")
     )
     world = world_of(WEB, DB, text=text)
-    assert [item.metadata.name for item in selecting(world, DB, "ingress")] == ["a", "c"]
-    assert [item.metadata.name for item in selecting(world, DB, "egress")] == ["b"]
-    assert selecting(world, WEB, "egress") == ()
+    book = Book(policies_of(world).policies)
+
+    def names(workload: Workload, direction: str) -> list[str]:
+        return [item.policy.ref.name for item in book.of_workload(world, workload)[direction]]
+
+    assert (names(DB, "ingress"), names(DB, "egress")) == (["a", "c"], ["b"])
+    assert (names(WEB, "ingress"), names(WEB, "egress")) == (["a", "d"], [])
 
 
 # --- which rule ----------------------------------------------------------------------------------
@@ -180,5 +137,19 @@ def test_a_node_reaches_its_own_workloads_whatever_the_policy() -> None:
     world = world_of(DB, text=policy("p", "ingress: []"), node=node)
     result = compile_world(world, Ids())
     flow = Flow(node.addresses[0], DB.addresses[0], "TCP", 1)
-    _, _, rule = evaluate(result.image, flow)
-    assert str(result.rules[rule]) == "a node always reaches its own workloads"
+    found = evaluate(flat(result.image), flow)
+    assert str(result.rules[found.ingress]) == "a node always reaches its own workloads"
+
+
+def test_a_policy_that_stands_is_read_once() -> None:
+    world = world_of(text=policy("a", "ingress: []") + policy("b", "ingress: []"))
+    before = policies_of(world)
+    book = Book(before.policies)
+    changed = replace(world, policies={**world.policies, **world_of(text=CHANGED).policies})
+    after = Book(policies_of(changed, before).policies, book)
+    assert after.reads[0] is book.reads[0] and after.reads[1] is not book.reads[1]
+    assert after.distinctions is book.distinctions  # nobody is told apart who was not before
+    assert after.matching is book.matching
+
+
+CHANGED = policy("b", "ingress: [{ports: [{port: 1}]}]")
