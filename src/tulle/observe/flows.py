@@ -45,7 +45,7 @@ def flow_of(event: Event, names: Names) -> FlowDict:
         "Type": "SOCK" if packet.hook == Hook.SOCKET else "L3_L4",
         "node_name": names.node,
         "event_type": {"type": _event_type(event)},
-        "traffic_direction": _direction(event),
+        "traffic_direction": _direction(event, names),
         "hook": _hook(packet.hook),
         "reason": name_of(verdict.reason),
         "rule": _deciding(event, names),
@@ -157,8 +157,11 @@ def _event_type(event: Event) -> int:
     return EVENT_DROP
 
 
-def _direction(event: Event) -> str:
-    """That of the rule that decided, else that in which the packet passed the hook."""
+def _direction(event: Event, names: Names) -> str:
+    """That of the rule that is told of, else that in which the packet passed the hook."""
+    audit = names.rules.get(event.verdict.audit_rule)
+    if audit is not None and event.verdict.reason < Reason.DROP:
+        return audit.direction.upper()
     if event.verdict.ingress_rule or event.flow.hook in _INWARD:
         return "INGRESS"
     return "EGRESS"

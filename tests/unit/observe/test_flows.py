@@ -64,6 +64,7 @@ def test_what_an_audited_policy_would_have_denied() -> None:
     flow = flow_of(event(audit=301), NAMES)
     assert (flow["verdict"], flow["reason"]) == ("AUDIT", "ALLOWED")
     assert flow["event_type"] == {"type": 5}
+    assert flow["traffic_direction"] == "INGRESS"
     assert flow["rule"] == "NetworkPolicy shop/db ingress[0]"
     assert flow["audit_rule"] == {
         "id": 301,
