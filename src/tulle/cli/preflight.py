@@ -17,6 +17,7 @@ from pathlib import Path
 from tulle.abi import MAPS
 from tulle.edges import netlink, netns
 from tulle.edges.bpf import links
+from tulle.edges.bpf.datapath import PACKET_PROGRAMS
 from tulle.edges.bpf.events import EventRing
 from tulle.edges.bpf.gauge import Gauge
 from tulle.edges.bpf.loader import Objects
@@ -124,6 +125,14 @@ class Trial:
             ),
             Step("veth", self.veth, (1,), "a kernel with CONFIG_VETH", root),
             Step(
+                "vxlan",
+                self.vxlan,
+                (),
+                "a kernel with CONFIG_VXLAN; without it other nodes are reached with "
+                "`--routing native` only",
+                ("veth",),
+            ),
+            Step(
                 "tcx",
                 self.attach_packet,
                 (1,),
@@ -190,7 +199,8 @@ class Trial:
         return f"{len(self.socket_programs)} passed the verifier"
 
     def load_packet(self) -> str:
-        self.packet_programs = self._loaded("pod", ("from_workload", "to_workload"))
+        for role, programs in PACKET_PROGRAMS.items():
+            self.packet_programs |= self._loaded(role, programs)
         return f"{len(self.packet_programs)} passed the verifier"
 
     def load_iterators(self) -> str:
@@ -225,6 +235,10 @@ class Trial:
         connect = partial(netlink.connect_node_side, _INTERFACE, workload, [_ADDRESS])
         self.ifindex = netns.run_in(node, connect)
         return "made a pair between two network namespaces"
+
+    def vxlan(self) -> str:
+        netns.run_in(self._node_netns(), partial(netlink.make_overlay, netlink.MTU))
+        return "made the device of an overlay"
 
     def attach_packet(self) -> str:
         netns.run_in(self._node_netns(), self._attach_packet)

@@ -30,7 +30,7 @@ _ZERO = bytes(4)
 
 # What judges an interface's packets: object, program for what comes in by it, for what goes out.
 Role = Literal["pod", "host", "overlay"]
-_PROGRAMS: dict[Role, tuple[str, str]] = {
+PACKET_PROGRAMS: dict[Role, tuple[str, str]] = {
     "pod": ("from_workload", "to_workload"),
     "host": ("from_uplink", "to_uplink"),
     "overlay": ("from_overlay", "to_overlay"),
@@ -46,7 +46,7 @@ class Datapath:
         self._links, self._xdp_mode = pins / "links", xdp
         self.objects = Objects(pins, limits)
         self._packet = {
-            role: self.objects.load(role, programs) for role, programs in _PROGRAMS.items()
+            role: self.objects.load(role, programs) for role, programs in PACKET_PROGRAMS.items()
         }
         self._xdp = {} if xdp == "off" else self.objects.load("xdp", ("from_device",))
         self._sock = self.objects.load("sock", tuple(links.CGROUP_HOOKS))
@@ -76,7 +76,7 @@ class Datapath:
 
     def attach(self, ifindex: int, role: Role) -> None:
         """Both hooks of an interface: of a pair its node side. Call in the namespace it is in."""
-        incoming, outgoing = _PROGRAMS[role]
+        incoming, outgoing = PACKET_PROGRAMS[role]
         for direction, program, attach_type in (
             ("in", incoming, links.TCX_INGRESS),
             ("out", outgoing, links.TCX_EGRESS),
