@@ -37,13 +37,13 @@ def fitting_policies(
 
     A block needs all of its prefixes: without an `except`, it would admit too much.
     """
-    seen, room = frozenset(others), limits["ipcache"]
+    taken, room = set(borders(others)), limits["ipcache"]
     kept: list[Policy] = []
     refused: list[Refusal] = []
     for policy in policies:
-        needed = seen | Distinctions([Read(policy)]).outside.networks
-        if len(borders(needed)) <= room:
-            seen = needed
+        fresh = borders(Distinctions([Read(policy)]).outside.networks) - taken
+        if len(taken) + len(fresh) <= room:
+            taken |= fresh
             kept.append(policy)
             continue
         hollow = _hollow(policy)
