@@ -12,7 +12,9 @@ from tulle.agent import heap
 
 @pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
+    thresholds = gc.get_threshold()
     yield
+    gc.set_threshold(*thresholds)
     gc.unfreeze()
     gc.enable()
 
