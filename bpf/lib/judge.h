@@ -176,14 +176,13 @@ static __always_inline __u32 check_place(const struct flow *flow, const struct v
 }
 
 /*
- * Two nodes may know different things of a workload for a moment, or an address may just have been
- * given to another one: then nobody is believed.
+ * Two nodes may know different things of a workload for a moment, or its address may just have been
+ * given to another one.
  */
-static __always_inline void doubt(const struct flow *flow, const struct party *src, __u32 *identity)
+static __always_inline int is_doubtful(const struct flow *flow, const struct party *src)
 {
-	if (flow->hook == HOOK_FROM_OVERLAY && src->flags & ENDPOINT_REMOTE &&
-	    flow->vni != src->vni)
-		*identity = IDENTITY_UNMANAGED;
+	return flow->hook == HOOK_FROM_OVERLAY && src->flags & ENDPOINT_REMOTE &&
+	       flow->vni != src->vni;
 }
 
 static __always_inline void swap_flow(const struct flow *flow, struct flow *out)
@@ -205,14 +204,18 @@ static __always_inline void swap_u32(__u32 *a, __u32 *b)
 
 /*
  * Judge a packet's connection. `reply`: the packet travels against the direction in which the
- * connection was opened. Interfaces and identities in the verdict are the packet's.
+ * connection was opened. Interfaces and identities in the verdict are the packet's. A global
+ * function, so that the verifier checks it once.
  */
-static __always_inline __u32 judge(const struct flow *flow, int reply, struct verdict *verdict)
+__noinline __u32 judge(const struct flow *flow, int reply, struct verdict *verdict)
 {
 	struct parties parties;
 	struct flow opened;
 	__u32 reason;
+	int doubtful;
 
+	if (!flow || !verdict)
+		return REASON_MALFORMED;
 	if (reply)
 		swap_flow(flow, &opened);
 	else
@@ -222,13 +225,21 @@ static __always_inline __u32 judge(const struct flow *flow, int reply, struct ve
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
 		reason = check_place(flow, verdict, &parties.dst, &parties.src);
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
-		doubt(flow, &parties.dst, &verdict->dst_identity);
+		doubtful = is_doubtful(flow, &parties.dst);
 	} else {
 		reason = check_place(flow, verdict, &parties.src, &parties.dst);
-		doubt(flow, &parties.src, &verdict->src_identity);
+		doubtful = is_doubtful(flow, &parties.src);
 	}
 	if (!reason)
 		reason = judge_located(&opened, &parties, verdict);
+	/* Then it must be allowed whoever it is. */
+	if (reason == REASON_ALLOWED && doubtful) {
+		if (reply)
+			verdict->dst_identity = IDENTITY_UNMANAGED;
+		else
+			verdict->src_identity = IDENTITY_UNMANAGED;
+		reason = judge_located(&opened, &parties, verdict);
+	}
 	if (reply) {
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
 		swap_u32(&verdict->src_identity, &verdict->dst_identity);
