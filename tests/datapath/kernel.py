@@ -13,7 +13,7 @@ from tulle import abi
 from tulle.abi import DecideOp, Event, Reason
 from tulle.compile import Compiled, Ids, compile_world
 from tulle.compile.diff import diff
-from tulle.compile.image import packed
+from tulle.compile.parts import packed
 from tulle.edges.bpf import bpffs, syscall
 from tulle.edges.bpf.datapath import Datapath, remove
 from tulle.model.world import World
@@ -33,7 +33,7 @@ class Kernel:
         self._programs = self.datapath.objects.load("pod", ("from_workload", "to_workload"))
         self._programs |= self.datapath.objects.load("decide", ("decide",))
         self._compiled: Compiled = compile_world(World(), Ids())
-        self.datapath.apply(diff(self.datapath.read(), self._compiled.image))
+        self.datapath.apply(diff({"kernel": self.datapath.read()}, self._compiled.image))
 
     def move_to(self, world: World) -> None:
         """As an agent would: by diff and apply, which raises the epoch if verdicts may differ."""

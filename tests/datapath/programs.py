@@ -39,7 +39,7 @@ from tests.datapath.frames import (
 )
 from tulle import abi
 from tulle.abi import EndpointFlag, Identity, NodeFlag, Reason, ServiceFlag
-from tulle.compile.image import packed
+from tulle.compile.parts import packed
 from tulle.edges import netlink, netns
 from tulle.edges.bpf import bpffs, syscall
 from tulle.edges.bpf.loader import Objects

@@ -43,7 +43,7 @@ from tests.datapath.frames import (
 )
 from tests.datapath.wire import FAMILIES, Wire, received, wire_of
 from tulle.abi import Reason
-from tulle.edges import netlink
+from tulle.edges.netlink.base import IFA_F_NODAD
 
 WORLD = """
 kind: NetworkPolicy
@@ -271,7 +271,7 @@ def _add_link_local(address: str) -> None:
 
     with IPRoute() as routes:
         index = socket.if_nametoindex("eth0")
-        routes.addr("add", index=index, address=address, prefixlen=64, flags=netlink.IFA_F_NODAD)
+        routes.addr("add", index=index, address=address, prefixlen=64, flags=IFA_F_NODAD)
         routes.neigh(
             "replace", dst="fe80::6", lladdr=netlink.WORKLOAD_MAC, ifindex=index, state="permanent"
         )
