@@ -31,7 +31,10 @@ class Field:
             self.route_outside(network, "a", family)
         cluster.apply(
             pool(),
-            *(pod(name, cluster[node].name, HOST_PORTS[name]) for name, node in SERVERS.items()),
+            *(
+                pod(name, cluster[node].name, HOST_PORTS[name], role="server")
+                for name, node in SERVERS.items()
+            ),
             *(item for name in SERVERS for item in services(name)),
         )
         client = cluster["a"]
@@ -49,6 +52,9 @@ class Field:
                 "outside": cluster.spawn_outside(*PROBE, "ask"),
             }
         )
+
+    def _server(self, name: str, node: str) -> Json:
+        return pod(name, self.cluster[node].name, HOST_PORTS[name], role="server")
 
     def _is_served(self, name: str) -> bool:
         """Every node has both families' backends of the server."""
