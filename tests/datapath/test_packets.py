@@ -43,6 +43,7 @@ from tests.datapath.frames import (
 )
 from tests.datapath.wire import FAMILIES, Wire, received, wire_of
 from tulle.abi import Reason
+from tulle.edges import netlink
 from tulle.edges.netlink.base import IFA_F_NODAD
 
 WORLD = """
