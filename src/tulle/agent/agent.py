@@ -289,7 +289,7 @@ class Agent:
         self._have = compiled.image
         self.hooks.keep(self.workloads.interfaces())
         self._write_hosts(compiled)
-        self.neighbours.tell(self.network.published(), world.workloads.values())
+        self.neighbours.tell(self.network.published(), world.workloads)
         told = (*snapshot.refusals, *seen.refusals, *allocated.refusals, *compiled.refusals)
         return Pass(world, compiled, snapshot, allocated, told, len(changes))
 
@@ -350,7 +350,7 @@ class Agent:
 
     def _write_hosts(self, compiled: Compiled) -> None:
         services = compiled.memo.services
-        if services is None or services.addresses is self._names:
+        if services is None or services.addresses == self._names:
             return
         named = services.addresses.items()
         self.workloads.write_hosts(HostsEntry(name, of, found) for (of, name), found in named)

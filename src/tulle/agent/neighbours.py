@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from tulle.model.paths import NodePaths
-from tulle.model.world import Node, Workload
+from tulle.model.world import Key, Node, Workload
 
 from .nodes import NodeDirectory, Others
 from .options import NodeOptions
@@ -32,7 +32,7 @@ class Neighbours:
     def scan(self) -> Others:
         return self._directory.scan() if self._directory else Others()
 
-    def tell(self, node: Node, workloads: Iterable[Workload]) -> None:
+    def tell(self, node: Node, workloads: Mapping[Key, Workload]) -> None:
         if self._directory:
             self._directory.publish(node_object(node, self._created), workloads)
 

@@ -36,7 +36,8 @@ class Network:
         self._trouble: list[str] = []  # with the uplink
         self._unrouted: list[str] = []
         self._addresses: tuple[IPAddress, ...] = ()
-        self._routes: set[Route] | None = None  # None: not known
+        # what the routes were made for; None: look at them again
+        self._connected: tuple[Node, Mapping[str, Node]] | None = None
 
     def refresh(self) -> None:
         """Look again at what others may have changed. What fails is in `problems`."""
@@ -52,7 +53,7 @@ class Network:
         name = self._options.uplink or netlink.default_device()
         self.uplink = netlink.uplink(name, by_index) if name else None
         self._addresses = tuple(sorted({a for some in by_index.values() for a in some}, key=str))
-        self._routes = None
+        self._connected = None
         if self.uplink:
             netlink.forward_from(self.uplink)
             self.overlay = netlink.make_overlay(self._overlay_mtu(self.uplink))
@@ -125,25 +126,28 @@ class Network:
 
     def connect(self, node: Node, nodes: Mapping[str, Node]) -> None:
         """Make the routes to other nodes' workloads, and no others. What fails is in `problems`."""
+        before = self._connected
+        if before is not None and before[0] is node and before[1] is nodes:
+            return
         wanted, problems = routes_of(node, nodes, self._settings, self.uplink, self.overlay)
-        if wanted != self._routes:
-            problems += netns.run_in(self._netns, partial(self._reconcile, wanted))
-        self._unrouted = problems
-
-    def _reconcile(self, wanted: set[Route]) -> list[str]:
-        have = self._routes if self._routes is not None else netlink.read_routes()
-        problems = []
-        for route in sorted(wanted - have, key=str):
-            try:
-                netlink.put_routes([route])
-            except KernelError as error:
-                problems.append(str(error))
-            else:
-                have = {old for old in have if old.dst != route.dst} | {route}
-        netlink.delete_routes(have - wanted)
-        self._routes = have & wanted
-        return problems
+        failed = netns.run_in(self._netns, partial(_reconcile, wanted))
+        self._unrouted = problems + failed
+        self._connected = None if failed else (node, nodes)
 
     def dismantle(self) -> None:
         """Take out what a namespace that lives on would keep. Raises KernelError."""
         netns.run_in(self._netns, netlink.dismantle)
+
+
+def _reconcile(wanted: set[Route]) -> list[str]:
+    """Make the namespace's routes these; what could not be done, in words."""
+    have = netlink.read_routes()
+    problems = []
+    for route in sorted(wanted - have, key=str):
+        try:
+            netlink.put_routes([route])
+        except KernelError as error:
+            problems.append(str(error))
+    kept = {route.dst for route in wanted}  # to these, what was there has been replaced
+    netlink.delete_routes(route for route in have if route.dst not in kept)
+    return problems

@@ -7,7 +7,7 @@ since its workloads live on.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 from tulle.edges.manifests.watch import DirectoryWatch
 from tulle.errors import Refused
 from tulle.model.kubernetes import NodeObject, ObjectRef
-from tulle.model.world import Refusal, Workload
+from tulle.model.world import Key, Refusal, Workload
 
 from .published import NodeState, decode, encode
 from .records import write_atomically
@@ -54,7 +54,8 @@ class NodeDirectory:
         self.file = self._path / f"{own}{_SUFFIX}"
         self._staging = cluster / f".{own}.node"  # beside it: others watch the directory
         self._held: dict[str, _Held] = {}
-        self._published: bytes | None = None
+        self._said: tuple[NodeObject, Mapping[Key, Workload]] | None = None
+        self._stamp: _Stamp | None = None
         self._problem = ""
         self._watch: DirectoryWatch | None = None
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,18 +76,27 @@ class NodeDirectory:
                 self._read(name, entry)
         return self._others()
 
-    def publish(self, node: NodeObject, workloads: Iterable[Workload]) -> None:
-        """Tell the others, if there is something new. A failure is told by `scan`."""
-        data = encode(node, workloads)
-        if data == self._published:
+    def publish(self, node: NodeObject, workloads: Mapping[Key, Workload]) -> None:
+        """Tell the others, if there is something new or somebody has touched what was told.
+
+        A failure is told by `scan`.
+        """
+        said = (node, workloads)
+        if self._stamp and self._stamp == self._stamp_now() and _same(said, self._said):
             return
         try:
-            write_atomically(self._staging, data)
+            write_atomically(self._staging, encode(node, workloads.values()))
             self._staging.replace(self.file)
         except OSError as error:
-            self._problem = f"other nodes do not learn of this one: {error}"
+            self._stamp, self._problem = None, f"other nodes do not learn of this one: {error}"
         else:
-            self._published, self._problem = data, ""
+            self._said, self._stamp, self._problem = said, self._stamp_now(), ""
+
+    def _stamp_now(self) -> _Stamp | None:
+        try:
+            return _stamp(self.file.stat())
+        except OSError:
+            return None
 
     def own(self) -> NodeObject | None:
         """What this node told last, by an earlier agent too; None if that cannot be read."""
@@ -115,7 +125,7 @@ class NodeDirectory:
 
     def _read(self, name: str, entry: os.DirEntry[str]) -> None:
         info = entry.stat()
-        stamp = (info.st_mtime_ns, info.st_size, info.st_ino)
+        stamp = _stamp(info)
         held = self._held.setdefault(name, _Held((0, 0, 0)))
         if held.stamp == stamp:
             return
@@ -141,6 +151,18 @@ class NodeDirectory:
             bad.append(Refusal(ObjectRef("Node", "", self.file.stem), self._problem))
         states = {name: held.state for name, held in ordered if held.state is not None}
         return Others(states, (*refusals, *bad))
+
+
+def _same(
+    now: tuple[NodeObject, Mapping[Key, Workload]],
+    before: tuple[NodeObject, Mapping[Key, Workload]] | None,
+) -> bool:
+    """Whether it says the same: of workloads, whether they are the very same mapping."""
+    return before is not None and now[1] is before[1] and now[0] == before[0]
+
+
+def _stamp(info: os.stat_result) -> _Stamp:
+    return info.st_mtime_ns, info.st_size, info.st_ino
 
 
 def _is_node(entry: os.DirEntry[str]) -> bool:

@@ -9,13 +9,13 @@ from pathlib import Path
 from tulle.agent.nodes import NodeDirectory
 from tulle.agent.published import node_object
 from tulle.model.kubernetes import NodeObject
-from tulle.model.world import Node, Workload
+from tulle.model.world import Key, Node, Workload
 
 
 def told_by(cluster: Path, name: str, *workloads: Workload) -> NodeDirectory:
     """What the agent of the node `name` would have written."""
     directory = NodeDirectory(cluster, name)
-    directory.publish(_node(name), workloads)
+    directory.publish(_node(name), {workload.key: workload for workload in workloads})
     return directory
 
 
@@ -42,10 +42,12 @@ def test_a_node_sees_the_others_and_not_itself(tmp_path: Path) -> None:
 
 
 def test_what_has_not_changed_is_neither_read_nor_written_again(tmp_path: Path) -> None:
-    own, other = NodeDirectory(tmp_path, "a"), told_by(tmp_path, "b", web("b"))
+    own, other = NodeDirectory(tmp_path, "a"), NodeDirectory(tmp_path, "b")
+    workloads = {("shop", "web"): web("b")}
+    other.publish(_node("b"), workloads)
     before = own.scan().nodes["b"]
     stamp = other.file.stat()
-    other.publish(_node("b"), [web("b")])
+    other.publish(_node("b"), workloads)
     assert other.file.stat() == stamp
     assert own.scan().nodes["b"] is before
     told_by(tmp_path, "c")
@@ -68,6 +70,17 @@ def test_a_bad_file_keeps_what_was_good_and_is_told(tmp_path: Path) -> None:
     assert own.scan().nodes["b"].workloads == {}
 
 
+def test_what_somebody_did_to_its_own_file_is_mended(tmp_path: Path) -> None:
+    own = NodeDirectory(tmp_path, "a")
+    nobody: dict[Key, Workload] = {}
+    own.publish(_node("a"), nobody)
+    good = own.file.read_bytes()
+    for harm in (own.file.unlink, lambda: own.file.write_bytes(b"{}")):
+        harm()
+        own.publish(_node("a"), nobody)
+        assert own.file.read_bytes() == good
+
+
 def test_a_node_is_gone_with_its_file(tmp_path: Path) -> None:
     own, other = NodeDirectory(tmp_path, "a"), told_by(tmp_path, "b")
     assert own.scan().nodes
@@ -83,10 +96,10 @@ def test_a_directory_that_is_away_changes_nothing(tmp_path: Path) -> None:
     seen = own.scan()
     assert seen.nodes == good.nodes
     assert "what was known of other nodes holds" in seen.refusals[0].reason
-    own.publish(_node("a"), [web("a")])
+    own.publish(_node("a"), {})
     assert any("do not learn of this one" in item.reason for item in own.scan().refusals)
     (tmp_path / "away").rename(tmp_path / "nodes")
-    own.publish(_node("a"), [web("a")])
+    own.publish(_node("a"), {})
     assert not own.scan().refusals
 
 
