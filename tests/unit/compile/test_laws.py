@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 
 from tests.unit.compile.evaluate import evaluate, judge_egress, judge_ingress, verdict_of
 from tests.unit.compile.shrinking import render, shrink
@@ -16,8 +15,6 @@ from tests.unit.compile.worlds import (
     policies_mutated,
     random_flow,
     random_world,
-    randoms,
-    worlds,
 )
 from tulle.compile import Ids, compile_world
 from tulle.compile.diff import apply, diff
@@ -53,9 +50,9 @@ def _report(world: World, flow: Flow) -> str:
     return f"{render(small, flow)}\nexplain:  {explain(small, flow)}\ncompiled: {found(small)}"
 
 
-@given(randoms)
-@settings(max_examples=60, deadline=None)
-def test_what_was_before_saves_work_and_changes_nothing(rng: Random) -> None:
+@pytest.mark.parametrize("seed", range(60))
+def test_what_was_before_saves_work_and_changes_nothing(seed: int) -> None:
+    rng = Random(seed)
     world, compiled = random_world(rng), None
     for _ in range(4):
         ids = compiled.ids if compiled else Ids()
@@ -73,28 +70,24 @@ def test_an_unchanged_world_makes_the_same_parts() -> None:
     assert all(second.image[name] is part for name, part in first.image.items())
 
 
-@given(worlds, randoms)
-@settings(max_examples=30, deadline=None)
-def test_the_order_of_events_leaves_no_trace(world: World, rng: Random) -> None:
+@pytest.mark.parametrize("seed", range(30))
+def test_the_order_of_events_leaves_no_trace(seed: int) -> None:
+    rng = Random(seed)
+    world = random_world(rng)
+
     def shuffled(items: Any) -> Any:
         pairs = list(items.items())
         rng.shuffle(pairs)
         return dict(pairs)
 
-    other = replace(
-        world,
-        namespaces=shuffled(world.namespaces),
-        workloads=shuffled(world.workloads),
-        services=shuffled(world.services),
-        slices=shuffled(world.slices),
-        policies=shuffled(world.policies),
-    )
+    parts = [item.name for item in fields(world) if isinstance(getattr(world, item.name), dict)]
+    other = replace(world, **{name: shuffled(getattr(world, name)) for name in parts})
     assert compile_world(other, Ids()) == compile_world(world, Ids())
 
 
-@given(randoms)
-@settings(max_examples=50, deadline=None)
-def test_a_diff_arrives_and_then_rests(rng: Random) -> None:
+@pytest.mark.parametrize("seed", range(50))
+def test_a_diff_arrives_and_then_rests(seed: int) -> None:
+    rng = Random(seed)
     world = random_world(rng)
     before = compile_world(world, Ids())
     after = compile_world(mutated(rng, world), before.ids, before=before)
@@ -103,9 +96,9 @@ def test_a_diff_arrives_and_then_rests(rng: Random) -> None:
     assert diff({"kernel": arrived}, after.image) == []
 
 
-@given(randoms)
-@settings(max_examples=30, deadline=None)
-def test_no_entry_is_in_two_parts(rng: Random) -> None:
+@pytest.mark.parametrize("seed", range(30))
+def test_no_entry_is_in_two_parts(seed: int) -> None:
+    rng = Random(seed)
     image = compile_world(random_world(rng), Ids()).image
     size = sum(len(entries) for part in image.values() for entries in part.values())
     assert size == sum(map(len, flat(image).values()))
