@@ -48,8 +48,8 @@ def inputs_of(world: World, before: Inputs) -> tuple[Inputs, set[PartKey]]:
     if (view.node, view.zone, dsr) != (before.view.node, before.view.zone, before.dsr):
         dirty |= world.services.keys()
     dirty |= set(_moved(view, before.view, members))
-    moved = view.addresses ^ before.view.addresses
-    dirty |= {key for key, own in loose.items() if moved and not own.isdisjoint(moved)}
+    if moved := view.addresses ^ before.view.addresses:
+        dirty |= {key for key, own in loose.items() if not own.isdisjoint(moved)}
     host_ports = _host_ports(world, claims, before)
     keys: set[PartKey] = {(SERVICE, *key) for key in dirty}
     keys |= {
