@@ -1,7 +1,7 @@
 """What is left out, by name, when there is more in the world than the kernel's maps can hold.
 
-Nothing opens by it: a workload without an entry reaches nobody and is reached by nobody, and a
-policy without its rules still denies.
+Nothing opens by it: a workload of this node without an entry reaches nobody and is reached by
+nobody, and a policy without its rules still denies. One of another node counts as unmanaged.
 """
 
 from __future__ import annotations

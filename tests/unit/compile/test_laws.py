@@ -16,7 +16,9 @@ from tests.unit.compile.worlds import (
     random_flow,
     random_world,
 )
+from tulle.abi import Reason
 from tulle.compile import Ids, compile_world
+from tulle.compile.capacity import LIMITS
 from tulle.compile.diff import apply, diff
 from tulle.compile.explain import explain
 from tulle.compile.parts import flat
@@ -50,16 +52,33 @@ def _report(world: World, flow: Flow) -> str:
     return f"{render(small, flow)}\nexplain:  {explain(small, flow)}\ncompiled: {found(small)}"
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(80))
 def test_what_was_before_saves_work_and_changes_nothing(seed: int) -> None:
+    """Also where some map is too small."""
     rng = Random(seed)
+    tight = {name: rng.choice((8, 20, 40)) for name in LIMITS if rng.random() < 0.2}
+    limits = {**LIMITS, **tight}
     world, compiled = random_world(rng), None
-    for _ in range(4):
+    for _ in range(5):
         ids = compiled.ids if compiled else Ids()
-        with_memo = compile_world(world, ids, before=compiled)
-        assert with_memo == compile_world(world, ids)
+        with_memo = compile_world(world, ids, limits, before=compiled)
+        assert with_memo == compile_world(world, ids, limits)
+        assert all(len(entries) <= limits[name] for name, entries in flat(with_memo.image).items())
         compiled = with_memo
         world = mutated(rng, world)
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_nothing_opens_where_a_map_is_too_small(seed: int) -> None:
+    rng = Random(seed)
+    limits = {**LIMITS, rng.choice(("policy", "rules", "ipcache")): rng.choice((4, 10, 20, 30))}
+    world = random_world(rng)
+    compiled = compile_world(world, Ids(), limits)
+    maps = flat(compiled.image)
+    for _ in range(40):
+        flow = random_flow(rng, world)
+        if explain(world, flow).reason == Reason.POLICY_DENIED:
+            assert evaluate(maps, flow).reason != Reason.ALLOWED, render(world, flow)
 
 
 def test_an_unchanged_world_makes_the_same_parts() -> None:
