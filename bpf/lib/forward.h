@@ -16,27 +16,26 @@
 /* "tul": a packet program is through with it; scrubbed when a packet changes namespace. */
 #define MARK_DONE 0x74756c01
 
-/* Global like track(): the verifier checks parser and policy one after the other. */
-__noinline __u32 parse_skb(struct __sk_buff *skb, struct flow *flow)
+/* Global like track(): the verifier checks it once, not for every way into it. */
+__noinline __u32 parse_linear(struct __sk_buff *skb, struct flow *flow)
 {
 	struct cursor cursor = {(void *)(long)skb->data, (void *)(long)skb->data_end};
-	struct flow empty;
-	__u32 reason;
 
-	if (!flow)
-		return REASON_MALFORMED;
-	empty = *flow;
-	reason = parse_frame(cursor, flow);
+	return flow ? parse_frame(cursor, flow) : REASON_MALFORMED;
+}
 
-	if (reason != REASON_MALFORMED || cursor.end - cursor.pos >= MAX_HEADERS ||
-	    cursor.end - cursor.pos >= skb->len)
-		return reason;
-	if (bpf_skb_pull_data(skb, skb->len < MAX_HEADERS ? skb->len : MAX_HEADERS))
+/* Headers that are not in the linear part yet are brought there. */
+static __always_inline __u32 parse_skb(struct __sk_buff *skb, struct flow *flow)
+{
+	__u32 size = skb->len < MAX_HEADERS ? skb->len : MAX_HEADERS;
+	struct flow empty = *flow;
+	__u32 reason = parse_linear(skb, flow);
+	void *start = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	if (reason != REASON_MALFORMED || end - start >= size || bpf_skb_pull_data(skb, size))
 		return reason;
 	*flow = empty;
-	cursor.pos = (void *)(long)skb->data;
-	cursor.end = (void *)(long)skb->data_end;
-	return parse_frame(cursor, flow);
+	return parse_linear(skb, flow);
 }
 
 /* Straight into the other workload's namespace, past the node's stack. */
