@@ -85,3 +85,27 @@ def test_the_ids_before_are_left_as_they_were() -> None:
     kept = dict(before.taken["rule"]), dict(before.next)
     compiled(before, "b")
     assert (before.taken["rule"], before.next) == kept
+
+
+def test_all_names_are_kept_at_once_but_those_that_are_gone() -> None:
+    before = compiled(Ids(), "a", "b", "c")
+    allocator = Allocator(before)
+    allocator.keep("rule", ["b"])
+    assert allocator.get("rule", "d") not in before.taken["rule"].values()
+    assert allocator.freeze().taken["rule"].keys() == {"a", "c", "d"}
+
+
+def test_a_name_that_was_gone_and_occurs_again_has_its_number() -> None:
+    before = compiled(Ids(), "a", "b")
+    allocator = Allocator(before)
+    allocator.keep("rule", ["b"])
+    assert allocator.get("rule", "b") == before.number("rule", "b")
+
+
+def test_what_has_not_changed_is_the_same_object() -> None:
+    before = compiled(Ids(), "a")
+    assert compiled(before, "a") is before
+    allocator = Allocator(before)
+    for kind in SPACES:
+        allocator.keep(kind)
+    assert allocator.freeze() is before

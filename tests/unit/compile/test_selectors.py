@@ -4,7 +4,7 @@ import msgspec
 import pytest
 import yaml
 
-from tulle.compile.selectors import label_keys, matches, named_port
+from tulle.compile.selectors import SelectorIndex, label_keys, matches, named_port
 from tulle.model.kubernetes import ContainerPort, LabelSelector
 from tulle.model.world import Workload
 
@@ -81,3 +81,29 @@ def test_a_port_is_known_by_name_and_protocol() -> None:
     assert named_port(workload, "dns", "TCP") == 5353
     assert named_port(workload, "dns", "SCTP") is None
     assert named_port(workload, "http", "TCP") is None
+
+
+def test_the_index_finds_what_a_look_at_every_selector_finds() -> None:
+    rng = Random(2)
+    keys, values = ("app", "tier", "zone"), ("a", "b", "c")
+
+    def requirement() -> LabelSelectorRequirement:
+        operator = rng.choice(("In", "NotIn", "Exists", "DoesNotExist"))
+        chosen = tuple(rng.sample(values, rng.randint(0, 2))) if "In" in operator else ()
+        return LabelSelectorRequirement(rng.choice(keys), operator, chosen)
+
+    def labels() -> dict[str, str]:
+        return {key: rng.choice(values) for key in keys if rng.random() < 0.5}
+
+    selectors = [
+        LabelSelector(
+            labels() if rng.random() < 0.5 else {},
+            tuple(requirement() for _ in range(rng.randint(0, 2))),
+        )
+        for _ in range(200)
+    ]
+    index = SelectorIndex((selector, number) for number, selector in enumerate(selectors))
+    for _ in range(100):
+        wanted = labels()
+        expected = [n for n, selector in enumerate(selectors) if matches(selector, wanted)]
+        assert sorted(index.matching(wanted)) == expected
