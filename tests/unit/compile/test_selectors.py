@@ -1,11 +1,13 @@
 """Label selectors and port names, row by row."""
 
+from random import Random
+
 import msgspec
 import pytest
 import yaml
 
 from tulle.compile.selectors import SelectorIndex, label_keys, matches, named_port
-from tulle.model.kubernetes import ContainerPort, LabelSelector
+from tulle.model.kubernetes import ContainerPort, LabelSelector, LabelSelectorRequirement
 from tulle.model.world import Workload
 
 WEB = {"app": "web", "tier": "front"}
