@@ -20,7 +20,9 @@ from . import figures, namespaces, report, rounds
 from .catalogue import ONE_NODE, SEVERAL_NODES
 from .load import Client, LoadError
 from .pace import ByCount, ByTime, Pace
+from .scale import run as measure_scale
 from .suite import Cores, Scenario, Suite
+from .worlds import Size
 
 ROUNDS = 60
 QUICK_BUDGET_S = 44.0
@@ -31,6 +33,7 @@ Show = Callable[[float, str], None]
 
 @click.command()
 @click.option("--nodes", is_flag=True, help="Measure between nodes, instead of on one.")
+@click.option("--scale", is_flag=True, help="Measure a large world on one node instead.")
 @click.option("--quick", is_flag=True, help="As many rounds as fit into 50 s, set-up included.")
 @click.option("--rounds", "count", type=click.IntRange(min=1), help=f"{ROUNDS} unless --quick.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False))
@@ -42,11 +45,18 @@ Show = Callable[[float, str], None]
     help="Only this one, beside what it is compared with; may be repeated.",
 )
 def main(
-    nodes: bool, quick: bool, count: int | None, json_file: Path | None, names: tuple[str, ...]
+    nodes: bool,
+    scale: bool,
+    quick: bool,
+    count: int | None,
+    json_file: Path | None,
+    names: tuple[str, ...],
 ) -> None:
     """Measure what a mesh costs, as ratios to plain networks in the same run."""
     if os.geteuid() != 0:
         raise click.ClickException("the bench makes network namespaces: run it as root")
+    if scale:
+        sys.exit(measure_scale(Size(), json_file))
     suites = _chosen(SEVERAL_NODES if nodes else (ONE_NODE,), names)
     results = []
     for suite in suites:

@@ -1,7 +1,5 @@
 """A large world on one node: how long until it is in force, until one change is, and what memory.
 
-    python -m bench.scale
-
 The agent is a lab node's real one. 100 other nodes and all objects are files, as it would find
 them. A change is timed from the moment its file is renamed into place until the kernel's map has
 it, as seen by polling the map.
@@ -277,7 +275,7 @@ def measure(size: Size, tell: Callable[[str], None]) -> tuple[list[Figure], str]
         tell("starting its agent")
         figures = [Figure("cold start", node.start_agent(), "s", TARGETS["cold start"])]
         figures.append(Figure("memory after the start", node.memory_mib("VmRSS"), "MiB"))
-        changes = {
+        changes: dict[str, Callable[[], list[float]]] = {
             "EndpointSlice changes": lambda: slice_changes(node),
             "pod comes or goes": lambda: pod_changes(node, end_first),
             "pod changes its labels": lambda: pod_changes(node, relabel_first),
@@ -316,15 +314,12 @@ def show(console: Console, size: Size, figures: list[Figure], said: str) -> None
     console.print(f"\nA full map: {said}", highlight=False, soft_wrap=True)
 
 
-@click.command()
-@click.option("--small", is_flag=True, help="A small world: to see that the bench itself works.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False))
-def main(small: bool, json_file: Path | None) -> None:
-    """Measure a large world on one node."""
-    if os.geteuid() != 0:
-        raise click.ClickException("the bench makes network namespaces: run it as root")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    size = worlds.SMALL if small else Size()
+def run(size: Size, json_file: Path | None) -> int:
+    """Measure, print, and write `json_file` if there is one; the exit code.
+
+    Raises ClickException.
+    """
+    signal.signal(signal.SIGTERM, _end)
     try:
         figures, said = measure(size, lambda what: click.echo(what, err=True))
     except (SetupError, TulleError) as error:
@@ -332,8 +327,23 @@ def main(small: bool, json_file: Path | None) -> None:
     show(Console(), size, figures, said)
     if json_file:
         rows = [asdict(figure) for figure in figures]
-        json_file.write_text(json.dumps({"figures": rows, "full": said}, indent=2))
-    sys.exit(1 if any(figure.missed for figure in figures) else 0)
+        json_file.write_text(json.dumps({"figures": rows, "full": said}, indent=2) + "\n")
+    return 1 if any(figure.missed for figure in figures) else 0
+
+
+def _end(number: int, _: object) -> None:
+    """As an exception, so that what was made is removed."""
+    sys.exit(128 + number)
+
+
+@click.command()
+@click.option("--small", is_flag=True, help="A small world: to see that the bench itself works.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False))
+def main(small: bool, json_file: Path | None) -> None:
+    """Measure a large world on one node."""
+    if os.geteuid() != 0:
+        raise click.ClickException("the bench makes network namespaces: run it as root")
+    sys.exit(run(worlds.SMALL if small else Size(), json_file))
 
 
 if __name__ == "__main__":
