@@ -14,6 +14,7 @@ from tests.unit.agent.passes import pass_of
 from tulle.agent import agent as module
 from tulle.agent.agent import Agent
 from tulle.agent.options import NodeOptions
+from tulle.compile.parts import DERIVED
 from tulle.errors import KernelError, Unavailable
 from tulle.model.paths import NodePaths
 from tulle.model.world import World
@@ -140,5 +141,27 @@ def test_a_dismantled_node_is_not_put_in_force_again(agent: Agent) -> None:
         agent._dismantled = True
         with pytest.raises(Unavailable, match="taken down"):
             await agent.converge()
+
+    play(agent, story)
+
+
+def test_what_a_stranger_changed_is_read_and_mended_in_another_pass(
+    agent: Agent, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent._put_in_force = lambda: pass_of(World())  # type: ignore[method-assign]
+    agent.datapath.maps = {name: {} for name in DERIVED}  # type: ignore[assignment]
+
+    async def story() -> None:
+        await agent.converge()
+        agent._have_is_known, agent._look_again = True, True
+        agent._have = {"part": {"slots": {b"gone": b""}}}
+        await agent.converge()
+        mended = asyncio.Event()
+        agent.after_pass = mended.set
+        assert agent._drift_look is not None
+        await agent._drift_look
+        assert not agent._have_is_known
+        assert "others changed 1 entries of slots" in caplog.text
+        await mended.wait()
 
     play(agent, story)
