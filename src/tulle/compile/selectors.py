@@ -17,13 +17,6 @@ def matches(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
     )
 
 
-def label_keys(selector: LabelSelector) -> frozenset[str]:
-    """The keys that a match can depend on; labels under other keys never change the answer."""
-    return frozenset(selector.match_labels) | {
-        requirement.key for requirement in selector.match_expressions
-    }
-
-
 def named_port(workload: Workload, name: str, protocol: str) -> int | None:
     """The number behind a port's name; the first container that has it wins, as in Kubernetes."""
     for port in workload.ports:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import yaml
 
-from tulle.compile.selectors import SelectorIndex, label_keys, matches, named_port
+from tulle.compile.selectors import SelectorIndex, matches, named_port
 from tulle.model.kubernetes import ContainerPort, LabelSelector, LabelSelectorRequirement
 from tulle.model.world import Workload
 
@@ -61,14 +61,6 @@ def test_labels_and_expressions_must_all_hold() -> None:
     assert not matches(both, {"app": "web"})
     assert not matches(both, {**WEB, "zone": "north"})
     assert not matches(both, {**WEB, "app": "api"})
-
-
-def test_label_keys_are_all_that_a_match_reads() -> None:
-    both = selector(
-        "{matchLabels: {app: web}, matchExpressions: [{key: zone, operator: DoesNotExist}]}"
-    )
-    assert label_keys(both) == {"app", "zone"}
-    assert label_keys(selector("{}")) == frozenset()
 
 
 def test_a_port_is_known_by_name_and_protocol() -> None:
