@@ -62,17 +62,26 @@ def _services(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
     if wide:
         headers = ["NAMESPACE", "NAME", "PORT", "BACKEND", "WORKLOAD", "SHARE"]
         return headers, [row for item in items for row in _backends(item)]
-    return ["NAMESPACE", "NAME", "CLUSTER-IP", "PORT(S)", "AFFINITY", "ENDPOINTS"], [
+    headers = ["NAMESPACE", "NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)"]
+    return [*headers, "AFFINITY", "ENDPOINTS"], [
         [
             item["namespace"],
             item["name"],
+            item["type"],
             _list(item["cluster_ips"]) or "None",
-            _list([f"{port['port']}/{port['protocol']}" for port in item["ports"]]) or "-",
+            _list(item["external_ips"]) or "-",
+            _list([_port(port) for port in item["ports"]]) or "-",
             f"{item['affinity_s']} s" if item["affinity_s"] else "-",
             len({backend["workload"] or backend["address"] for backend in item["backends"]}),
         ]
         for item in items
     ]
+
+
+def _port(port: Json) -> str:
+    """As kubectl has it: with the node port behind it, if there is one."""
+    node_port = f":{port['node_port']}" if port["node_port"] else ""
+    return f"{port['port']}{node_port}/{port['protocol']}"
 
 
 def _backends(item: Json) -> Rows:

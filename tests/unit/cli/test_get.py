@@ -11,8 +11,13 @@ ITEMS = {
     "services": {
         "namespace": "shop",
         "name": "web",
+        "type": "NodePort",
         "cluster_ips": ["10.96.0.10", "fd00::a"],
-        "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
+        "external_ips": [],
+        "ports": [
+            {"name": "http", "port": 80, "protocol": "TCP", "node_port": 30080},
+            {"name": "dns", "port": 53, "protocol": "UDP", "node_port": 0},
+        ],
         "backends": [
             {
                 "address": "fd00::2",
@@ -108,7 +113,19 @@ def rows(text: str) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("words", "last"),
     [
-        (["services"], ["shop", "web", "10.96.0.10,fd00::a", "80/TCP", "-", "2"]),
+        (
+            ["services"],
+            [
+                "shop",
+                "web",
+                "NodePort",
+                "10.96.0.10,fd00::a",
+                "-",
+                "80:30080/TCP,53/UDP",
+                "-",
+                "2",
+            ],
+        ),
         (["endpoints"], ["shop", "web-1", "yes", "10.244.0.2", "257", "isolated (1)", "open"]),
         (["identities"], ["257", "1", "k8s:app=web"]),
         (
