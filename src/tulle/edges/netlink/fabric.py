@@ -49,11 +49,14 @@ def configure_uplink(addresses: Sequence[IPInterface], gateways: Sequence[IPAddr
     """Addresses of the calling node's `eth0` and its default routes. Raises KernelError."""
     for name in ("accept_ra", "accept_dad", "router_solicitations"):
         sysctl(f"ipv6/conf/{UPLINK}/{name}", "0")
+    # A node that is made again has another MAC: its neighbours would believe the old one for long.
+    sysctl(f"ipv4/conf/{UPLINK}/arp_notify", "1")
+    sysctl(f"ipv6/conf/{UPLINK}/ndisc_notify", "1")
     with rtnetlink(f"interface {UPLINK}") as routes:
         index = index_of(UPLINK)
-        routes.link("set", index=index, state="up")
         for address in addresses:
             add_address(routes, index, address.ip, address.network.prefixlen)
+        routes.link("set", index=index, state="up")
         for gateway in gateways:
             default = "0.0.0.0/0" if gateway.version == 4 else "::/0"
             routes.route("replace", dst=default, gateway=str(gateway), oif=index)
