@@ -224,7 +224,7 @@ class Town:
 
         def named() -> bool:
             shown.clear()
-            shown.update((_key_of(flow), flow["rule"]) for flow in self._flows(verdict))
+            shown.update((_key_of(flow), _rule_of(flow)) for flow in self._flows(verdict))
             return expected.items() <= shown.items()
 
         if not expected:
@@ -245,6 +245,11 @@ class Town:
             for node in {node.name: node for node in self._homes.values()}.values()
             for flow in node.flows("--last", "4000", "--verdict", verdict)
         ]
+
+
+def _rule_of(flow: Json) -> str:
+    """The one that decided, or that would have, were it not in audit mode."""
+    return str(flow["audit_rule"]["rule"] if "audit_rule" in flow else flow["rule"])
 
 
 def _key_of(flow: Json) -> Key:
