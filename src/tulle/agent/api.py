@@ -124,7 +124,10 @@ async def _objects(request: web.Request) -> web.Response:
     view = views.KINDS.get(request.match_info["kind"])
     if view is None:
         raise Refused(f"no such kind; there are {', '.join(views.KINDS)}")
-    return web.json_response({"items": view(request.app[AGENT], _now(request))})
+    agent, now = request.app[AGENT], _now(request)
+    # beside the loop: 10,000 services take half a second
+    body = await asyncio.to_thread(lambda: msgspec.json.encode({"items": view(agent, now)}))
+    return web.Response(body=body, content_type="application/json")
 
 
 async def _image(request: web.Request) -> web.Response:
