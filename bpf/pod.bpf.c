@@ -81,6 +81,7 @@ static __always_inline int leave(struct __sk_buff *skb, const struct state *stat
 				 struct flow *flow, const struct verdict *verdict, __u32 *reason)
 {
 	struct scratch *scratch = get_scratch();
+	int action;
 
 	if (!scratch)
 		return TC_ACT_SHOT;
@@ -90,6 +91,9 @@ static __always_inline int leave(struct __sk_buff *skb, const struct state *stat
 	case PLAN_OVERLAY:
 		return encapsulate(skb, state, &scratch->where.node, vni_of(&flow->src));
 	case PLAN_GATEWAY:
+		action = fit_overlay(skb, flow);
+		if (action != TC_ACT_OK)
+			return action;
 		return encapsulate(skb, state, &scratch->where.node, VNI_EGRESS);
 	case PLAN_TRANSLATE:
 		return send_translated(skb, scratch, flow, reason);

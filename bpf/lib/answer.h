@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Turns a denied packet into the answer that tells its sender: a TCP RST (RFC 9293, 3.5.2), or ICMP
- * administratively prohibited (RFC 1812, 5.2.7.1; RFC 4443, 3.1). Packets with IP options or
- * extension headers fall without one.
+ * Turns a packet into the answer that tells its sender why it falls. Denied: a TCP RST (RFC 9293,
+ * 3.5.2), or ICMP administratively prohibited (RFC 1812, 5.2.7.1; RFC 4443, 3.1). Too large: what
+ * would fit (RFC 1191, 4; RFC 4443, 3.2). Packets with IP options or extension headers fall
+ * without.
  */
 #pragma once
 
@@ -12,6 +13,9 @@
 #define TCP_WORDS_SHIFT 4
 #define ANSWER_TTL 64
 #define ICMP_PROHIBITED 13
+#define ICMP_FRAG_NEEDED 4
+#define ICMPV6_PKT_TOOBIG 2
+#define IP_DONT_FRAGMENT 0x4000
 #define ICMPV6_PROHIBITED 1
 
 struct tcp_header {
@@ -24,7 +28,7 @@ struct tcp_header {
 struct icmp_header {
 	__u8 type, code;
 	__be16 checksum;
-	__be32 unused;
+	__be32 mtu; /* of what is too large, else 0 */
 };
 
 struct rst4 {
@@ -164,7 +168,8 @@ __noinline int answer_rst6(struct __sk_buff *skb)
 	return put(skb, &rst, sizeof(rst));
 }
 
-__noinline int answer_icmp4(struct __sk_buff *skb)
+/* `mtu` 0: it is prohibited. */
+__noinline int answer_icmp4(struct __sk_buff *skb, __u32 mtu)
 {
 	struct told4 told = {};
 
@@ -173,12 +178,13 @@ __noinline int answer_icmp4(struct __sk_buff *skb)
 		return 1;
 	fill_ip4(&told.about, sizeof(told), IPPROTO_ICMP, &told.ip);
 	told.icmp.type = ICMP_DEST_UNREACH;
-	told.icmp.code = ICMP_PROHIBITED;
+	told.icmp.code = mtu ? ICMP_FRAG_NEEDED : ICMP_PROHIBITED;
+	told.icmp.mtu = bpf_htonl(mtu);
 	told.icmp.checksum = checksum_of(&told.icmp, sizeof(told) - sizeof(told.ip), 0);
 	return put(skb, &told, sizeof(told));
 }
 
-__noinline int answer_icmp6(struct __sk_buff *skb)
+__noinline int answer_icmp6(struct __sk_buff *skb, __u32 mtu)
 {
 	const __u32 size = sizeof(struct told6) - sizeof(struct ipv6hdr);
 	struct told6 told = {};
@@ -186,8 +192,9 @@ __noinline int answer_icmp6(struct __sk_buff *skb)
 	if (load(skb, 0, &told.about, sizeof(told.about) + sizeof(told.start)))
 		return 1;
 	fill_ip6(&told.about, size, IPPROTO_ICMPV6, &told.ip);
-	told.icmp.type = ICMPV6_DEST_UNREACH;
-	told.icmp.code = ICMPV6_PROHIBITED;
+	told.icmp.type = mtu ? ICMPV6_PKT_TOOBIG : ICMPV6_DEST_UNREACH;
+	told.icmp.code = mtu ? 0 : ICMPV6_PROHIBITED;
+	told.icmp.mtu = bpf_htonl(mtu);
 	told.icmp.checksum = checksum_of(&told.icmp, size,
 					 pseudo_header(&told.ip.saddr, 32, size, IPPROTO_ICMPV6));
 	return put(skb, &told, sizeof(told));
@@ -202,5 +209,14 @@ static __always_inline int become_answer(struct __sk_buff *skb, const struct flo
 		return 1;
 	if (flow->proto == IPPROTO_TCP)
 		return v4 ? answer_rst4(skb) : answer_rst6(skb);
-	return v4 ? answer_icmp4(skb) : answer_icmp6(skb);
+	return v4 ? answer_icmp4(skb, 0) : answer_icmp6(skb, 0);
+}
+
+/* IPv4 without DF is cut up on its way. */
+static __always_inline int may_fragment(struct __sk_buff *skb, int v4)
+{
+	__be16 fragment;
+
+	return v4 && (load(skb, 6, &fragment, sizeof(fragment)) ||
+		      !(fragment & bpf_htons(IP_DONT_FRAGMENT)));
 }

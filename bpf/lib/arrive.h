@@ -34,11 +34,16 @@ static __always_inline int admit(struct __sk_buff *skb, const struct state *stat
 
 /* To the node of the backend that was chosen, which chooses among its own. */
 static __always_inline int pass_unchanged(struct __sk_buff *skb, const struct state *state,
-					  struct scratch *scratch)
+					  const struct flow *flow, struct scratch *scratch)
 {
+	int action;
+
 	find_whereabouts(&scratch->entry.dst, &scratch->where);
 	if (addr_is_zero(&scratch->where.node))
 		return TC_ACT_SHOT;
+	action = fit_overlay(skb, flow);
+	if (action != TC_ACT_OK)
+		return action;
 	return encapsulate(skb, state, &scratch->where.node, VNI_DSR);
 }
 
@@ -49,12 +54,17 @@ static __always_inline int enter_translated(struct __sk_buff *skb, const struct 
 	int action;
 
 	if (scratch->entry.flags & NAT_DSR)
-		return pass_unchanged(skb, state, scratch);
+		return pass_unchanged(skb, state, flow, scratch);
 	scratch->before = *flow;
 	nat_apply(&scratch->entry, flow);
 	find_whereabouts(&flow->dst, &scratch->where);
 	if (scratch->where.flags & ENDPOINT_WORKLOAD || scratch->where.guarded) {
 		action = admit(skb, state, flow, scratch, arrival->service);
+		if (action != TC_ACT_OK)
+			return action;
+	}
+	if (state->flags & NODE_VXLAN && !addr_is_zero(&scratch->where.node)) {
+		action = fit_overlay(skb, &scratch->before);
 		if (action != TC_ACT_OK)
 			return action;
 	}

@@ -178,13 +178,13 @@ static __always_inline __u32 vni_of(const struct addr *src)
 }
 
 /* Back to who sent it, past all programs that would judge it. */
-__noinline int reject(struct __sk_buff *skb, const struct flow *flow)
+static __always_inline int send_back(struct __sk_buff *skb, const struct flow *flow)
 {
 	const struct state *state = current_state();
 	struct scratch *scratch = get_scratch();
 	__u8 macs[12];
 
-	if (!flow || !state || !scratch || become_answer(skb, flow))
+	if (!state || !scratch)
 		return TC_ACT_SHOT;
 	switch (flow->hook) {
 	case HOOK_FROM_WORKLOAD:
@@ -201,6 +201,35 @@ __noinline int reject(struct __sk_buff *skb, const struct flow *flow)
 		return encapsulate(skb, state, &scratch->source, vni_of(&flow->dst));
 	}
 	return TC_ACT_SHOT;
+}
+
+__noinline int reject(struct __sk_buff *skb, const struct flow *flow)
+{
+	if (!flow || become_answer(skb, flow))
+		return TC_ACT_SHOT;
+	return send_back(skb, flow);
+}
+
+/*
+ * TC_ACT_OK if the overlay carries the packet, as it is now. Else it is its own answer: workloads'
+ * MTU fits the overlay where it carries them, so only what comes from elsewhere can be too large.
+ */
+__noinline int fit_overlay(struct __sk_buff *skb, const struct flow *flow)
+{
+	const struct state *state = current_state();
+	__u32 mtu = 0;
+	int v4;
+
+	if (!flow || !state)
+		return TC_ACT_SHOT;
+	v4 = addr_is_mapped(&flow->src);
+	if (bpf_check_mtu(skb, state->overlay_ifindex, &mtu, 0,
+			  skb->gso_size ? BPF_MTU_CHK_SEGS : 0) <= 0 ||
+	    may_fragment(skb, v4))
+		return TC_ACT_OK;
+	if (flow->icmp_error || (v4 ? answer_icmp4(skb, mtu) : answer_icmp6(skb, mtu)))
+		return TC_ACT_SHOT;
+	return send_back(skb, flow);
 }
 
 /* Counts what was decided, and tells it if it is news. TC_ACT_OK if the packet may pass. */
