@@ -35,28 +35,42 @@ def place_of(face: Face) -> Place:
 
 
 def claims_of(services: Mapping[Key, Service], faces: Mapping[Key, tuple[Face, ...]]) -> Claims:
-    """The first by name has what two want; the other one is not in force at all."""
-    cluster_ips: dict[IPAddress, ObjectRef] = {}
+    """The first by name has what two want; the other one is not in force at all.
+
+    Cluster IPs go before all else: nobody takes one by listing it among his external addresses.
+    """
+    cluster_ips = _cluster_ips(services, faces)
     rows: set[IPAddress] = set()
     places: dict[Place, ObjectRef] = {}
     refused: dict[Key, str] = {}
     owned: dict[Key, tuple[IPAddress, ...]] = {}
     for key in sorted(services):
         ref = ref_of(services[key])
-        if reason := _clash(faces[key], cluster_ips, places):
+        if reason := _clash(ref, faces[key], cluster_ips, places):
             refused[key] = reason
             continue
         for face in faces[key]:
             places[place_of(face)] = ref
-            if face.kind is Kind.CLUSTER_IP and face.address is not None:
-                cluster_ips[face.address] = ref
         own = dict.fromkeys(item.address for item in faces[key] if item.address is not None)
         owned[key] = tuple(address for address in own if address not in rows)
         rows.update(owned[key])
     return Claims(refused, owned, places)
 
 
+def _cluster_ips(
+    services: Mapping[Key, Service], faces: Mapping[Key, tuple[Face, ...]]
+) -> dict[IPAddress, ObjectRef]:
+    """Each with its owner; who cannot have all of his has none."""
+    owners: dict[IPAddress, ObjectRef] = {}
+    for key in sorted(services):
+        own = {face.address for face in faces[key] if face.kind is Kind.CLUSTER_IP}
+        if owners.keys().isdisjoint(own):
+            owners |= {address: ref_of(services[key]) for address in own if address is not None}
+    return owners
+
+
 def _clash(
+    ref: ObjectRef,
     faces: Iterable[Face],
     cluster_ips: Mapping[IPAddress, ObjectRef],
     places: Mapping[Place, ObjectRef],
@@ -64,8 +78,8 @@ def _clash(
     """A cluster IP is one service's on all its ports; of other addresses each port is."""
     for face in faces:
         address = face.address
-        if address is not None and address in cluster_ips:
-            return f"{_FIELDS[face.kind]}: {address} belongs to {cluster_ips[address]}"
-        if (owner := places.get(place_of(face))) is not None:
-            return f"{_FIELDS[face.kind]}: {face} belongs to {owner}"
+        if address is not None and (owner := cluster_ips.get(address, ref)) != ref:
+            return f"{_FIELDS[face.kind]}: {address} belongs to {owner}"
+        if (other := places.get(place_of(face))) is not None:
+            return f"{_FIELDS[face.kind]}: {face} belongs to {other}"
     return ""

@@ -134,6 +134,27 @@ def test_of_two_services_with_one_cluster_ip_the_first_by_name_has_it() -> None:
         assert ("shop", "b") not in parts.addresses
 
 
+def test_nobody_takes_a_cluster_ip_by_calling_it_external() -> None:
+    dns = service("dns", "clusterIP: 10.96.0.10, ports: [{port: 53}]")
+    for port in (53, 54):
+        thief = f"clusterIP: 10.96.0.77, externalIPs: [10.96.0.10], ports: [{{port: {port}}}]"
+        parts = built(town(text=dns + service("a", thief)))
+        assert shown(parts) == [("ClusterIP", "10.96.0.10:53/TCP")]
+        assert reasons(parts) == [
+            "Service shop/a: spec.externalIPs: 10.96.0.10 belongs to Service shop/dns"
+        ]
+
+
+def test_who_cannot_have_both_of_his_cluster_ips_keeps_none_from_others() -> None:
+    spec = "clusterIP: %s, clusterIPs: [%s], ports: [{port: 80}]"
+    both = spec % ("10.96.0.1", "10.96.0.1, 'fd00:7a11:0:96::1'")
+    one, other = (
+        "clusterIP: '%s', ports: [{port: 80}]" % ip for ip in ("10.96.0.1", "fd00:7a11:0:96::1")
+    )
+    parts = built(town(text=service("a", one) + service("b", both) + service("c", other)))
+    assert reasons(parts) == ["Service shop/b: spec.clusterIP: 10.96.0.1 belongs to Service shop/a"]
+
+
 def test_one_external_address_may_be_two_services_on_different_ports() -> None:
     spec = "externalIPs: [192.0.2.9], ports: [{port: %d}]"
     texts = [service("a", spec % 80), service("b", spec % 81), service("c", spec % 81)]
