@@ -258,6 +258,7 @@ class Agent:
             now.world.node.name,
             now.world.nodes.keys(),
             set(self.workloads.owned_by("pod")),
+            now.world.remote,
         )
         return mine
 

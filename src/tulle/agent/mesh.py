@@ -110,11 +110,16 @@ def uplink_addresses(node: Node) -> list[IPAddress]:
 
 
 def placed(
-    pods: Mapping[Key, Pod], here: str, others: Collection[str], running: Collection[Key]
+    pods: Mapping[Key, Pod],
+    here: str,
+    others: Collection[str],
+    running: Collection[Key],
+    remote: Everywhere,
 ) -> tuple[dict[Key, Pod], dict[Key, str]]:
     """The Pods that this node runs, and why others run nowhere.
 
-    `running` are those that it runs already: one without a nodeName stays where it is.
+    `running` are those that it runs already, `remote` those of other nodes: one without a nodeName
+    stays where it is.
     """
     mine: dict[Key, Pod] = {}
     pending: dict[Key, str] = {}
@@ -122,9 +127,9 @@ def placed(
         wanted = pod.spec.node_name
         if wanted == here or (not wanted and (key in running or not others)):
             mine[key] = pod
-        elif not wanted:
+        elif not wanted and not any(key in of_node for of_node in remote.values()):
             pending[key] = "the mesh has several nodes and no scheduler: set spec.nodeName"
-        elif wanted not in others:
+        elif wanted and wanted not in others:
             pending[key] = f"spec.nodeName: there is no node {wanted!r}"
     return mine, pending
 

@@ -114,14 +114,16 @@ def pod(on: str = "") -> Pod:
 
 def test_pods_run_where_they_are_told() -> None:
     pods = {("s", "here"): pod("a"), ("s", "there"): pod("b"), ("s", "lost"): pod("q")}
-    mine, pending = placed(pods, "a", {"b"}, ())
+    mine, pending = placed(pods, "a", {"b"}, (), {})
     assert set(mine) == {("s", "here")}
     assert pending == {("s", "lost"): "spec.nodeName: there is no node 'q'"}
 
 
 def test_a_pod_that_does_not_say_where_runs_where_there_is_no_choice() -> None:
     pods = {("s", "p"): pod(), ("s", "old"): pod()}
-    assert set(placed(pods, "a", (), ())[0]) == set(pods)
-    mine, pending = placed(pods, "a", {"b"}, {("s", "old")})
+    assert set(placed(pods, "a", (), (), {})[0]) == set(pods)
+    mine, pending = placed(pods, "a", {"b"}, {("s", "old")}, {})
     assert set(mine) == {("s", "old")}, "what runs already stays where it is"
     assert "set spec.nodeName" in pending["s", "p"]
+    remote = {"b": {("s", "p"): web("p", 2, on="b")}}
+    assert placed(pods, "a", {"b"}, {("s", "old")}, remote)[1] == {}, "it runs on the other node"
