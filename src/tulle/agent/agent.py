@@ -18,7 +18,7 @@ from typing import Any
 
 from tulle.compile import Compiled, Ids, Image, compile_world
 from tulle.compile.diff import diff
-from tulle.compile.numbers import counters_above
+from tulle.compile.ids import counters_above
 from tulle.compile.services import Allocated, with_addresses
 from tulle.edges.bpf.datapath import Datapath, Role
 from tulle.edges.bpf.datapath import remove as remove_datapath
@@ -113,7 +113,7 @@ class Agent:
         self.pending: Mapping[Key, str] = {}  # Pods that no node runs, and why
         self._mesh: Mesh | None = None
         self._have_is_known = False
-        self._look_again = True  # at what is not the source's: the node's own network
+        self._drift_due = False
         self._drift = Drift()
         self._drift_look: asyncio.Task[None] | None = None
         self._ids_path = paths.durable / "ids.json"
@@ -135,10 +135,9 @@ class Agent:
 
     async def start(self) -> None:
         """Takes over what an earlier agent left and puts the present world in force."""
-        await asyncio.to_thread(self.network.refresh)
         for line in await asyncio.to_thread(self.workloads.recover):
             log.info("removed %s", line)
-        await asyncio.to_thread(self.workloads.set_mtu, self.network.workload_mtu)
+        await asyncio.to_thread(self._look_at_network)
         self.pods.recover()
         self._ids = recall(self._ids_path) or counters_above(self.datapath.read())
 
@@ -207,12 +206,18 @@ class Agent:
     async def _reread(self) -> None:
         """Whoever else changed something, in whatever way: it is mended."""
         await asyncio.to_thread(self.manifests.reread)
+        await asyncio.to_thread(self._look_at_network)
         self.hooks.forget()
-        self._look_again = True
+        self._drift_due = True
         self.request()
+
+    def _look_at_network(self) -> None:
+        self.network.refresh()
+        self.workloads.set_mtu(self.network.workload_mtu)
 
     def _look_for_drift(self) -> None:
         """No pass is under way now; later ones tell what they change."""
+        self._drift_due = False
         if self._drift_look is None or self._drift_look.done():
             self._drift.begin()
             self._drift_look = asyncio.create_task(self._find_drift(self._have))
@@ -232,7 +237,7 @@ class Agent:
     async def _pass(self) -> None:
         if self._dismantled:
             raise Unavailable("the node is being taken down")
-        began, reread = time.monotonic(), self._look_again
+        began = time.monotonic()
         try:
             outcome = await asyncio.to_thread(self._put_in_force)
         except Exception as error:
@@ -244,7 +249,7 @@ class Agent:
         finally:
             self.vanished.sweep_soon()
         self.problem = ""
-        if reread and self.current:
+        if self._drift_due:
             self._look_for_drift()
         number = self.current.number + 1 if self.current else 1
         took_ms = (time.monotonic() - began) * 1000
@@ -340,10 +345,6 @@ class Agent:
 
     def _read(self) -> Image:
         """What the kernel has."""
-        if self._look_again:
-            self.network.refresh()
-            self.workloads.set_mtu(self.network.workload_mtu)
-            self._look_again = False
         if not self._have_is_known:
             self._have = {"kernel": self.datapath.read()}
             self._have_is_known = True

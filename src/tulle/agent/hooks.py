@@ -25,12 +25,17 @@ class Hooks:
         """
         if not only_new:
             self._attached &= interfaces.keys()
-        for ifindex in interfaces.keys() - self._attached:
-            if only_new and self._datapath.is_attached(ifindex):
-                continue
+        fresh = {index: interfaces[index] for index in interfaces.keys() - self._attached}
+        if only_new:
+            known = self._datapath.is_attached
+            fresh = {index: role for index, role in fresh.items() if not known(index)}
+        if fresh:
+            netns.run_in(self._netns, partial(self._attach_all, fresh))
+
+    def _attach_all(self, interfaces: Mapping[int, Role]) -> None:
+        for ifindex, role in interfaces.items():
             try:
-                attach = partial(self._datapath.attach, ifindex, interfaces[ifindex])
-                netns.run_in(self._netns, attach)
+                self._datapath.attach(ifindex, role)
             except KernelError as error:
                 if error.errno != errno.ENODEV:  # it ended meanwhile
                     raise

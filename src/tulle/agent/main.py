@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from .naming import Naming
 from .options import NodeOptions
 
 log = logging.getLogger("tulle")
+
+SWITCH_S = 0.001  # so long, and not 5 ms, a pass waits for another thread that has much to do
 
 
 def serve(paths: NodePaths, options: NodeOptions) -> int:
@@ -65,6 +68,7 @@ async def _serve(agent: Agent) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     heap.before_the_first_world()
+    sys.setswitchinterval(SWITCH_S)
     naming = Naming(agent)
     agent.after_pass = naming.names  # what a number means now is what its events mean later
     await agent.start()

@@ -1,6 +1,6 @@
 """The node's place in the network: uplink, overlay, routes to other nodes, made as they should be.
 
-Methods block for some milliseconds and may be called from any thread, one at a time.
+Methods block for some milliseconds and may be called from any thread.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from tulle import abi
 from tulle.abi import NodeFlag
@@ -38,6 +39,7 @@ class Network:
         self._addresses: tuple[IPAddress, ...] = ()
         # what the routes were made for; None: look at them again
         self._connected: tuple[Node, Mapping[str, Node]] | None = None
+        self._lock = Lock()
 
     def refresh(self) -> None:
         """Look again at what others may have changed. What fails is in `problems`."""
@@ -51,12 +53,16 @@ class Network:
     def _refresh(self) -> None:
         by_index = netlink.own_addresses()
         name = self._options.uplink or netlink.default_device()
-        self.uplink = netlink.uplink(name, by_index) if name else None
-        self._addresses = tuple(sorted({a for some in by_index.values() for a in some}, key=str))
-        self._connected = None
-        if self.uplink:
-            netlink.forward_from(self.uplink)
-            self.overlay = netlink.make_overlay(self._overlay_mtu(self.uplink))
+        uplink, overlay = netlink.uplink(name, by_index) if name else None, self.overlay
+        if uplink:
+            netlink.forward_from(uplink)
+            overlay = netlink.make_overlay(self._overlay_mtu(uplink))
+        with self._lock:
+            self.uplink, self.overlay = uplink, overlay
+            self._addresses = tuple(
+                sorted({a for some in by_index.values() for a in some}, key=str)
+            )
+            self._connected = None
 
     @property
     def problems(self) -> list[str]:
@@ -126,13 +132,14 @@ class Network:
 
     def connect(self, node: Node, nodes: Mapping[str, Node]) -> None:
         """Make the routes to other nodes' workloads, and no others. What fails is in `problems`."""
-        before = self._connected
-        if before is not None and before[0] is node and before[1] is nodes:
-            return
-        wanted, problems = routes_of(node, nodes, self._settings, self.uplink, self.overlay)
-        failed = netns.run_in(self._netns, partial(_reconcile, wanted))
-        self._unrouted = problems + failed
-        self._connected = None if failed else (node, nodes)
+        with self._lock:
+            before = self._connected
+            if before is not None and before[0] is node and before[1] is nodes:
+                return
+            wanted, problems = routes_of(node, nodes, self._settings, self.uplink, self.overlay)
+            failed = netns.run_in(self._netns, partial(_reconcile, wanted))
+            self._unrouted = problems + failed
+            self._connected = None if failed else (node, nodes)
 
     def dismantle(self) -> None:
         """Take out what a namespace that lives on would keep. Raises KernelError."""

@@ -153,7 +153,7 @@ def test_what_a_stranger_changed_is_read_and_mended_in_another_pass(
 
     async def story() -> None:
         await agent.converge()
-        agent._have_is_known, agent._look_again = True, True
+        agent._have_is_known, agent._drift_due = True, True
         agent._have = {"part": {"slots": {b"gone": b""}}}
         await agent.converge()
         mended = asyncio.Event()
