@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from tulle import abi
 from tulle.abi import Identity, RuleId
 
 CROSSINGS = 1 << 20  # identities that only diff gives, on the way between two others
@@ -42,6 +43,31 @@ class Ids:
 
     def number(self, kind: str, name: str) -> int:
         return self.taken[kind][name]
+
+
+def counters_above(maps: Mapping[str, Mapping[bytes, bytes]]) -> Ids:
+    """Ids to start from when only the kernel knows which numbers it holds, and not their names.
+
+    Their counters stand above all of those.
+    """
+    policy = [
+        (abi.PolicyKey.unpack(key), abi.PolicyEntry.unpack(value))
+        for key, value in maps.get("policy", {}).items()
+    ]
+    endpoints = [abi.Endpoint.unpack(value) for value in maps.get("endpoints", {}).values()]
+    services = [abi.Service.unpack(value) for value in maps.get("services", {}).values()]
+    known = [abi.IpcacheEntry.unpack(value).identity for value in maps.get("ipcache", {}).values()]
+    known += [key.peer for key, _ in policy] + [item.identity for item in endpoints]
+    counted = [int.from_bytes(key, "little") for key in maps.get("rules", {})]
+    decided = [rule for _, entry in policy for rule in (entry.rule, entry.audit_rule)]
+    seen = {
+        "rule": [*counted, *decided],
+        "identity": [number for number in known if number < SPACES["identity"].limit],
+        "service": [item.id for item in services],
+    }
+    return Ids(
+        {}, {kind: SPACES[kind].after(max(numbers, default=0)) for kind, numbers in seen.items()}
+    )
 
 
 class Allocator:

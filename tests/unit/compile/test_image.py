@@ -29,8 +29,7 @@ from tulle.abi import (
 from tulle.compile import Compiled, Ids, compile_world
 from tulle.compile.capacity import DENIALS, LIMITS
 from tulle.compile.explain import explain
-from tulle.compile.ids import SPACES, Allocator
-from tulle.compile.numbers import counters_above
+from tulle.compile.ids import SPACES, Allocator, counters_above
 from tulle.compile.parts import DERIVED, flat, packed, unpacked
 from tulle.model.verdict import Flow
 from tulle.model.world import Node, World
@@ -220,6 +219,12 @@ def test_counters_start_above_all_that_a_kernel_holds() -> None:
     fresh = Allocator(counters_above(maps(held)))
     for kind in SPACES:
         assert fresh.get(kind, "new") > max(held.ids.taken[kind].values()), kind
+
+
+def test_counters_stand_above_rules_that_only_have_a_counter() -> None:
+    """Or a new rule would go on counting where another one stopped."""
+    image = {"rules": {(700).to_bytes(4, "little"): b""}}
+    assert Allocator(counters_above(image)).get("rule", "new") > 700
 
 
 def test_counters_stand_above_identities_that_only_the_ipcache_holds() -> None:
