@@ -146,12 +146,14 @@ def test_nobody_takes_a_cluster_ip_by_calling_it_external() -> None:
 
 
 def test_who_cannot_have_both_of_his_cluster_ips_keeps_none_from_others() -> None:
-    spec = "clusterIP: %s, clusterIPs: [%s], ports: [{port: 80}]"
-    both = spec % ("10.96.0.1", "10.96.0.1, 'fd00:7a11:0:96::1'")
-    one, other = (
-        "clusterIP: '%s', ports: [{port: 80}]" % ip for ip in ("10.96.0.1", "fd00:7a11:0:96::1")
-    )
-    parts = built(town(text=service("a", one) + service("b", both) + service("c", other)))
+    spec = "clusterIPs: [%s], ports: [{port: 80}]"
+    first, second = "10.96.0.1", "'fd00:7a11:0:96::1'"
+    texts = [
+        service("a", spec % first),
+        service("b", spec % f"{first}, {second}"),
+        service("c", spec % second),
+    ]
+    parts = built(town(text="".join(texts)))
     assert reasons(parts) == ["Service shop/b: spec.clusterIP: 10.96.0.1 belongs to Service shop/a"]
 
 
