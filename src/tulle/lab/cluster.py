@@ -129,7 +129,7 @@ class Cluster:
             ip_interface(f"{network[1]}/{network.prefixlen}") for network in NETWORKS
         ]
         netns.run_in(self.fabric, partial(fabric.make_bridge, gateways))
-        netns.run_in(self.fabric, partial(fabric.plug_in, member.port, node_netns))
+        netns.run_in(self.fabric, partial(fabric.plug_in, member.port, member.number, node_netns))
         addresses: list[IPInterface] = [
             ip_interface(f"{address}/{network.prefixlen}")
             for address, network in zip(member.addresses, NETWORKS, strict=True)

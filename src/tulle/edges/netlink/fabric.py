@@ -17,6 +17,13 @@ IPInterface = IPv4Interface | IPv6Interface
 
 BRIDGE = "fabric"
 UPLINK = "eth0"  # a node's end of its cable
+# With a number at its end, 0 for the bridge. Neighbours believe in a MAC for half a minute, so a node
+# that is made again has to have the one from before.
+_MAC = "02:74:75:6d:{:02x}:{:02x}"
+
+
+def _mac(number: int) -> str:
+    return _MAC.format(*divmod(number, 256))
 
 
 def make_bridge(addresses: Sequence[IPInterface]) -> None:
@@ -24,21 +31,25 @@ def make_bridge(addresses: Sequence[IPInterface]) -> None:
     with rtnetlink(f"interface {BRIDGE}") as routes:
         routes.link("set", index=index_of("lo"), state="up")
         if BRIDGE not in interfaces():
-            routes.link("add", ifname=BRIDGE, kind="bridge", br_forward_delay=0, br_stp_state=0)
+            options = {"address": _mac(0), "br_forward_delay": 0, "br_stp_state": 0}
+            routes.link("add", ifname=BRIDGE, kind="bridge", **options)
         index = index_of(BRIDGE)
         routes.link("set", index=index, state="up")
         for address in addresses:
             add_address(routes, index, address.ip, address.network.prefixlen)
 
 
-def plug_in(port: str, node_netns: Path) -> None:
-    """Lay a cable from the bridge to `eth0` of the node; one that is there stays."""
+def plug_in(port: str, number: int, node_netns: Path) -> None:
+    """Lay a cable from the bridge to `eth0` of the node; one that is there stays.
+
+    `number` is the node's, from 0 and below 65535.
+    """
     if port in interfaces():
         return
     fd = os.open(node_netns, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with rtnetlink(f"interface {port}") as routes:
-            peer = {"ifname": UPLINK, "net_ns_fd": fd}
+            peer = {"ifname": UPLINK, "net_ns_fd": fd, "address": _mac(number + 1)}
             routes.link("add", ifname=port, kind="veth", peer=peer)
             routes.link("set", index=index_of(port), master=index_of(BRIDGE), state="up")
     finally:
@@ -49,14 +60,11 @@ def configure_uplink(addresses: Sequence[IPInterface], gateways: Sequence[IPAddr
     """Addresses of the calling node's `eth0` and its default routes. Raises KernelError."""
     for name in ("accept_ra", "accept_dad", "router_solicitations"):
         sysctl(f"ipv6/conf/{UPLINK}/{name}", "0")
-    # A node that is made again has another MAC: its neighbours would believe the old one for long.
-    sysctl(f"ipv4/conf/{UPLINK}/arp_notify", "1")
-    sysctl(f"ipv6/conf/{UPLINK}/ndisc_notify", "1")
     with rtnetlink(f"interface {UPLINK}") as routes:
         index = index_of(UPLINK)
+        routes.link("set", index=index, state="up")
         for address in addresses:
             add_address(routes, index, address.ip, address.network.prefixlen)
-        routes.link("set", index=index, state="up")
         for gateway in gateways:
             default = "0.0.0.0/0" if gateway.version == 4 else "::/0"
             routes.route("replace", dst=default, gateway=str(gateway), oif=index)
