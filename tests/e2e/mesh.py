@@ -134,8 +134,9 @@ class Cluster:
         self.nodes = {node: Mesh(f"{name}-{node}") for node in nodes}
         self._children: list[subprocess.Popen[str]] = []
 
-    def start(self) -> None:
-        names = [node.name for node in self.nodes.values()]
+    def start(self, *nodes: str) -> None:
+        """These nodes, or all."""
+        names = [self.nodes[node].name for node in nodes or self.nodes]
         tulle("lab", "up", *names, "--cluster", self.name, *self._options)
 
     def stop(self) -> None:
