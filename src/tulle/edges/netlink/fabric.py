@@ -17,7 +17,7 @@ IPInterface = IPv4Interface | IPv6Interface
 
 BRIDGE = "fabric"
 UPLINK = "eth0"  # a node's end of its cable
-# With a number at its end, 0 for the bridge. Neighbours believe in a MAC for half a minute, so a node
+# With a number at its end, 0 for the bridge. Neighbours believe in a MAC for half a minute: a node
 # that is made again has to have the one from before.
 _MAC = "02:74:75:6d:{:02x}:{:02x}"
 
