@@ -58,7 +58,7 @@ class Checkpoint:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._entries: dict[ObjectRef, _Entry] = {}
+        self._entries: dict[ObjectRef, _Entry] = {}  # what was loaded, until the first `save`
         self._fd = -1
         self._base = self._size = 0  # bytes: when it was written anew, and now
 
@@ -87,14 +87,19 @@ class Checkpoint:
             raise Refused(f"{ref} in {shown(self._path)} cannot be used: {error}") from error
         return Placed(obj, entry.file, entry.line)
 
-    def forget(self) -> None:
-        """What was loaded is not asked for any more."""
-        self._entries = {}
-
     def save(self, held: Mapping[ObjectRef, Placed], changed: Iterable[ObjectRef]) -> None:
-        """`changed` names what is not as it was at the last `save`. Raises Unavailable."""
-        if self._entries and self._says(held):
-            return
+        """`changed` names what is not as it was at the last `save`. Raises Unavailable.
+
+        After the first `save`, `recall` knows nothing any more.
+        """
+        if self._entries:
+            if not self._says(held):
+                self._write_anew(held)
+            self._entries = {}
+        else:
+            self._add(held, changed)
+
+    def _add(self, held: Mapping[ObjectRef, Placed], changed: Iterable[ObjectRef]) -> None:
         if self._fd < 0 or not os.fstat(self._fd).st_nlink or self._has_outgrown():
             self._write_anew(held)
             return

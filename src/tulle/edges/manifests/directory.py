@@ -75,6 +75,8 @@ class ManifestDirectory:
         except Refused as error:
             remembered = {}
             self._recall_refused = [refuse("Checkpoint", self._last_good, str(error))]
+        # Even if all of it has gone: else a later agent would take it for good again.
+        self._unsaved.update(ref for refs in remembered.values() for ref in refs)
         self._settled = Settlement(remembered, self._recall)
         self._snapshot: Snapshot | None = None
 

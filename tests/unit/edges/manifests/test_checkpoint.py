@@ -86,9 +86,18 @@ def test_one_that_says_it_all_already_is_left_alone(tmp_path: Path) -> None:
     checkpoint.load()
     checkpoint.save(valid(), valid())
     assert (tmp_path / "c").stat().st_ino == inode
-    checkpoint.forget()
     checkpoint.save({A: namespace("a")}, [A])
     assert loaded(tmp_path / "c") == {A: namespace("a")}
+
+
+def test_what_is_again_as_it_was_loaded_is_written_again(tmp_path: Path) -> None:
+    first, other = {A: namespace("a")}, {A: namespace("a", new="yes")}
+    Checkpoint(tmp_path / "c").save(first, [A])
+    checkpoint = Checkpoint(tmp_path / "c")
+    checkpoint.load()
+    for held in (first, other, first):
+        checkpoint.save(held, [A])
+        assert loaded(tmp_path / "c") == held
 
 
 def test_one_that_somebody_removed_is_written_whole(tmp_path: Path) -> None:

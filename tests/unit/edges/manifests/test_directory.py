@@ -62,6 +62,16 @@ def test_what_left_while_nobody_looked_is_gone(path: Path) -> None:
     assert refs(open_(path)) == {B}
 
 
+def test_what_left_while_nobody_looked_does_not_come_back(path: Path) -> None:
+    file = path / "x.yaml"
+    file.write_text(TEXT_A)
+    open_(path).scan()
+    file.unlink()
+    assert not refs(open_(path))
+    file.write_text("{[")
+    assert not refs(open_(path))
+
+
 def test_the_checkpoint_is_written_only_on_change(path: Path) -> None:
     (path / "x.yaml").write_text(TEXT_A)
     directory = open_(path)
