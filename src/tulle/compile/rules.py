@@ -25,6 +25,7 @@ from tulle.model.world import IPNetwork
 
 NAMESPACE_LABELS = "io.cilium.k8s.namespace.labels."  # prefix of a namespace's own labels
 SERVICE_ACCOUNT_KEY = "io.cilium.k8s.policy.serviceaccount"
+_OWN = "own:"  # prefix of a workload's own labels under names that are Cilium's
 
 
 def seen_labels(
@@ -38,11 +39,17 @@ def seen_labels(
     A workload's own labels can't take the names that speak of its namespace or account.
     """
     return {
-        **{key: value for key, value in labels.items() if not key.startswith(NAMESPACE_LABELS)},
+        **{own_label(key): value for key, value in labels.items()},
         **{NAMESPACE_LABELS + key: value for key, value in namespace_labels.items()},
         NAMESPACE_KEY: namespace,
         SERVICE_ACCOUNT_KEY: service_account,
     }
+
+
+def own_label(key: str) -> str:
+    """Where `seen_labels` has a workload's own label: Kubernetes' selectors ask for those only."""
+    is_taken = key in (NAMESPACE_KEY, SERVICE_ACCOUNT_KEY) or key.startswith(NAMESPACE_LABELS)
+    return _OWN + key if is_taken else key
 
 
 class Tier(IntEnum):

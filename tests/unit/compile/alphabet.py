@@ -26,6 +26,8 @@ POD_LABELS: Alphabet = {
     "tier": ("front", "back"),
     "zone": ("", "north"),
 }
+# A pod's own label may have a name that is Cilium's; Kubernetes' selectors ask for that one.
+OWN_LABELS: Alphabet = {**POD_LABELS, "io.kubernetes.pod.namespace": NAMESPACES}
 NODE_LABELS: Alphabet = {"role": ("edge", "core"), "zone": ("", "north")}
 PORT_NAMES = ("http", "dns", "pg")
 PROTOCOLS: tuple[Protocol, ...] = ("TCP", "TCP", "TCP", "TCP", "UDP", "SCTP")

@@ -62,6 +62,7 @@ from .alphabet import (
     NAMESPACE_LABELS,
     NAMESPACES,
     NODE_LABELS,
+    OWN_LABELS,
     POD_LABELS,
     PORT_NAMES,
     PROTOCOLS,
@@ -99,7 +100,7 @@ def network_policy(rng: Random, index: int) -> tuple[Key, NetworkPolicy]:
     ingress = _several(rng, 3, lambda: NetworkPolicyIngressRule(_some_peers(rng), _some_ports(rng)))
     egress = _several(rng, 3, lambda: NetworkPolicyEgressRule(_some_peers(rng), _some_ports(rng)))
     spec = NetworkPolicySpec(
-        pod_selector=rng.choice((LabelSelector(), selector(rng, POD_LABELS))),
+        pod_selector=rng.choice((LabelSelector(), selector(rng, OWN_LABELS))),
         ingress=ingress,
         egress=egress,
         policy_types=rng.choice((None, (), ("Ingress",), ("Egress",), ("Ingress", "Egress"))),
@@ -166,7 +167,7 @@ def _some_peers(rng: Random) -> tuple[NetworkPolicyPeer, ...]:
 
 
 def _peer(rng: Random) -> NetworkPolicyPeer:
-    pods = rng.choice((LabelSelector(), selector(rng, POD_LABELS), selector(rng, POD_LABELS)))
+    pods = rng.choice((LabelSelector(), selector(rng, OWN_LABELS), selector(rng, OWN_LABELS)))
     match rng.choice(("block", "block", "pods", "namespaces", "both")):
         case "block":
             return NetworkPolicyPeer(ip_block=IPBlock(*block(rng)))
@@ -327,7 +328,7 @@ def _pods(rng: Random) -> dict[str, Any]:
     namespaces = rng.choice((LabelSelector(), selector(rng, _OF_NAMESPACES)))
     if rng.random() < 0.5:
         return {"namespaces": namespaces}
-    pods = rng.choice((LabelSelector(), selector(rng, POD_LABELS)))
+    pods = rng.choice((LabelSelector(), selector(rng, OWN_LABELS)))
     return {"pods": NamespacedPod(namespaces, pods)}
 
 

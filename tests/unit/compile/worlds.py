@@ -44,6 +44,7 @@ from .alphabet import (
     OTHER_RANGES,
     OTHERS,
     OUTSIDE,
+    OWN_LABELS,
     POD_LABELS,
     POD_RANGE,
     PODS_V4,
@@ -184,7 +185,7 @@ def _workloads(rng: Random) -> list[Workload]:
         Workload(
             namespace=rng.choice(NAMESPACES),
             name=f"w{number}",
-            labels=labels(rng, POD_LABELS),
+            labels=labels(rng, OWN_LABELS),
             addresses=rng.choice((addresses, addresses, addresses[:1], addresses[1:])),
             ifindex=100 + number,
             ports=_container_ports(rng),
@@ -203,7 +204,7 @@ def _remote(rng: Random, node: str) -> dict[Key, Workload]:
         Workload(
             namespace=rng.choice(NAMESPACES),
             name=f"{node}-{number}",
-            labels=labels(rng, POD_LABELS),
+            labels=labels(rng, OWN_LABELS),
             addresses=rng.choice((addresses, addresses[:1], addresses[1:])),
             ifindex=0,
             ports=_container_ports(rng),
@@ -217,7 +218,7 @@ def _remote(rng: Random, node: str) -> dict[Key, Workload]:
 
 def _relabelled(rng: Random, world: World) -> dict[Key, Workload]:
     return {
-        key: replace(workload, labels=labels(rng, POD_LABELS)) if rng.random() < 0.3 else workload
+        key: replace(workload, labels=labels(rng, OWN_LABELS)) if rng.random() < 0.3 else workload
         for key, workload in world.workloads.items()
     }
 

@@ -20,7 +20,7 @@ from tulle.model.kubernetes import AUDIT_ANNOTATION, REJECT_ANNOTATION
 from tulle.model.verdict import Rule
 
 from ..rules import Action, Cidr, Nodes, PeerTerm, Pods, Policy, PolicyRule, PortTerm, Tier
-from .labels import both, of_namespaces
+from .labels import both, of_namespaces, of_pods
 
 _ACTIONS = {"Accept": Action.ALLOW, "Deny": Action.DENY, "Pass": Action.PASS}
 _TIERS = {"Admin": Tier.ADMIN, "Baseline": Tier.BASELINE}
@@ -67,7 +67,7 @@ def _pods(chosen: ClusterSubject | ClusterIngressPeer | ClusterEgressPeer) -> Po
         return Pods(of_namespaces(chosen.namespaces))
     assert chosen.pods is not None
     pods = chosen.pods
-    return Pods(both(pods.pod_selector, of_namespaces(pods.namespace_selector)))
+    return Pods(both(of_pods(pods.pod_selector), of_namespaces(pods.namespace_selector)))
 
 
 def _terms(peer: ClusterIngressPeer | ClusterEgressPeer) -> Iterator[PeerTerm]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from tulle.model import cilium
 from tulle.model.cilium import CLUSTER_KEY, DEFAULT_CLUSTER, split_key
 from tulle.model.kubernetes import LabelSelector, LabelSelectorRequirement
 
-from ..rules import NAMESPACE_KEY, NAMESPACE_LABELS, Entity, PeerTerm, Pods
+from ..rules import NAMESPACE_KEY, NAMESPACE_LABELS, Entity, PeerTerm, Pods, own_label
 from ..selectors import matches
 
 _KNOWN = {item.value: item for item in Entity}
@@ -39,10 +39,19 @@ def in_namespace(name: str) -> LabelSelector:
 
 
 def of_namespaces(selector: LabelSelector) -> LabelSelector:
-    """Workloads in the namespaces that a namespaceSelector matches."""
-    labels = {NAMESPACE_LABELS + key: value for key, value in selector.match_labels.items()}
+    """Workloads in the namespaces that a namespaceSelector of Kubernetes' matches."""
+    return _renamed(selector, lambda key: NAMESPACE_LABELS + key)
+
+
+def of_pods(selector: LabelSelector) -> LabelSelector:
+    """Workloads whose own labels a podSelector of Kubernetes' matches."""
+    return _renamed(selector, own_label)
+
+
+def _renamed(selector: LabelSelector, name: Callable[[str], str]) -> LabelSelector:
+    labels = {name(key): value for key, value in selector.match_labels.items()}
     expressions = tuple(
-        LabelSelectorRequirement(NAMESPACE_LABELS + item.key, item.operator, item.values)
+        LabelSelectorRequirement(name(item.key), item.operator, item.values)
         for item in selector.match_expressions
     )
     return LabelSelector(labels, expressions)

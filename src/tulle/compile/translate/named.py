@@ -12,7 +12,7 @@ from tulle.model.world import Key, World
 
 from ..rules import Cidr, PeerTerm, Pods
 from ..selectors import matches
-from .labels import both, in_namespace, plain
+from .labels import both, in_namespace, of_pods, plain
 
 
 @dataclass(slots=True)
@@ -55,7 +55,8 @@ class Named:
         for service in sorted(found, key=_key):
             namespace = service.metadata.namespace
             if service.spec.selector:
-                yield Pods(both(LabelSelector(service.spec.selector), in_namespace(namespace)))
+                chosen = of_pods(LabelSelector(service.spec.selector))
+                yield Pods(both(chosen, in_namespace(namespace)))
             else:
                 yield from self._listed(service)
 

@@ -16,7 +16,7 @@ from tulle.model.kubernetes import (
 from tulle.model.verdict import Rule
 
 from ..rules import Action, Cidr, PeerTerm, Pods, Policy, PolicyRule, PortTerm
-from .labels import both, in_namespace, of_namespaces
+from .labels import both, in_namespace, of_namespaces, of_pods
 
 
 def network_policy(policy: NetworkPolicy) -> tuple[Policy, ...]:
@@ -27,7 +27,7 @@ def network_policy(policy: NetworkPolicy) -> tuple[Policy, ...]:
         Policy(
             ref=ref_of(policy),
             direction=direction,
-            subject=Pods(both(policy.spec.pod_selector, in_namespace(namespace))),
+            subject=Pods(both(of_pods(policy.spec.pod_selector), in_namespace(namespace))),
             rules=tuple(
                 PolicyRule(
                     Rule(direction, ref_of(policy), index),
@@ -64,7 +64,7 @@ def _peer(peer: NetworkPolicyPeer, namespace: str) -> PeerTerm:
     if (block := peer.ip_block) is not None:
         excluded = tuple(ip_network(item, strict=False) for item in block.except_)
         return Cidr(ip_network(block.cidr, strict=False), excluded)
-    chosen = [] if peer.pod_selector is None else [peer.pod_selector]
+    chosen = [] if peer.pod_selector is None else [of_pods(peer.pod_selector)]
     if peer.namespace_selector is None:
         return Pods(both(*chosen, in_namespace(namespace)))
     return Pods(both(*chosen, of_namespaces(peer.namespace_selector)))

@@ -1,11 +1,20 @@
 import pytest
 
-from tulle.compile.rules import NAMESPACE_KEY, NAMESPACE_LABELS, Entity, Pods
+from tulle.compile.rules import (
+    NAMESPACE_KEY,
+    NAMESPACE_LABELS,
+    SERVICE_ACCOUNT_KEY,
+    Entity,
+    Pods,
+    seen_labels,
+)
+from tulle.compile.selectors import matches
 from tulle.compile.translate.labels import (
     ENTITIES,
     both,
     endpoints,
     of_namespaces,
+    of_pods,
     others,
     peers,
     plain,
@@ -32,6 +41,16 @@ def test_namespaces_are_seen_by_prefixed_labels() -> None:
     given = LabelSelector({"a": "1"}, (needs("b", "NotIn", "2"),))
     prefixed = (needs(NAMESPACE_LABELS + "b", "NotIn", "2"),)
     assert of_namespaces(given) == LabelSelector({NAMESPACE_LABELS + "a": "1"}, prefixed)
+
+
+def test_a_pod_selector_asks_for_the_pods_own_labels() -> None:
+    given = LabelSelector({NAMESPACE_KEY: "bank", "app": "a"})
+    pod = {NAMESPACE_KEY: "bank", "app": "a"}
+    assert matches(of_pods(given), seen_labels(pod, "shop", {}, "default"))
+    assert not matches(of_pods(given), seen_labels({"app": "a"}, "bank", {}, "default"))
+    absent = expression(SERVICE_ACCOUNT_KEY, "DoesNotExist")
+    assert matches(of_pods(absent), seen_labels(pod, "shop", {}, "default"))
+    assert seen_labels(pod, "shop", {}, "default")[NAMESPACE_KEY] == "shop"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tulle.compile.rules import (
     PolicyRule,
     PortTerm,
     Tier,
+    own_label,
 )
 from tulle.model.kubernetes import LabelSelector, LabelSelectorRequirement, ObjectRef
 from tulle.model.verdict import Rule
@@ -45,10 +46,10 @@ def test_the_subject_is_in_the_policys_namespace() -> None:
     assert only(text + "}}").subject == Pods(LabelSelector({"app": "web", **SHOP}))
 
 
-def test_a_label_that_speaks_of_the_namespace_does_not_lead_out_of_it() -> None:
+def test_a_pod_selector_asks_for_the_pods_own_label_of_that_name() -> None:
     text = HEAD.replace("podSelector: {}", f"podSelector: {{matchLabels: {{{NAMESPACE_KEY}: b}}}}")
-    own = LabelSelectorRequirement(NAMESPACE_KEY, "In", ("shop",))
-    assert only(text + "}}").subject == Pods(LabelSelector({NAMESPACE_KEY: "b"}, (own,)))
+    own = own_label(NAMESPACE_KEY)
+    assert only(text + "}}").subject == Pods(LabelSelector({own: "b", **SHOP}))
 
 
 def test_an_empty_rule_is_everybody_and_everything() -> None:
