@@ -12,7 +12,7 @@ from tulle.model.verdict import Flow
 from tulle.model.world import IPAddress, Node, World
 
 from ..selectors import matches
-from .cilium_peers import plain_match
+from .cilium_peers import labels_match, plain_match
 from .ends import End, Kind, end_at, inside
 
 
@@ -116,9 +116,7 @@ def _selects(world: World, selector: EgressGatewaySelector, source: End) -> bool
     workload = source.workload
     if workload is None:
         return False
-    if selector.pod_selector is not None and not plain_match(
-        selector.pod_selector, workload.labels
-    ):
+    if selector.pod_selector is not None and not labels_match(selector.pod_selector, source):
         return False
     if selector.namespace_selector is not None and not matches(
         selector.namespace_selector, world.namespace_labels(workload.namespace)

@@ -101,6 +101,13 @@ egressGateway: {nodeSelector: {matchLabels: {role: core}}}
 """
 
 
+def test_an_egress_gateways_pod_selector_may_name_a_namespace() -> None:
+    in_shop = "podSelector: {matchLabels: {k8s:io.kubernetes.pod.namespace: shop}}"
+    spec = WEB_BY_EAST.replace("podSelector: {matchLabels: {app: web}}", in_shop)
+    assert leaving("shop/db > internet", gateway("g", spec)).startswith("leaves by")
+    assert not leaving("bank/web > internet", gateway("g", spec)).startswith("leaves by")
+
+
 def test_an_egress_gateway() -> None:
     policy = gateway("g", WEB_BY_EAST)
     by_east = "leaves by CiliumEgressGatewayPolicy g: as 192.0.2.31 of node east"
