@@ -268,6 +268,9 @@ def test_clusters_do_not_see_each_other_and_options_can_change(cluster: Cluster)
         assert "in the cluster" in tulle("lab", "up", C, "--cluster", CLUSTER, code=1)
         tulle(*words(C, "run", "-d", "-n", "shop", "--name", "web"), sys.executable, "-c", SERVER)
         inside = words(C, "exec", "-n", "shop", "web")
+        tulle(*words(C, "run", "-d", "--name", "odd"), "sleep", "inf")
+        renamed = "ip link set eth0 down && ip link set eth0 name mine"
+        tulle(*words(C, "exec", "odd"), "sh", "-c", renamed)
         assert "mtu 1500" in tulle(*inside, "ip", "link", "show", "eth0")
         until(lambda: ":8080" in tulle(*inside, "ss", "-Hltn"))
         assert tulle("lab", "outside", "--cluster", OTHER, "--", *talk("10.244.0.2")) == (
@@ -276,6 +279,8 @@ def test_clusters_do_not_see_each_other_and_options_can_change(cluster: Cluster)
         os.kill(int(Path(f"/run/tulle/{C}/agent.lock").read_text()), signal.SIGTERM)
         until(lambda: "down" in next(line for line in listed() if line.startswith(C)))
         tulle("lab", "up", C, "--routing", "vxlan")
+        (problem,) = json.loads(tulle("--node", C, "status", "-o", "json"))["problems"]
+        assert problem.startswith("workload default/odd: ") and "No such device" in problem
         assert "mtu 1450" in tulle(*inside, "ip", "link", "show", "eth0")
     finally:
         tulle("lab", "down", "--cluster", OTHER)

@@ -44,7 +44,7 @@ def status(agent: Agent) -> Json:
     lost = agent.datapath.events_lost()
     filled = fills(agent, now) if now else []
     problems = [agent.problem] if agent.problem else []
-    problems += agent.network.problems
+    problems += agent.network.problems + agent.workloads.problems
     problems += [fill.warning for fill in filled if fill.warning]
     refused = (
         [{"object": str(item.ref), "reason": item.reason} for item in now.refusals] if now else []

@@ -24,7 +24,7 @@ import msgspec
 
 from tulle.edges import netlink, netns
 from tulle.edges.cgroup import NodeCgroup
-from tulle.errors import Refused, TulleError
+from tulle.errors import KernelError, Refused, TulleError
 from tulle.model.kubernetes import ContainerPort, Labels
 from tulle.model.paths import require_label, require_subdomain
 from tulle.model.world import IPNetwork, Key, Workload
@@ -106,6 +106,7 @@ class Workloads:
         self._workloads: dict[Key, Workload] = {}
         self._made: Mapping[Key, Workload] | None = None  # what `all` says, until it changes
         self._mtu = netlink.MTU
+        self.problems: list[str] = []  # workloads without the MTU that they should have, and why
         self._hosts_written: dict[Key, bytes] = {}  # digests: with many services they are long
         self._hosts_whole = False  # all that is to be written has been
         self._services: tuple[HostsEntry, ...] = ()
@@ -245,16 +246,29 @@ class Workloads:
         return removed + self._sweep()
 
     def set_mtu(self, mtu: int) -> None:
-        """Of every workload's interface, now and of those yet to come. Raises KernelError."""
+        """Of every workload's interface, now and of those yet to come.
+
+        What fails is in `problems`: a command may have done away with its own interface.
+        """
         with self._lock:
             self._mtu = mtu
             records = [r for r in self._records.values() if r.phase == "up" and r.mtu != mtu]
+        problems = []
         for record in records:
-            inside = self._place(record).netns
-            netns.run_in(self.node_netns, partial(netlink.set_mtu, record.interface, mtu))
-            netns.run_in(inside, partial(netlink.set_mtu, netlink.INTERFACE, mtu))
-            with self._lock:
-                self._save(msgspec.structs.replace(self._records[record.key], mtu=mtu))
+            try:
+                self._set_mtu_of(record, mtu)
+            except KernelError as error:
+                problems.append(f"workload {record.namespace}/{record.name}: {error}")
+        self.problems = problems
+
+    def _set_mtu_of(self, record: Record, mtu: int) -> None:
+        inside = self._place(record).netns
+        netns.run_in(self.node_netns, partial(netlink.set_mtu, record.interface, mtu))
+        netns.run_in(inside, partial(netlink.set_mtu, netlink.INTERFACE, mtu))
+        with self._lock:
+            now = self._records.get(record.key)
+            if now and now.interface == record.interface:  # it may have ended meanwhile
+                self._save(msgspec.structs.replace(now, mtu=mtu))
 
     def gone(self) -> list[Key]:
         """Workloads of `tulle run` whose last process has ended; they await `delete`."""

@@ -52,6 +52,7 @@ def agent() -> Any:
         pods=SimpleNamespace(problems=dict),
         pending={},
         network=SimpleNamespace(problems=[]),
+        workloads=SimpleNamespace(problems=[]),
         pressure=SimpleNamespace(fills=lambda: [Fill("conntrack", 1, 262144, recycled=True)]),
         datapath=SimpleNamespace(
             events_lost=lambda: 5,
@@ -81,6 +82,14 @@ def test_before_the_first_pass_a_node_is_degraded(agent: Any) -> None:
     status = views.status(agent)
     assert (status["health"], status["problems"]) == ("degraded", ["no cgroup2"])
     assert (status["counts"], status["apply"], status["maps"]) == ({}, {}, [])
+
+
+def test_every_part_tells_of_its_problems(agent: Any) -> None:
+    agent.problem, agent.network.problems = "no room", ["no uplink"]
+    agent.workloads.problems = ["workload shop/web: no interface"]
+    status = views.status(agent)
+    told = ["no room", "no uplink", "workload shop/web: no interface"]
+    assert (status["health"], status["problems"]) == ("degraded", told)
 
 
 def test_what_is_refused_is_named_with_its_reason(agent: Any) -> None:

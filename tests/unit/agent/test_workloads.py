@@ -62,6 +62,7 @@ class Kernel:
         assert set(interfaces) <= set(self.links)
 
     def set_mtu(self, interface: str, mtu: int) -> None:
+        self.call(f"set_mtu {interface}")
         self.mtus.append((interface[:2], mtu))
 
     def interfaces(self) -> dict[str, int]:
@@ -148,6 +149,21 @@ def test_a_changed_mtu_reaches_both_ends_of_every_workload_once(
     again = make_again(tmp_path)
     again.set_mtu(1450)
     assert len(kernel.mtus) == 2
+
+
+def test_a_workload_without_its_interface_does_not_keep_the_others(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    workloads = make(tmp_path)
+    workloads.create("shop", "broken")
+    kernel.fails = f"set_mtu {next(iter(kernel.links))}"
+    workloads.create(*WEB)
+    workloads.set_mtu(1450)
+    assert kernel.mtus == [("tl", 1450), ("et", 1450)]
+    assert workloads.problems == [f"workload shop/broken: {kernel.fails}: Cannot allocate memory"]
+    kernel.fails = ""
+    workloads.set_mtu(1450)
+    assert len(kernel.mtus) == 4 and not workloads.problems
 
 
 def test_what_has_not_changed_is_the_same_object(kernel: Kernel, tmp_path: Path) -> None:
