@@ -12,11 +12,20 @@ from rich.console import Console
 from bench.load import LoadError
 from bench.namespaces import SetupError
 
-from . import stage, tour
+from . import nodes, stage, tour
 from .screen import Screen
 from .shell import NODE, DemoError
 
-TOUR = (tour.opening, tour.balancing, tour.policy, tour.crash, tour.latency)
+TOUR = (
+    tour.opening,
+    tour.balancing,
+    nodes.second,
+    nodes.outside,
+    tour.policy,
+    nodes.denial,
+    tour.crash,
+    tour.latency,
+)
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -69,7 +78,7 @@ def _clean(screen: Screen) -> int:
     _ignore_stops()
     try:
         screen.say("\nCleaning up:")
-        screen.command("tulle", "lab", "down", NODE)
+        screen.command("tulle", "lab", "down", "--cluster", NODE)
     finally:
         code = _clear(screen)
     left = stage.remains()

@@ -24,7 +24,12 @@ from . import shell
 
 FRAME_S = 0.1
 _INDENT = 2
-_COLOURS = {r"\bFORWARDED\b": "green", r"\bDROPPED\b": "red", r"default deny by .*": "bold"}
+_COLOURS = {
+    r"\bFORWARDED\b": "green",
+    r"\bDROPPED\b": "red",
+    r"\bAUDIT\b": "yellow",
+    r"default deny by .*": "bold",
+}
 
 
 class Screen:

@@ -10,12 +10,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-NODE = "demo"
+NODE, SECOND = NODES = ("demo", "demo-2")
 ROOT = Path(__file__).parents[1]
 TIMEOUT_S = 60.0
 
@@ -51,13 +51,11 @@ def ask(*line: str, codes: Sequence[int] = (0,)) -> Any:
 
 
 class Client:
-    """A client of `load.py` inside the workload `client`; `seen` is its last report."""
+    """A client of `load.py`, run by a command line; `seen` is its last report."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, line: Sequence[str]) -> None:
         self.seen: dict[str, Any] = {}
-        self._process = _start(
-            client_line(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None
-        )
+        self._process = _start(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None)
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -82,17 +80,33 @@ class Client:
 
 
 @contextmanager
-def client(*words: str) -> Iterator[Client]:
-    """Run `load.py WORDS` until the block is left."""
-    running = Client(words)
+def running(line: Sequence[str]) -> Iterator[Client]:
+    """Run a client until the block is left."""
+    started = Client(line)
     try:
-        yield running
+        yield started
     finally:
-        running.stop()
+        started.stop()
+
+
+def client(*words: str) -> AbstractContextManager[Client]:
+    """Run `load.py WORDS` in the workload `client`."""
+    return running(client_line(words))
 
 
 def client_line(words: Sequence[str]) -> tuple[str, ...]:
     return ("tulle", "exec", "-n", "shop", "client", "--", "demo/load.py", *words)
+
+
+def guest_line(words: Sequence[str]) -> tuple[str, ...]:
+    """For a workload on the second node."""
+    inside = ("--node", SECOND, "exec", "-n", "shop", "guest", "--")
+    return ("tulle", *inside, "demo/load.py", *words)
+
+
+def outside_line(words: Sequence[str]) -> tuple[str, ...]:
+    """For a host that is not in the mesh."""
+    return ("tulle", "lab", "outside", "--cluster", NODE, "--", "demo/load.py", *words)
 
 
 def _start(line: Sequence[str], **streams: Any) -> subprocess.Popen[str]:

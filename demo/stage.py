@@ -1,7 +1,7 @@
 """The ground that the demo stands on: its directory, a database in it, and the end of all of it.
 
-The shop's files are in one directory that only root can have made, the node's in the places of the
-node `demo`. Nothing of it is needed twice, so what an earlier demo left is removed first.
+The shop's files are in one directory that only root can have made, the nodes' in the places of the
+cluster `demo`. Nothing of it is needed twice, so what an earlier demo left is removed first.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from string import Template
 
 from bench import namespaces
 from tulle.edges.cgroup import find_mount
+from tulle.lab.cluster import Cluster
 from tulle.model.paths import NodePaths
 
 from . import shell
-from .shell import NODE, DemoError
+from .shell import NODE, NODES, DemoError
 
 DEMO = Path(__file__).parent
 STAGE = Path("/run/tulle-demo")
@@ -55,15 +56,15 @@ def prepare() -> None:
     for directory in (STAGE, STAGE / "nginx", STAGE / "redis"):
         directory.mkdir(mode=0o755)
     _make_database(postgres)
-    for name in ("shop.yaml", "nginx.conf"):
+    for name in ("shop.yaml", "second.yaml", "nginx.conf"):
         words = {"stage": str(STAGE), "demo": str(DEMO), "postgres": str(postgres)}
         (STAGE / name).write_text(Template((DEMO / name).read_text()).substitute(words))
 
 
 def clear() -> None:
     """Remove everything that a demo makes, this one or one that was killed; may be repeated."""
-    if _node_remains():
-        shell.run("tulle", "lab", "down", NODE)
+    if _mesh():
+        shell.run("tulle", "lab", "down", *NODES)
     namespaces.remove_stale()
     for path in Path("/run/netns").glob(f"{_PLAIN}*"):
         namespaces.remove_namespace(path.name)
@@ -74,7 +75,7 @@ def clear() -> None:
 def remains() -> list[str]:
     """What is left of the demo on this machine: nothing, after `clear`."""
     networks = Path("/run/netns").glob(f"{_PLAIN}*")
-    places = [*_node_remains(), STAGE, *networks, *_plain_directories()]
+    places = [*_mesh(), STAGE, *networks, *_plain_directories()]
     return [str(place) for place in places if place.exists()]
 
 
@@ -82,9 +83,11 @@ def _plain_directories() -> list[Path]:
     return list(Path(tempfile.gettempdir()).glob(f"{_PLAIN}*"))
 
 
-def _node_remains() -> list[Path]:
-    paths = NodePaths(NODE)
-    places = [paths.state, paths.bpffs, find_mount() / paths.cgroup]
+def _mesh() -> list[Path]:
+    """What is there of the cluster and its nodes."""
+    places = [Cluster(NODE).directory]
+    for paths in map(NodePaths, NODES):
+        places += [paths.state, paths.bpffs, find_mount() / paths.cgroup]
     return [place for place in places if place.exists()]
 
 

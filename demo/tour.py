@@ -1,4 +1,7 @@
-"""What the tour shows, chapter by chapter. What it claims, it measures; see Screen.promise."""
+"""What the tour shows, chapter by chapter. What it claims, it measures; see Screen.promise.
+
+What takes more than one node is in `nodes`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,7 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Callable
-
-from rich.table import Table
+from typing import Any
 
 from bench import figures, nginx, rounds
 from bench.load import Client as Wrk
@@ -18,30 +19,35 @@ from bench.scenarios.plain import Plain
 from bench.suite import PHASE_S, Cores
 
 from . import shell
-from .screen import Screen, columns, shares
-from .shell import NODE, Client, DemoError, ask, client
+from .screen import Screen, columns
+from .shell import NODE, NODES, Client, DemoError, ask, client
 from .stage import STAGE
+from .watch import (
+    attempts,
+    closed,
+    even,
+    faultless,
+    service,
+    spread,
+    wait_for_clients,
+    wait_for_pods,
+)
 
-PODS_TIMEOUT_S = 20.0
 REQUESTS = 600
-SHARE_TOLERANCE = 0.1  # of all requests; five standard deviations for 600 of them
+REPLICAS = 3
 SETTLE_S = 1.0
-WITHOUT_AGENT_S = 3.0
-LATENCY_S = 6.0
+WITHOUT_AGENT_S = 2.0
+LATENCY_S = 4.0
 PLAIN = "direct"
 SHOP = ("requests", "http://web/", "--kept", "2", "--new", "2", "--pause", "0.01")
 
 
 def opening(screen: Screen) -> None:
     screen.chapter("The mesh comes up", "A node of the lab, with a shop of real servers on it.")
-    screen.run("tulle", "lab", "up", NODE)
+    screen.run("tulle", "lab", "up", NODE, "--routing", "vxlan")
     screen.command("export", f"TULLE_NODE={NODE}")
     screen.run("tulle", "apply", "-f", str(STAGE / "shop.yaml"))
-    deadline = time.monotonic() + PODS_TIMEOUT_S
-    while not all(pod["ready"] for pod in ask("tulle", "get", "pods")["items"]):
-        if time.monotonic() > deadline:
-            raise DemoError("the shop does not open:\n" + shell.run("tulle", "get", "pods"))
-        time.sleep(0.1)
+    wait_for_pods()
     screen.run("tulle", "get", "pods", crop=True)
     screen.say("Any other command becomes a workload too; this one will be the shop's client:")
     line = ("--name", "client", "-l", "app=client", "--", "sleep", "infinity")
@@ -56,21 +62,8 @@ def balancing(screen: Screen) -> None:
     )
     screen.run("tulle", "get", "services", crop=True)
     words = ("requests", "http://api/", "--new", "4", "--limit", str(REQUESTS))
-    screen.command(*shell.client_line(words))
-    with client(*words) as load:
-        screen.watch(lambda: shares(_replicas(load)), lambda: load.running)
-    counts = _replicas(load)
-    answered, fair = sum(counts.values()), 1 / 3
-    screen.promise(load.count("failed") == 0 < answered, f"{answered} requests, all answered")
-    even = len(counts) == 3 and all(
-        abs(count / answered - fair) < SHARE_TOLERANCE for count in counts.values()
-    )
-    screen.promise(even, "each of the three replicas has its third")
-
-
-def _replicas(load: Client) -> dict[str, int]:
-    names = [name for name in load.seen if name.startswith("from ")]
-    return {name.removeprefix("from "): load.count(name) for name in names}
+    counts = spread(screen, shell.client_line(words))
+    screen.promise(even(counts, REPLICAS), "each of the three replicas has its third")
 
 
 def policy(screen: Screen) -> None:
@@ -80,7 +73,7 @@ def policy(screen: Screen) -> None:
         " holds a connection to redis that is open already.",
     )
     with client(*SHOP) as shop, client("talk", "redis", "6379") as talk:
-        _wait(lambda: shop.count("answered") > 50 and talk.count("answered") > 50)
+        wait_for_clients(lambda: shop.count("answered") > 50 and talk.count("answered") > 50)
         screen.run("tulle", "apply", "-f", "demo/policy.yaml")
         screen.say(
             "What will happen to the client, asked before it sends a packet to the database:"
@@ -91,7 +84,7 @@ def policy(screen: Screen) -> None:
         words = ("knock", "db", "5432")
         screen.command(*shell.client_line(words))
         with client(*words) as knock:
-            screen.watch(lambda: _attempts(knock), lambda: knock.count("sent") < 4)
+            screen.watch(lambda: attempts("client → db", knock), lambda: knock.count("sent") < 4)
     denied = ("tulle", "observe", "--to-pod", "shop/db", "--verdict", "DROPPED", "--last", "2")
     allowed = ("tulle", "observe", "--to-pod", "shop/db", "--verdict", "FORWARDED", "--last", "2")
     screen.run(*denied)
@@ -105,47 +98,54 @@ def _judge_policy(screen: Screen, shop: Client, knock: Client, talk: Client) -> 
         "tulle", "observe", "--from-pod", "shop/client", "--to-pod", "shop/db", "--last", "1"
     )
     rule = told["results"][0]["rule"]
-    screen.promise(
-        _closed(knock), f"{knock.count('sent')} connections to the database, none let in"
-    )
+    screen.promise(closed(knock), f"{knock.count('sent')} connections to the database, none let in")
     screen.promise(
         talk.count("silent") == 1,
         f"the open connection to redis was cut, after {talk.count('answered')} answers",
     )
     screen.promise(bool(rule) and rule in seen, "explain and observe name the same rule")
-    screen.promise(_faultless(shop), f"{shop.count('sent')} requests of the shop meanwhile, 0 lost")
+    screen.promise(faultless(shop), f"{shop.count('sent')} requests of the shop meanwhile, 0 lost")
 
 
 def crash(screen: Screen) -> None:
     screen.chapter(
-        "The agent dies under load",
-        "The programs in the kernel need no agent. It is killed while the shop serves and the"
-        " client knocks at the database, and comes back later.",
+        "The agents die under load",
+        "The programs in the kernel need no agent. Those of both nodes are killed while the shop"
+        " serves and the client knocks at the database, and come back later.",
     )
     with client(*SHOP) as shop, client("knock", "db", "5432") as knock:
-        _wait(lambda: shop.count("answered") > 50 and knock.count("denied") > 0)
-        pid = int(ask("tulle", "status")["pid"])
-        screen.command("kill", "-9", str(pid))
-        os.kill(pid, signal.SIGKILL)
+        wait_for_clients(lambda: shop.count("answered") > 50 and knock.count("denied") > 0)
+        pids = [int(status["pid"]) for status in _states()]
+        screen.command("kill", "-9", *map(str, pids))
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
         before, denied = shop.count("answered"), knock.count("denied")
         end = time.monotonic() + WITHOUT_AGENT_S
-        screen.watch(lambda: _service(shop, knock), lambda: time.monotonic() < end)
+        screen.watch(lambda: service(shop, knock), lambda: time.monotonic() < end)
         without, refused = shop.count("answered") - before, knock.count("denied") - denied
         screen.run("tulle", "status", codes=(1,))
         screen.say("And back:")
-        screen.run("tulle", "lab", "up", NODE)
+        screen.run("tulle", "lab", "up", *NODES)
         end = time.monotonic() + SETTLE_S
-        screen.watch(lambda: _service(shop, knock), lambda: time.monotonic() < end)
-    health = ask("tulle", "status")["health"]
-    kept, new = shop.count("kept"), shop.count("new")
+        screen.watch(lambda: service(shop, knock), lambda: time.monotonic() < end)
+    _judge_crash(screen, shop, knock)
     screen.promise(without > 0 and refused > 0, f"{without} requests answered without an agent")
+    health = sorted({status["health"] for status in _states()})
     screen.promise(
-        _faultless(shop), f"{kept} requests over kept connections, {new} over new ones, 0 lost"
+        health == ["ok"], f"the new agents took over; their health is {' and '.join(health)}"
     )
+
+
+def _judge_crash(screen: Screen, shop: Client, knock: Client) -> None:
+    kept, new = shop.count("kept"), shop.count("new")
     screen.promise(
-        _closed(knock), f"{knock.count('sent')} connections to the database, none let in"
+        faultless(shop), f"{kept} requests over kept connections, {new} over new ones, 0 lost"
     )
-    screen.promise(health == "ok", f"the new agent took over; its health is {health}")
+    screen.promise(closed(knock), f"{knock.count('sent')} connections to the database, none let in")
+
+
+def _states() -> list[Any]:
+    return [ask("tulle", "--node", node, "status") for node in NODES]
 
 
 def latency(screen: Screen) -> None:
@@ -196,37 +196,3 @@ def _measure(screen: Screen, clients: dict[str, Wrk]) -> None:
         rows.append((title, *medians, f"{ratio.median:.2f} ± {ratio.error:.2f}"))
     screen.show(columns(("", "no mesh", "Tulle", "ratio"), rows))
     screen.say(f"Medians of {len(visits)} pairs. `./run bench` measures more, and for longer.")
-
-
-def _attempts(knock: Client) -> Table:
-    """What a client that should not get in has seen."""
-    row = [str(knock.count(name)) for name in ("sent", "denied", "let in")]
-    return columns(("", "tried", "timed out", "let in"), [("client → db", *row)])
-
-
-def _service(shop: Client, knock: Client) -> Table:
-    """What the shop's visitors and the client that should not get in have seen."""
-    rows = [
-        (
-            "requests to the shop",
-            *(str(shop.count(name)) for name in ("sent", "answered", "failed")),
-        ),
-        ("client → db", *(str(knock.count(name)) for name in ("sent", "let in", "denied"))),
-    ]
-    return columns(("", "sent", "answered", "failed"), rows)
-
-
-def _faultless(load: Client) -> bool:
-    return load.count("answered") == load.count("sent") > 0
-
-
-def _closed(knock: Client) -> bool:
-    return knock.count("denied") == knock.count("sent") > 0
-
-
-def _wait(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PODS_TIMEOUT_S
-    while not true():
-        if time.monotonic() > deadline:
-            raise DemoError("the clients see nothing happen")
-        time.sleep(0.05)

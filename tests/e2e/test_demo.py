@@ -16,7 +16,13 @@ from tulle.model.paths import NodePaths
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120.0
-PLACES = ("/run/tulle-demo", "/run/netns/tulle-bench-*-demo-*", "/tmp/tulle-bench-*-demo-*")  # noqa: S108
+NODES = ("demo", "demo-2")
+PLACES = (
+    "/run/tulle-demo",
+    "/run/tulle-lab/demo",
+    "/run/netns/tulle-bench-*-demo-*",
+    "/tmp/tulle-bench-*-demo-*",  # noqa: S108
+)
 
 
 class Demo:
@@ -74,14 +80,15 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Demo]]:
 
 def left() -> list[str]:
     """What a demo has left on this machine."""
-    paths = NodePaths("demo")
-    places = [paths.state, paths.bpffs, find_mount() / paths.cgroup]
+    places = []
+    for paths in map(NodePaths, NODES):
+        places += [paths.state, paths.bpffs, find_mount() / paths.cgroup]
     places += [found for place in PLACES for found in Path("/").glob(place[1:])]
     return [str(place) for place in places if place.exists()] + processes()
 
 
 def processes() -> list[str]:
-    """Command lines of the node's agent and of everything in its workloads."""
+    """Command lines of the nodes' agents and of everything in their workloads."""
     lines = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -91,7 +98,8 @@ def processes() -> list[str]:
             continue
         if not line:  # a zombie, which its new parent has not noticed yet
             continue
-        if "/tulle-demo/" in cgroup or "--node demo " in line:
+        ours = [f"/tulle-{node}/" in cgroup or f"--node {node} " in line for node in NODES]
+        if any(ours):
             lines.append(line)
     return lines
 
@@ -99,19 +107,25 @@ def processes() -> list[str]:
 def test_what_the_tour_promises_holds_and_nothing_stays(start: Callable[[], Demo]) -> None:
     demo = start()
     assert demo.wait() == 0, demo.output
-    assert "All 11 promises held" in demo.output
+    assert "All 19 promises held" in demo.output
     assert "✗" not in demo.output
     assert "\x1b" not in demo.output  # no terminal, no colours
     assert "DROPPED (TCP Flags: SYN) default deny by NetworkPolicy shop/db-from-api" in demo.output
     assert "FORWARDED (TCP Flags: SYN) NetworkPolicy shop/db-from-api ingress[0]" in demo.output
-    for figure in ("api-1", "api-2", "api-3", "p50", "p99"):
+    assert "route    through the overlay to node demo\n" in demo.output
+    assert (
+        "route    comes in at node demo-2; goes on as 192.168.96.11 of node demo-2" in demo.output
+    )
+    assert "CiliumNetworkPolicy shop/api-not-for-guests ingressDeny[0]" in demo.output
+    assert "AUDIT (TCP Flags: SYN) default deny by NetworkPolicy shop/api-from-web" in demo.output
+    for figure in ("api-1", "api-2", "api-3", "api-4", "p50", "p99"):
         assert figure in demo.output
     assert left() == []
 
 
 @pytest.mark.parametrize(
     ("number", "moment"),
-    [(signal.SIGINT, "$ kill -9"), (signal.SIGTERM, "--name static")],
+    [(signal.SIGINT, "$ tulle lab up demo-2"), (signal.SIGTERM, "$ kill -9")],
 )
 def test_it_cleans_up_when_stopped(
     start: Callable[[], Demo], number: signal.Signals, moment: str
@@ -123,7 +137,7 @@ def test_it_cleans_up_when_stopped(
 
 def test_the_next_one_cleans_up_after_one_that_was_killed(start: Callable[[], Demo]) -> None:
     killed = start()
-    killed.wait_for("--limit 600")
+    killed.wait_for("$ tulle lab outside")
     killed.process.kill()
     killed.wait()
     assert left() != []
