@@ -29,16 +29,21 @@ class Vanished:
         """`namespaces` has each interface's, and under 0 the node's own; None is the agent's."""
         self._sweep, self._namespaces = sweep, namespaces
         self._lock = Lock()
+        self._going: Gone = {}  # told by a pass that has not ended: it is there still
         self._rows: Gone = {}
         self._wanted = asyncio.Event()
 
     def add(self, rows: Gone) -> None:
         """What is about to go. From any thread; `sweep_soon` follows when it has gone."""
         with self._lock:
-            self._rows.update(rows)
+            self._going.update(rows)
 
     def sweep_soon(self) -> None:
-        if self._rows:
+        with self._lock:
+            self._rows.update(self._going)
+            self._going = {}
+            wanted = bool(self._rows)
+        if wanted:
             self._wanted.set()
 
     async def run(self) -> None:
@@ -49,23 +54,32 @@ class Vanished:
             try:
                 await asyncio.to_thread(self._sweep_all)
             except KernelError as error:
-                log.error("sockets to what has gone are not ended: %s", error)
+                log.error("sockets to what has gone are not ended before the next pass: %s", error)
 
     def _sweep_all(self) -> None:
         with self._lock:
             rows, self._rows = self._rows, {}
         remaining = iter(rows.items())
-        while batch := dict(islice(remaining, ROWS)):
-            self._sweep.begin(batch)
-            try:
-                holders = self._sweep.holders(batch)
-                for ifindex, namespace in self._namespaces().items():
-                    self._sweep_one(namespace, ifindex in holders)
-            finally:
-                self._sweep.end()
+        try:
+            while batch := dict(islice(remaining, ROWS)):
+                self._sweep_batch(batch)
+        except KernelError:
+            with self._lock:
+                self._rows = rows | self._rows
+            raise
+
+    def _sweep_batch(self, batch: Gone) -> None:
+        self._sweep.begin(batch)
+        try:
+            holders = self._sweep.holders(batch)
+            for ifindex, namespace in self._namespaces().items():
+                self._sweep_one(namespace, ifindex in holders)
+        finally:
+            self._sweep.end()
 
     def _sweep_one(self, namespace: Path | None, streams: bool) -> None:
         try:
             netns.run_in(namespace, partial(self._sweep.run, streams=streams))
         except KernelError as error:
-            log.debug("%s", error)  # it ended meanwhile, and its sockets with it
+            if namespace is None or netns.exists(namespace):  # else its sockets have ended with it
+                log.error("sockets to what has gone are not ended: %s", error)

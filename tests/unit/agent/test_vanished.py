@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ class FakeSweep:
     def __init__(self) -> None:
         self.log: list[object] = []
         self.fails = 0
+        self.ended = Semaphore(0)
 
     def begin(self, rows: dict[bytes, bytes]) -> None:
         if self.fails:
@@ -34,6 +36,7 @@ class FakeSweep:
 
     def end(self) -> None:
         self.log.append("end")
+        self.ended.release()
 
 
 @pytest.fixture
@@ -81,7 +84,25 @@ def test_more_than_the_map_holds_goes_in_turns(
     assert [len(item) for item in sweep.log if isinstance(item, dict)] == [2, 2, 1]
 
 
-def test_a_sweep_that_failed_does_not_keep_the_next(sweep: FakeSweep) -> None:
+def test_a_sweep_that_failed_is_made_up_for_by_the_next(sweep: FakeSweep) -> None:
     sweep.fails = 1
     play(sweep, {b"one": b""}, {b"two": b""})
-    assert sweep.log[0] == {b"two": b""}
+    assert sweep.log[0] == {b"one": b"", b"two": b""}
+
+
+def test_what_is_about_to_go_is_swept_when_it_has_gone(sweep: FakeSweep) -> None:
+    """A sweep of earlier rows finds its backend still there, and would be the only one."""
+
+    async def scene() -> None:
+        of_all: Any = Vanished(sweep, dict)  # type: ignore[arg-type]
+        running = asyncio.create_task(of_all.run())
+        of_all.add({b"gone": b""})
+        of_all.sweep_soon()
+        of_all.add({b"going": b""})
+        assert await asyncio.to_thread(sweep.ended.acquire, timeout=5)
+        of_all.sweep_soon()
+        assert await asyncio.to_thread(sweep.ended.acquire, timeout=5)
+        running.cancel()
+
+    asyncio.run(scene())
+    assert sweep.log == [{b"gone": b""}, "end", {b"going": b""}, "end"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from tulle.errors import KernelError
+
 from . import syscall
 
 _CHUNK = 1 << 16
@@ -17,10 +19,15 @@ class BpfIterator:
         self._link = syscall.link_create(program, 0, syscall.TRACE_ITER)
 
     def run(self) -> bytes:
-        """What the program wrote, over the things of the caller's namespaces."""
+        """What the program wrote, over the things of the caller's namespaces.
+
+        Raises KernelError.
+        """
         cursor = syscall.iter_create(self._link)
         try:
             return b"".join(iter(lambda: os.read(cursor, _CHUNK), b""))
+        except OSError as error:
+            raise KernelError(error.errno or 0, "run a BPF iterator") from error
         finally:
             os.close(cursor)
 
