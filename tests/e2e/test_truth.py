@@ -1,7 +1,8 @@
 """The truth tables of policy: what is written down, on real connections, by `explain` and in C.
 
 truth/*.yaml has the cases. Each is tried by a real client, asked of the agent as `tulle explain`
-does, and judged by the C decision on the running node's own maps. `tulle observe` has to name the
+does, and judged by the C decision on the running node's own maps: with all workloads on one node,
+and with the two namespaces on one each. `tulle observe` has to name the
 rule of every denial as `explain` does.
 """
 
@@ -20,10 +21,11 @@ TABLES = sorted((Path(__file__).parent / "truth").glob("*.yaml"))
 WORLDS = [world for table in TABLES for world in worlds(table)]
 
 
-@pytest.fixture(scope="module")
-def town(clusters: Clusters) -> Iterator[Town]:
-    with clusters("truth", ("a",)) as cluster:
-        made = Town(cluster, {"shop": "a", "bank": "a"})
+@pytest.fixture(scope="module", params=["a", "b"], ids=["one node", "two nodes"])
+def town(request: pytest.FixtureRequest, clusters: Clusters) -> Iterator[Town]:
+    homes = {"shop": "a", "bank": request.param}
+    with clusters("truth", sorted(set(homes.values())), "--routing", "vxlan") as cluster:
+        made = Town(cluster, homes)
         yield made
         made.close()
 

@@ -1,7 +1,7 @@
 """The workloads that all tables of policy speak of, and in each a process that tries connections.
 
-Two more ends are `node`, the node itself (of several the one of `shop`), and `outside`, a host
-beside the mesh.
+Two more ends are `node`, the node itself (of several the one of the other end), and `outside`, a
+host beside the mesh.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
+import yaml
+
 from tests.e2e.cases import Case, World
+from tests.e2e.field import OUTSIDE, listed_addresses
 from tests.e2e.judge import Judge
-from tests.e2e.mesh import Cluster, Json, Mesh, tulle, wait_for
+from tests.e2e.mesh import Cluster, Json, Mesh, wait_for
 from tests.e2e.probes import PROBE, Probes, Question, wait_until_served
 from tulle.abi import Action, Reason, RuleId
 from tulle.cli.client import Agent
@@ -40,7 +43,12 @@ SERVICES: dict[
 }
 SERVICE_LABELS = {"shop/db-svc": {"holds": "data"}}
 SERVICE_OF = {name.partition("/")[2]: name for name in SERVICES}
-RANGES = {"services": "10.96.0.0/16", "services6": "fd00:7a11:0:96::/112"}
+RANGES = {  # of all nodes
+    "pods": "10.244.0.0/16",
+    "pods6": "fd00:7a11:0:244::/64",
+    "services": "10.96.0.0/16",
+    "services6": "fd00:7a11:0:96::/112",
+}
 Key = tuple[str, str, str, int]  # source and destination address, protocol, port
 
 
@@ -61,15 +69,14 @@ class Town:
     def __init__(self, cluster: Cluster, homes: Mapping[str, str]) -> None:
         self.cluster = cluster
         self._homes = {name: cluster[node] for name, node in homes.items()}
+        self._nodes = {node.name: node for node in self._homes.values()}
         self._applied: list[Json] = []
         self._run_workloads()
         self.addresses = self._find_addresses()
-        self._ranges = self._find_ranges()
         cluster.apply(*map(_namespace, TEAMS), *map(_service, SERVICES))
         self._service_addresses = self._find_services()
-        nodes = {node.name: node for node in self._homes.values()}
-        self._judges = {name: Judge(name) for name in nodes}
-        self._agents = {name: Agent(NodePaths(name)) for name in nodes}
+        self._judges = {name: Judge(name) for name in self._nodes}
+        self._agents = {name: Agent(NodePaths(name)) for name in self._nodes}
         self._probes = self._start_probes()
 
     def close(self) -> None:
@@ -91,17 +98,10 @@ class Town:
             for item in node.get("endpoints")
             for text in item["addresses"]
         }
-        [listed] = [item for item in listed_nodes() if item["name"] == self._homes["shop"].name]
-        for text in listed["addresses"]:
-            found["node", ip_address(text).version] = text
-        for text in ("192.168.96.1", "fd00:7a11:1::1"):
-            found["outside", ip_address(text).version] = text
-        return found
-
-    def _find_ranges(self) -> dict[str, str]:
-        """Of the pods of `shop`'s node."""
-        [listed] = [item for item in listed_nodes() if item["name"] == self._homes["shop"].name]
-        return {"pods6" if ":" in cidr else "pods": cidr for cidr in listed["pod_cidrs"]}
+        for node in self._homes.values():
+            for version, text in listed_addresses(node.name).items():
+                found[node.name, version] = text
+        return found | {("outside", version): text for version, text in OUTSIDE.items()}
 
     def _find_services(self) -> dict[tuple[str, int], str]:
         return {
@@ -115,36 +115,43 @@ class Town:
             short: self._home(short).spawn(short, *PROBE, "ask", namespace=name.partition("/")[0])
             for short, name in FULL.items()
         }
-        host, cluster = self._homes["shop"], self.cluster
-        wait_until_served(host.spawn_host(*PROBE, "serve", "node"))
-        wait_until_served(cluster.spawn_outside(*PROBE, "serve", "outside"))
-        children["node"] = host.spawn_host(*PROBE, "ask")
-        children["outside"] = cluster.spawn_outside(*PROBE, "ask")
+        for name, node in self._nodes.items():
+            wait_until_served(node.spawn_host(*PROBE, "serve", "node"))
+            children[name] = node.spawn_host(*PROBE, "ask")
+        wait_until_served(self.cluster.spawn_outside(*PROBE, "serve", "outside"))
+        children["outside"] = self.cluster.spawn_outside(*PROBE, "ask")
         return Probes(children)
 
     def _home(self, end: str) -> Mesh:
         """The node of a workload."""
         return self._homes[FULL[end].partition("/")[0]]
 
+    def _ends(self, case: Case) -> tuple[str, str]:
+        """Source and target, once a service has been chosen; nodes by their names."""
+        ends = [case.source, self._behind(case)[0]]
+        home = next((self._home(end) for end in ends if end in FULL), self._homes["shop"])
+        source, target = (home.name if end == "node" else end for end in ends)
+        return source, target
+
     def enforce(self, world: World) -> None:
-        """Its policies and no others."""
-        if self._applied:
-            self.cluster.delete(*self._applied)
+        """Its policies and no others, on every node."""
         names = {
             f"{at}{'' if version == 4 else 6}": text
             for (at, version), text in self.addresses.items()
         }
+        wanted = world.objects({**names, **RANGES})
+        first, *_ = self._agents.values()
+        _said(first.post("/v1/delete", _as_text(self._applied)))
         self._applied = []
-        wanted = world.objects({**names, **self._ranges, **RANGES})
-        if wanted:
-            self.cluster.apply(*wanted)
+        for agent in self._agents.values():
+            _said(agent.post("/v1/apply", _as_text([*map(_namespace, TEAMS), *wanted])))
         self._applied = wanted
 
     def try_all(self, cases: Sequence[Case]) -> dict[Case, str]:
         """What each client saw, all at once."""
         questions = {
             Question(
-                case.source, case.protocol, self._asked_at(case), case.port, case.version
+                self._ends(case)[0], case.protocol, self._asked_at(case), case.port, case.version
             ): case.wanted
             for case in cases
         }
@@ -153,13 +160,14 @@ class Town:
         return dict(zip(cases, (by_question[question] for question in questions), strict=True))
 
     def _asked_at(self, case: Case) -> str:
-        end = (case.target, case.version)
-        return self._service_addresses[end] if case.target in SERVICE_OF else self.addresses[end]
+        if case.target in SERVICE_OF:
+            return self._service_addresses[case.target, case.version]
+        return self.addresses[self._ends(case)[1], case.version]
 
     def explain(self, case: Case) -> Told:
         """What `tulle explain` says on the nodes of both ends."""
         question = {
-            "from": self.addresses[case.source, case.version],
+            "from": self.addresses[self._ends(case)[0], case.version],
             "to": self._asked_at(case),
             "port": case.port,
             "protocol": case.protocol,
@@ -169,8 +177,8 @@ class Town:
     def _explained(self, node: str, question: Json) -> Told:
         [told] = self._agents[node].post("/v1/explain", question)["results"]
         if told["verdict"] == "DROPPED":
-            return Told("!" if told.get("reject") else "-", told["rule"])
-        return Told("~", told["audit_rule"]) if told.get("audit_rule") else Told("+", told["rule"])
+            return Told("!" if told["reject"] else "-", told["rule"])
+        return Told("~", told["audit_rule"]) if told["audit_rule"] else Told("+", told["rule"])
 
     def explain_by_command(self, case: Case) -> Json:
         """By names, as users do."""
@@ -196,11 +204,8 @@ class Town:
 
     def _nodes_of(self, case: Case) -> list[str]:
         """Whose maps decide: first the source's, then the target's."""
-        ends = (case.source, self._behind(case)[0])
-        homes = {self._homes["shop"] if end == "node" else None for end in ends}
-        found = [self._home(end).name for end in ends if end in FULL]
-        found += [home.name for home in homes if home is not None]
-        return list(dict.fromkeys(found))
+        homes = [self._home(end).name if end in FULL else end for end in self._ends(case)]
+        return list(dict.fromkeys(home for home in homes if home in self._nodes))
 
     def _behind(self, case: Case) -> tuple[str, int]:
         """Whom a connection reaches once its service has been chosen, and the port there."""
@@ -213,10 +218,8 @@ class Town:
 
     def key(self, case: Case) -> Key:
         """The first packet of its connection, after translation."""
-        end, port = self._behind(case)
-        version = case.version
-        ends = self.addresses[case.source, version], self.addresses[end, version]
-        return *ends, case.protocol, port
+        source, target = (self.addresses[end, case.version] for end in self._ends(case))
+        return source, target, case.protocol, self._behind(case)[1]
 
     def wait_for_rules(self, expected: Mapping[Key, str], verdict: str) -> None:
         """Until `observe` names these rules; its latest word counts."""
@@ -240,11 +243,12 @@ class Town:
             raise AssertionError("observe says otherwise:\n" + "\n".join(wrong)) from None
 
     def _flows(self, verdict: str) -> list[Json]:
-        return [
+        found = [
             flow
-            for node in {node.name: node for node in self._homes.values()}.values()
-            for flow in node.flows("--last", "4000", "--verdict", verdict)
+            for node in self._nodes.values()
+            for flow in node.flows("--last", "1000", "--verdict", verdict)
         ]
+        return sorted(found, key=lambda flow: str(flow["time"]))
 
 
 def _rule_of(flow: Json) -> str:
@@ -266,9 +270,12 @@ def _first_denial(told: Iterator[Told]) -> Told:
     return min(said, key=lambda item: order.get(item.sign, 0))
 
 
-def listed_nodes() -> list[Json]:
-    items: list[Json] = json.loads(tulle("lab", "list", "-o", "json"))["items"]
-    return items
+def _as_text(objects: Sequence[Json]) -> bytes:
+    return yaml.safe_dump_all(objects).encode()
+
+
+def _said(answer: Json) -> None:
+    assert not answer["errors"], answer["errors"]
 
 
 def _namespace(name: str) -> Json:
