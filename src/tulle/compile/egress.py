@@ -21,7 +21,7 @@ from .blocks import within
 from .capacity import Limits, full
 from .gateways import Route, routes_of
 from .identities import labels_of
-from .parts import Part, packed
+from .parts import Part, packed, packed_prefix
 
 MAP = "egress_gateway"
 _ALL_OF_SOURCE = 128  # prefix length of a row for one source and every destination
@@ -124,8 +124,8 @@ def _prefixes(routes: Sequence[Route], version: int) -> list[IPNetwork]:
 
 
 def _key(source: IPAddress, network: IPNetwork) -> bytes:
-    length = _ALL_OF_SOURCE + network.prefixlen + (96 if network.version == 4 else 0)
-    return abi.EgressKey(length, packed(source), packed(network.network_address)).pack()
+    length, destination = packed_prefix(network)
+    return abi.EgressKey(_ALL_OF_SOURCE + length, packed(source), destination).pack()
 
 
 def _cut(

@@ -11,10 +11,21 @@ from tulle.model.kubernetes import LabelSelector, LabelSelectorRequirement
 from tulle.model.verdict import Rule
 
 from .blocks import EVERY_IPV4, EVERY_IPV6, block_name
-from .rules import Action, Cidr, Entity, Nodes, PeerTerm, Pods, Policy, PolicyRule, PortTerm, Tier
+from .rules import (
+    WITH_PORTS,
+    Action,
+    Cidr,
+    Entity,
+    Nodes,
+    PeerTerm,
+    Pods,
+    Policy,
+    PolicyRule,
+    PortTerm,
+    Tier,
+)
 
 PROTOCOLS: Mapping[str, int] = {"ICMP": 1, "TCP": 6, "UDP": 17, "ICMPv6": 58, "SCTP": 132}
-WITH_PORTS = ("TCP", "UDP", "SCTP")
 ANY_PROTOCOL = 0
 LAST_PORT = 65535
 

@@ -15,7 +15,7 @@ from .blocks import Prefixes, borders, within
 from .capacity import Limits
 from .claims import Claims
 from .identities import Distinctions, Peer
-from .parts import NOTHING, Part, packed
+from .parts import NOTHING, Part, packed, packed_prefix
 from .services.build import ServiceParts
 from .services.room import SERVICE
 
@@ -103,5 +103,4 @@ def outside_of(
 
 
 def ipcache_key(network: IPNetwork) -> bytes:
-    length = network.prefixlen + (96 if network.version == 4 else 0)
-    return abi.IpcacheKey(length, packed(network.network_address)).pack()
+    return abi.IpcacheKey(*packed_prefix(network)).pack()

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Hashable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 
-from tulle.model.world import IPAddress
+from tulle.model.world import IPAddress, IPNetwork
 
 Part = Mapping[str, Mapping[bytes, bytes]]  # map → its entries
 Image = Mapping[Hashable, Part]  # no key of a map is in two parts
@@ -44,6 +44,11 @@ def packed(address: IPAddress) -> bytes:
     if isinstance(address, IPv4Address):
         return b"\0" * 10 + b"\xff\xff" + address.packed
     return address.packed
+
+
+def packed_prefix(network: IPNetwork) -> tuple[int, bytes]:
+    """Length and address of a prefix, as 128 bits have it."""
+    return network.prefixlen + (96 if network.version == 4 else 0), packed(network.network_address)
 
 
 def unpacked(raw: bytes) -> IPAddress:

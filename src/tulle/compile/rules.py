@@ -23,6 +23,8 @@ from tulle.model.kubernetes import LabelSelector, ObjectRef
 from tulle.model.verdict import Rule
 from tulle.model.world import IPNetwork
 
+WITH_PORTS = ("TCP", "UDP", "SCTP")  # what a port of no protocol is a port of
+
 NAMESPACE_LABELS = "io.cilium.k8s.namespace.labels."  # prefix of a namespace's own labels
 SERVICE_ACCOUNT_KEY = "io.cilium.k8s.policy.serviceaccount"
 _OWN = "own:"  # prefix of a workload's own labels under names that are Cilium's

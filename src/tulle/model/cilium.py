@@ -261,12 +261,3 @@ class CiliumLoadBalancerIPPool(Object, frozen=True):
     api_version: Literal["cilium.io/v2", "cilium.io/v2alpha1"] = "cilium.io/v2"
     kind: Literal["CiliumLoadBalancerIPPool"] = "CiliumLoadBalancerIPPool"
     status: Any = None
-
-
-CILIUM_KINDS = (
-    CiliumNetworkPolicy,
-    CiliumClusterwideNetworkPolicy,
-    CiliumCIDRGroup,
-    CiliumEgressGatewayPolicy,
-    CiliumLoadBalancerIPPool,
-)

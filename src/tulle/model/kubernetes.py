@@ -58,6 +58,10 @@ class ObjectMeta(Object, frozen=True):
     finalizers: Any = None
     self_link: Any = None
 
+    def says(self, annotation: str) -> bool:
+        """Whether an annotation of "true" or "false" is there and true."""
+        return self.annotations.get(annotation) == "true"
+
 
 class LabelSelectorRequirement(Object, frozen=True):
     key: str

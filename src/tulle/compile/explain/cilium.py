@@ -19,12 +19,13 @@ from tulle.model.cilium import (
 )
 from tulle.model.icmp import ICMP_TYPES
 from tulle.model.kinds import ref_of
+from tulle.model.kubernetes import AUDIT_ANNOTATION, REJECT_ANNOTATION
 from tulle.model.verdict import Rule
 
 from ..rules import Action
 from .cilium_peers import Lists, labels_match, names_endpoint, names_somebody
 from .ends import Direction, End, Kind, Question
-from .tiers import Opinion, is_audited, is_rejecting
+from .tiers import Opinion
 
 AnyPolicy = CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy
 AnyRule = IngressRule | IngressDenyRule | EgressRule | EgressDenyRule
@@ -82,8 +83,8 @@ def _opinion(
         ref,
         tuple(matched),
         default=Rule(direction, ref, spec=number) if isolates else None,
-        audit=is_audited(policy.metadata),
-        reject=is_rejecting(policy.metadata),
+        audit=policy.metadata.says(AUDIT_ANNOTATION),
+        reject=policy.metadata.says(REJECT_ANNOTATION),
     )
 
 

@@ -15,13 +15,14 @@ from tulle.model.cluster_policy import (
     ProtocolPort,
 )
 from tulle.model.kinds import ref_of
+from tulle.model.kubernetes import AUDIT_ANNOTATION, REJECT_ANNOTATION
 from tulle.model.verdict import Rule
 from tulle.model.world import World
 
 from ..rules import Action, Tier
 from ..selectors import matches
 from .ends import Direction, End, Kind, Question, inside
-from .tiers import Opinion, is_audited, is_rejecting
+from .tiers import Opinion
 
 _ACTIONS = {"Accept": Action.ALLOW, "Deny": Action.DENY, "Pass": Action.PASS}
 _TIERS = {"Admin": Tier.ADMIN, "Baseline": Tier.BASELINE}
@@ -43,8 +44,8 @@ def opinions(question: Question) -> Iterator[Opinion]:
                 ),
                 tier=_TIERS[spec.tier],
                 priority=spec.priority,
-                audit=is_audited(policy.metadata),
-                reject=is_rejecting(policy.metadata),
+                audit=policy.metadata.says(AUDIT_ANNOTATION),
+                reject=policy.metadata.says(REJECT_ANNOTATION),
             )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import (
+    AUDIT_ANNOTATION,
+    REJECT_ANNOTATION,
     NetworkPolicy,
     NetworkPolicyPeer,
     NetworkPolicyPort,
@@ -16,7 +18,7 @@ from tulle.model.verdict import Rule
 from ..rules import Action
 from ..selectors import matches
 from .ends import Direction, Question, inside
-from .tiers import Opinion, is_audited, is_rejecting
+from .tiers import Opinion
 
 
 def opinions(question: Question) -> Iterator[Opinion]:
@@ -40,8 +42,8 @@ def opinions(question: Question) -> Iterator[Opinion]:
                     if _peers_match(question, policy, peers) and _ports_match(question, ports)
                 ),
                 default=Rule(question.direction, ref),
-                audit=is_audited(policy.metadata),
-                reject=is_rejecting(policy.metadata),
+                audit=policy.metadata.says(AUDIT_ANNOTATION),
+                reject=policy.metadata.says(REJECT_ANNOTATION),
             )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tulle.model.kubernetes import AUDIT_ANNOTATION, REJECT_ANNOTATION, ObjectMeta, ObjectRef
+from tulle.model.kubernetes import ObjectRef
 from tulle.model.verdict import NOT_ISOLATED, Rule
 
 from ..rules import Action, Tier
@@ -37,14 +37,6 @@ class Decision:
     denies: bool = False
     reject: bool = False
     audit: Rule | None = None
-
-
-def is_audited(meta: ObjectMeta) -> bool:
-    return _is_true(meta.annotations, AUDIT_ANNOTATION)
-
-
-def is_rejecting(meta: ObjectMeta) -> bool:
-    return _is_true(meta.annotations, REJECT_ANNOTATION)
 
 
 def decide(direction: Direction, opinions: Sequence[Opinion]) -> Decision:
@@ -92,7 +84,3 @@ def _deny_over_allow(opinions: Sequence[Opinion]) -> Decision | None:
         reject = any(item.reject for item in isolating)
         return Decision(opinion.default, denies=True, reject=reject)
     return None
-
-
-def _is_true(annotations: Mapping[str, str], name: str) -> bool:
-    return annotations.get(name) == "true"

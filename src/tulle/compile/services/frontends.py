@@ -23,7 +23,7 @@ def frontends_of(
     spec, ref = service.spec, ref_of(service)
     sticky = spec.session_affinity == "ClientIP"
     affinity_s = spec.session_affinity_config.client_ip.timeout_seconds if sticky else 0
-    maglev = service.metadata.annotations.get(MAGLEV_ANNOTATION) == "true"
+    maglev = service.metadata.says(MAGLEV_ANNOTATION)
     ports: dict[tuple[int, str], ServicePort] = {
         (port.port, port.protocol): port for port in spec.ports
     }

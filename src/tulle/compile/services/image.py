@@ -10,12 +10,13 @@ from tulle.abi import Identity, ServiceFlag
 from tulle.model.world import IPAddress, IPNetwork
 
 from ..balance import ALWAYS, alias_table
+from ..lines import PROTOCOLS
 from ..maglev import maglev_table
-from ..parts import Part, digest64, packed
+from ..parts import Part, digest64, packed, packed_prefix
 from .frontend import ANY_NODE, Backend, Frontend, Kind
 
-PROTOCOLS = {"TCP": 6, "UDP": 17}
 NUMBER_BYTES = 8
+_ALL_OF_SERVICE = 32  # prefix length of a source range of every client
 
 
 def part_of(
@@ -104,8 +105,8 @@ def service_key(frontend: Frontend) -> bytes:
 
 def _ranges(number: int, networks: Iterable[IPNetwork]) -> Iterator[tuple[bytes, bytes]]:
     for network in networks:
-        length = 32 + network.prefixlen + (96 if network.version == 4 else 0)
-        key = abi.SourceRangeKey(length, number, packed(network.network_address))
+        length, address = packed_prefix(network)
+        key = abi.SourceRangeKey(_ALL_OF_SERVICE + length, number, address)
         yield key.pack(), abi.SourceRange().pack()
 
 

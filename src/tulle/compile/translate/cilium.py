@@ -30,15 +30,22 @@ from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import AUDIT_ANNOTATION, REJECT_ANNOTATION, LabelSelector
 from tulle.model.verdict import Rule
 
-from ..rules import Action, Cidr, Nodes, PeerTerm, Pods, Policy, PolicyRule, PortTerm
+from ..rules import (
+    WITH_PORTS,
+    Action,
+    Cidr,
+    Nodes,
+    PeerTerm,
+    Pods,
+    Policy,
+    PolicyRule,
+    PortTerm,
+)
 from .labels import ENTITIES, both, in_namespace, others, peers, plain
 from .named import Named
 
 CiliumPolicy = CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy
 AnyRule = IngressRule | IngressDenyRule | EgressRule | EgressDenyRule
-
-# What ANY stands for: the protocols that have ports.
-_WITH_PORTS = ("TCP", "UDP", "SCTP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +126,14 @@ def _direction(
         *_required(allow, place),
         *_rules(allow, Action.ALLOW, place, named),
     ]
-    annotations = policy.metadata.annotations
     yield Policy(
         ref_of(policy),
         direction,
         subject,
         tuple(rules),
         isolates=isolates,
-        audit=annotations.get(AUDIT_ANNOTATION) == "true",
-        reject=annotations.get(REJECT_ANNOTATION) == "true",
+        audit=policy.metadata.says(AUDIT_ANNOTATION),
+        reject=policy.metadata.says(REJECT_ANNOTATION),
         spec=number,
     )
 
@@ -207,7 +213,7 @@ def _ports(rule: AnyRule) -> Iterator[PortTerm]:
 
 def _port(port: PortProtocol) -> Iterator[PortTerm]:
     number: int | str | None = int(port.port) if port.port.isdecimal() else port.port
-    for protocol in _WITH_PORTS if port.protocol in ("", "ANY") else (port.protocol,):
+    for protocol in WITH_PORTS if port.protocol in ("", "ANY") else (port.protocol,):
         if not number:  # port 0 and none at all are all ports
             yield PortTerm(protocol)
         else:

@@ -19,17 +19,27 @@ from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import AUDIT_ANNOTATION, REJECT_ANNOTATION
 from tulle.model.verdict import Rule
 
-from ..rules import Action, Cidr, Nodes, PeerTerm, Pods, Policy, PolicyRule, PortTerm, Tier
+from ..rules import (
+    WITH_PORTS,
+    Action,
+    Cidr,
+    Nodes,
+    PeerTerm,
+    Pods,
+    Policy,
+    PolicyRule,
+    PortTerm,
+    Tier,
+)
 from .labels import both, of_namespaces, of_pods
 
 _ACTIONS = {"Accept": Action.ALLOW, "Deny": Action.DENY, "Pass": Action.PASS}
 _TIERS = {"Admin": Tier.ADMIN, "Baseline": Tier.BASELINE}
-_NAMED_IN = ("TCP", "UDP", "SCTP")
 
 
 def cluster_policy(policy: ClusterNetworkPolicy) -> tuple[Policy, ...]:
     """One of each direction that the policy has rules for."""
-    spec, annotations = policy.spec, policy.metadata.annotations
+    spec = policy.spec
     return tuple(
         Policy(
             ref_of(policy),
@@ -39,8 +49,8 @@ def cluster_policy(policy: ClusterNetworkPolicy) -> tuple[Policy, ...]:
             _TIERS[spec.tier],
             spec.priority,
             isolates=False,
-            audit=annotations.get(AUDIT_ANNOTATION) == "true",
-            reject=annotations.get(REJECT_ANNOTATION) == "true",
+            audit=policy.metadata.says(AUDIT_ANNOTATION),
+            reject=policy.metadata.says(REJECT_ANNOTATION),
         )
         for direction in ("egress", "ingress")
         if (rules := list(_rules(policy, direction)))
@@ -83,7 +93,7 @@ def _terms(peer: ClusterIngressPeer | ClusterEgressPeer) -> Iterator[PeerTerm]:
 
 def _ports(item: ClusterProtocol) -> Iterator[PortTerm]:
     if item.destination_named_port:
-        yield from (PortTerm(name, item.destination_named_port) for name in _NAMED_IN)
+        yield from (PortTerm(name, item.destination_named_port) for name in WITH_PORTS)
         return
     for protocol, chosen in (("TCP", item.tcp), ("UDP", item.udp), ("SCTP", item.sctp)):
         if chosen is not None:

@@ -22,7 +22,6 @@ from .labels import both, in_namespace, of_namespaces, of_pods
 def network_policy(policy: NetworkPolicy) -> tuple[Policy, ...]:
     """One of each direction that the policy isolates."""
     namespace = policy.metadata.namespace
-    annotations = policy.metadata.annotations
     return tuple(
         Policy(
             ref=ref_of(policy),
@@ -37,8 +36,8 @@ def network_policy(policy: NetworkPolicy) -> tuple[Policy, ...]:
                 )
                 for index, (peers, ports) in enumerate(_lists(policy, direction))
             ),
-            audit=annotations.get(AUDIT_ANNOTATION) == "true",
-            reject=annotations.get(REJECT_ANNOTATION) == "true",
+            audit=policy.metadata.says(AUDIT_ANNOTATION),
+            reject=policy.metadata.says(REJECT_ANNOTATION),
         )
         for direction in _directions(policy)
     )
