@@ -1,7 +1,8 @@
 """What is left out, by name, when there is more in the world than the kernel's maps can hold.
 
-Nothing opens by it: a workload of this node without an entry reaches nobody and is reached by
-nobody, and a policy without its rules still denies. One of another node counts as unmanaged.
+A workload of this node without an entry reaches nobody and is reached by nobody, and a policy
+without its rules still denies. One of another node counts as unmanaged: what policies say of its
+labels, be it to allow or to deny, is not about it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tulle.model.world import IPNetwork, Refusal
 
 from .blocks import borders
 from .identities import Distinctions
-from .lines import Read
+from .lines import ParsedPolicy
 from .parts import DERIVED
 from .rules import Action, Policy, PolicyRule, Tier
 
@@ -41,7 +42,7 @@ def fitting_policies(
     kept: list[Policy] = []
     refused: list[Refusal] = []
     for policy in policies:
-        fresh = borders(Distinctions([Read(policy)]).outside.networks) - taken
+        fresh = borders(Distinctions([ParsedPolicy(policy)]).outside.networks) - taken
         if len(taken) + len(fresh) <= room:
             taken |= fresh
             kept.append(policy)

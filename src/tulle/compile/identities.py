@@ -16,7 +16,7 @@ from tulle.model.kubernetes import ContainerPort
 from tulle.model.world import IPAddress, IPNetwork, Node, Workload, World
 
 from .blocks import Blocks, block_name
-from .lines import Read, Term
+from .lines import ParsedPolicy, Term
 from .rules import NAMESPACE_KEY, Cidr, Entity, seen_labels
 from .selectors import SelectorIndex
 
@@ -71,7 +71,7 @@ RESERVED = tuple(Peer(kind) for kind in _RESERVED)
 class Distinctions:
     """Everything that some policy looks at."""
 
-    def __init__(self, policies: Iterable[Read]) -> None:
+    def __init__(self, policies: Iterable[ParsedPolicy]) -> None:
         terms: set[Term] = set()
         self.port_names: set[str] = set()
         outside: dict[tuple[str, bool], Cidr] = {}

@@ -20,8 +20,8 @@ from .egress import Egress, egress_parts
 from .endpoints import EndpointParts, endpoint_parts
 from .identities import RESERVED
 from .ids import Allocator, Ids
+from .in_force import PoliciesInForce, policies_in_force
 from .isolation import Choices, Isolation, choices_of, isolate
-from .library import Library, library_of
 from .members import Census, Members, count, members_of
 from .outside import Outside, OutsidePart, outside_of, outside_part
 from .parts import Image, Part
@@ -38,7 +38,7 @@ class Memo(NamedTuple):
 
     namespaces: Mapping[str, Namespace] = {}
     translated: Translated = Translated()
-    library: Library = Library()
+    in_force: PoliciesInForce = PoliciesInForce()
     survey: Survey = Survey()
     outside: Outside = Outside()
     census: Census = Census()
@@ -98,12 +98,12 @@ def _seen(world: World, limits: Limits, old: Memo) -> Memo:
     translated = policies_of(world, old.translated)
     claims = claims_of(world, old.survey.claims)
     others = (*prefixes_of(claims), *world.settings.no_masquerade)
-    library = library_of(translated.policies, others, limits, old.library)
-    distinctions = library.book.distinctions
+    in_force = policies_in_force(translated.policies, others, limits, old.in_force)
+    distinctions = in_force.index.distinctions
     return Memo(
         namespaces=world.namespaces,
         translated=translated,
-        library=library,
+        in_force=in_force,
         survey=survey(world, claims, distinctions, limits, old.survey),
         outside=outside_of(world, claims, distinctions, old.outside),
     )
@@ -111,13 +111,13 @@ def _seen(world: World, limits: Limits, old: Memo) -> Memo:
 
 def _ruled(world: World, memo: Memo, limits: Limits, allocator: Allocator, old: Memo) -> Memo:
     """What policies say of them."""
-    book, local = memo.library.book, memo.survey.local
+    index, local = memo.in_force.index, memo.survey.local
     others = {f"node {name}": places.peers for name, places in memo.survey.remote.items()}
     peers = {"local": local.peers, "outside": memo.outside.peers, "reserved": _RESERVED}
     census, turnover = count({**peers, **others}, old.census, allocator)
-    members = members_of(book.matching, census, turnover, old.members)
-    choices = choices_of(world, book, local, old.choices)
-    rules = number_rules(book, choices.selected(), limits, allocator, old.rules)
+    members = members_of(index.matching, census, turnover, old.members)
+    choices = choices_of(world, index, local, old.choices)
+    rules = number_rules(index, choices.selected(), limits, allocator, old.rules)
     isolation = isolate(choices, members, rules, limits, allocator, old.isolation)
     rules = rules._replace(denials=isolation.denial_names) if isolation.denials else rules
     return memo._replace(
@@ -138,7 +138,7 @@ def _compiled(memo: Memo, ids: Ids, limits: Limits, before: Compiled | None) -> 
     }
     refusals = (
         *memo.translated.refusals,
-        *memo.library.refusals,
+        *memo.in_force.refusals,
         *memo.survey.refusals,
         *memo.isolation.refusals,
         *services.refusals,

@@ -13,11 +13,11 @@ from tulle.model.world import Key, Refusal, World
 from .capacity import DENIALS, Limits, full
 from .identities import port_table
 from .ids import Allocator
-from .lines import Line, Read, in_order
+from .lines import Line, ParsedPolicy, in_order
 from .members import NONE, Members
 from .parts import Part
 from .places import Places, Row
-from .policies import DIRECTIONS, Book, Rules, Selected
+from .policies import DIRECTIONS, PolicyIndex, Rules, Selected
 from .sets import PolicySet, Subject, closed, groups_of, packed_set
 
 Who = Key | None  # a workload of this node, or the node itself
@@ -29,9 +29,9 @@ class Choices(NamedTuple):
 
     of: Mapping[Who, Choice] = {}
     rows: Mapping[Key, Row] = {}
-    book: Book | None = None
+    policies: PolicyIndex | None = None
 
-    def selected(self) -> Iterator[Read]:
+    def selected(self) -> Iterator[ParsedPolicy]:
         for choice in self.of.values():
             for chosen in choice.values():
                 yield from chosen
@@ -60,10 +60,10 @@ class Isolation(NamedTuple):
         return tuple(map(_name, self.denials))
 
 
-def choices_of(world: World, book: Book, local: Places, before: Choices) -> Choices:
+def choices_of(world: World, index: PolicyIndex, local: Places, before: Choices) -> Choices:
     rows = local.rows
-    same = before.book is book
-    host = book.of_host(world.node.labels)
+    same = before.policies is index
+    host = index.of_host(world.node.labels)
     if same and before.rows is rows and before.of.get(None) == host:
         return before
     found: dict[Who, Choice] = {None: host}
@@ -71,8 +71,8 @@ def choices_of(world: World, book: Book, local: Places, before: Choices) -> Choi
         if same and before.rows.get(key) is row:
             found[key] = before.of[key]
         else:
-            found[key] = book.of_workload(world, row.workload)
-    return Choices(found, rows, book)
+            found[key] = index.of_workload(world, row.workload)
+    return Choices(found, rows, index)
 
 
 def isolate(

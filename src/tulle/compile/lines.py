@@ -64,7 +64,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
+class ParsedPolicy:
     """A policy, read once for as long as it stands; equal only to itself."""
 
     policy: Policy
@@ -124,12 +124,12 @@ class Read:
         return frozenset(name for line in self.lines for name in line.names)
 
 
-def in_order(policies: Iterable[Read]) -> list[Line]:
+def in_order(policies: Iterable[ParsedPolicy]) -> list[Line]:
     """The lines of policies that select one subject, of which the first that matches decides.
 
     One that passes on leaves it to the next tier. `policies` are in order of their names.
     """
-    by_tier: dict[Tier, list[Read]] = {tier: [] for tier in Tier}
+    by_tier: dict[Tier, list[ParsedPolicy]] = {tier: [] for tier in Tier}
     for item in policies:
         by_tier[item.policy.tier].append(item)
     lines = list(_ranked(by_tier[Tier.ADMIN]))
@@ -149,7 +149,7 @@ def _defaults(defaults: list[Line]) -> Iterator[Line]:
         yield in_force[0]._replace(reject=any(line.reject for line in in_force))
 
 
-def _ranked(policies: Iterable[Read]) -> Iterator[Line]:
+def _ranked(policies: Iterable[ParsedPolicy]) -> Iterator[Line]:
     for item in sorted(policies, key=lambda item: item.policy.priority):
         yield from item.lines
 

@@ -13,7 +13,7 @@ from tulle.model.world import Workload, World
 from .capacity import DENIALS, Limits
 from .identities import Distinctions, Matching, labels_of
 from .ids import Allocator
-from .lines import Read
+from .lines import ParsedPolicy
 from .rules import Nodes, Pods, Policy
 from .selectors import SelectorIndex, matches
 
@@ -22,19 +22,19 @@ BUILTIN = {
     int(RuleId.NOT_ISOLATED): Rule("", builtin=NOT_ISOLATED),
     int(RuleId.HOST): Rule("", builtin=FROM_NODE),
 }
-Selected = tuple[Read, ...]  # in order of their names
+Selected = tuple[ParsedPolicy, ...]  # in order of their names
 
 
-class Book:
-    """All policies of a world, read."""
+class PolicyIndex:
+    """All policies of a world, parsed, and whom each of them selects."""
 
-    def __init__(self, policies: Sequence[Policy], before: Book | None = None) -> None:
+    def __init__(self, policies: Sequence[Policy], before: PolicyIndex | None = None) -> None:
         self.policies = tuple(policies)
-        known = {id(item.policy): item for item in before.reads} if before else {}
-        self.reads: tuple[Read, ...] = tuple(
-            known.get(id(policy)) or Read(policy) for policy in policies
+        known = {id(item.policy): item for item in before.parsed} if before else {}
+        self.parsed: tuple[ParsedPolicy, ...] = tuple(
+            known.get(id(policy)) or ParsedPolicy(policy) for policy in policies
         )
-        self.distinctions = Distinctions(self.reads)
+        self.distinctions = Distinctions(self.parsed)
         self.matching = Matching(self.distinctions.terms)
         if before and before.distinctions.same_peers(self.distinctions):
             self.distinctions = before.distinctions
@@ -42,12 +42,12 @@ class Book:
             self.matching = before.matching
         self._by_labels = SelectorIndex(
             (item.policy.subject.selector, position)
-            for position, item in enumerate(self.reads)
+            for position, item in enumerate(self.parsed)
             if isinstance(item.policy.subject, Pods)
         )
         self._of_nodes = [
             (position, item.policy.subject.selector)
-            for position, item in enumerate(self.reads)
+            for position, item in enumerate(self.parsed)
             if isinstance(item.policy.subject, Nodes)
         ]
 
@@ -64,9 +64,9 @@ class Book:
         )
 
     def _chosen(self, positions: Iterable[int]) -> dict[str, Selected]:
-        reads = [self.reads[position] for position in sorted(positions)]
+        chosen = [self.parsed[position] for position in sorted(positions)]
         return {
-            direction: tuple(item for item in reads if item.policy.direction == direction)
+            direction: tuple(item for item in chosen if item.policy.direction == direction)
             for direction in DIRECTIONS
         }
 
@@ -75,26 +75,30 @@ class Rules(NamedTuple):
     """Every rule that has a number, and so a counter, whether it decides anything or not."""
 
     numbers: Mapping[Rule, int] = {}
-    book: Book | None = None
+    policies: PolicyIndex | None = None
     complete: bool = False
     denials: tuple[str, ...] = ()  # names of rules that stand in for what does not fit
 
 
 def number_rules(
-    book: Book, selected: Iterable[Read], limits: Limits, allocator: Allocator, before: Rules
+    index: PolicyIndex,
+    selected: Iterable[ParsedPolicy],
+    limits: Limits,
+    allocator: Allocator,
+    before: Rules,
 ) -> Rules:
     """A rule keeps its number while its policy stands. Those selected come first if not all fit."""
-    if before.book is book and before.complete:
+    if before.policies is index and before.complete:
         allocator.keep("rule", before.denials)
         return before._replace(denials=()) if before.denials else before
     room = limits["rules"] - len(BUILTIN) - DENIALS
-    ordered: Iterable[Read] = book.reads
-    complete = sum(len(item.rules) for item in book.reads) <= room
+    ordered: Iterable[ParsedPolicy] = index.parsed
+    complete = sum(len(item.rules) for item in index.parsed) <= room
     if not complete:
-        ordered = dict.fromkeys((*selected, *book.reads))
+        ordered = dict.fromkeys((*selected, *index.parsed))
     numbers: dict[Rule, int] = {}
     for item in ordered:
         if len(numbers) + len(item.rules) <= room:
             for rule, name in zip(item.rules, item.rule_names, strict=True):
                 numbers[rule] = allocator.get("rule", name)
-    return Rules(numbers, book, complete)
+    return Rules(numbers, index, complete)

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.compile.objects import workload, world_of
 from tulle.compile import Ids, compile_world
 from tulle.compile.identities import WORLD, Distinctions, Peer, labels_of, port_table, vni_of
-from tulle.compile.policies import Book
+from tulle.compile.policies import PolicyIndex
 from tulle.compile.translate import policies_of
 from tulle.model.kubernetes import ContainerPort, Namespace, ObjectMeta
 from tulle.model.world import Node, World
@@ -33,7 +33,7 @@ def ingress(peer: str) -> str:
 
 
 def seen(world: World) -> Distinctions:
-    return Book(policies_of(world).policies).distinctions
+    return PolicyIndex(policies_of(world).policies).distinctions
 
 
 def names(world: World) -> dict[str, str]:

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from tulle.compile.lines import Read, Term, in_order
+from tulle.compile.lines import ParsedPolicy, Term, in_order
 from tulle.compile.rules import (
     Action,
     Cidr,
@@ -35,15 +35,15 @@ def policy(name: str, *actions: Action, tier: Tier = Tier.NAMESPACE, priority: i
 
 
 def order(*policies: Policy) -> list[str]:
-    lines = in_order([Read(item) for item in policies])
+    lines = in_order([ParsedPolicy(item) for item in policies])
     return [f"{line.rule.policy.name}{line.rule.index}" for line in lines if line.rule.policy]
 
 
 def one(
     peers: tuple[PeerTerm, ...] | None = None, ports: tuple[PortTerm, ...] | None = None
-) -> Read:
+) -> ParsedPolicy:
     item = policy("p", Action.ALLOW)
-    return Read(replace(item, rules=(replace(item.rules[0], peers=peers, ports=ports),)))
+    return ParsedPolicy(replace(item, rules=(replace(item.rules[0], peers=peers, ports=ports),)))
 
 
 def test_tiers_count_one_after_the_other_and_denials_go_first_within_a_namespace() -> None:
@@ -63,7 +63,13 @@ def test_only_policies_of_a_namespace_that_isolate_deny_by_default() -> None:
 
 def test_a_default_denial_that_is_only_audited_stands_before_the_one_in_force() -> None:
     audited = replace(policy("a"), audit=True)
-    lines = in_order([Read(audited), Read(policy("b")), Read(replace(policy("c"), reject=True))])
+    lines = in_order(
+        [
+            ParsedPolicy(audited),
+            ParsedPolicy(policy("b")),
+            ParsedPolicy(replace(policy("c"), reject=True)),
+        ]
+    )
     assert [(line.rule.policy, line.audit, line.reject) for line in lines] == [
         (audited.ref, True, False),
         (policy("b").ref, False, True),  # any that isolates may ask for an answer
@@ -71,7 +77,7 @@ def test_a_default_denial_that_is_only_audited_stands_before_the_one_in_force() 
 
 
 def test_the_default_denial_is_that_of_its_spec() -> None:
-    default = Read(replace(policy("a"), spec=2)).default
+    default = ParsedPolicy(replace(policy("a"), spec=2)).default
     assert (
         default and str(default.rule) == "default deny by NetworkPolicy shop/a specs[2] (ingress)"
     )
@@ -124,6 +130,6 @@ def test_equal_questions_are_one_term() -> None:
 
 def test_a_name_is_the_subject_s_own_port_on_the_way_in_and_the_peer_s_on_the_way_out() -> None:
     inwards = one(ports=(PortTerm("TCP", "web"),))
-    outwards = Read(replace(inwards.policy, direction="egress"))
+    outwards = ParsedPolicy(replace(inwards.policy, direction="egress"))
     assert (inwards.named_own, inwards.named_peers) == ({("web", "TCP")}, frozenset())
     assert (outwards.named_own, outwards.named_peers) == (frozenset(), {"web"})

@@ -11,7 +11,7 @@ from tests.unit.compile.evaluate import evaluate
 from tests.unit.compile.objects import workload, world_of
 from tulle.compile import Ids, compile_world
 from tulle.compile.parts import flat
-from tulle.compile.policies import Book
+from tulle.compile.policies import PolicyIndex
 from tulle.compile.translate import policies_of
 from tulle.model.kubernetes import ContainerPort
 from tulle.model.verdict import Flow
@@ -55,10 +55,10 @@ def test_a_workload_is_selected_by_policies_of_its_namespace_in_order_of_name() 
         + policy("d", "ingress: []", "{matchLabels: {app: web}}")
     )
     world = world_of(WEB, DB, text=text)
-    book = Book(policies_of(world).policies)
+    index = PolicyIndex(policies_of(world).policies)
 
     def names(workload: Workload, direction: str) -> list[str]:
-        return [item.policy.ref.name for item in book.of_workload(world, workload)[direction]]
+        return [item.policy.ref.name for item in index.of_workload(world, workload)[direction]]
 
     assert (names(DB, "ingress"), names(DB, "egress")) == (["a", "c"], ["b"])
     assert (names(WEB, "ingress"), names(WEB, "egress")) == (["a", "d"], [])
@@ -144,12 +144,12 @@ def test_a_node_reaches_its_own_workloads_whatever_the_policy() -> None:
 def test_a_policy_that_stands_is_read_once() -> None:
     world = world_of(text=policy("a", "ingress: []") + policy("b", "ingress: []"))
     before = policies_of(world)
-    book = Book(before.policies)
+    index = PolicyIndex(before.policies)
     changed = replace(world, policies={**world.policies, **world_of(text=CHANGED).policies})
-    after = Book(policies_of(changed, before).policies, book)
-    assert after.reads[0] is book.reads[0] and after.reads[1] is not book.reads[1]
-    assert after.distinctions is book.distinctions  # nobody is told apart who was not before
-    assert after.matching is book.matching
+    after = PolicyIndex(policies_of(changed, before).policies, index)
+    assert after.parsed[0] is index.parsed[0] and after.parsed[1] is not index.parsed[1]
+    assert after.distinctions is index.distinctions  # nobody is told apart who was not before
+    assert after.matching is index.matching
 
 
 CHANGED = policy("b", "ingress: [{ports: [{port: 1}]}]")

@@ -9,34 +9,37 @@ from tulle.model.world import IPNetwork, Refusal
 
 from .blocks import borders
 from .capacity import Limits, fitting_policies
-from .policies import Book
+from .policies import PolicyIndex
 from .rules import Policy
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class PoliciesInForce:
     """The rest is what it was made from."""
 
-    book: Book = field(default_factory=lambda: Book(()))
+    index: PolicyIndex = field(default_factory=lambda: PolicyIndex(()))
     refusals: tuple[Refusal, ...] = ()
     policies: tuple[Policy, ...] = ()
     others: tuple[IPNetwork, ...] = ()
 
 
-def library_of(
-    policies: tuple[Policy, ...], others: tuple[IPNetwork, ...], limits: Limits, before: Library
-) -> Library:
+def policies_in_force(
+    policies: tuple[Policy, ...],
+    others: tuple[IPNetwork, ...],
+    limits: Limits,
+    before: PoliciesInForce,
+) -> PoliciesInForce:
     """`others` are the prefixes that the ipcache needs without any policy."""
     same = len(policies) == len(before.policies) and all(map(is_, policies, before.policies))
     if same and others == before.others:
         return before
-    book = _book(policies, before.book)
-    needed = borders({*book.distinctions.outside.networks, *others})
+    index = _index(policies, before.index)
+    needed = borders({*index.distinctions.outside.networks, *others})
     if len(needed) <= limits["ipcache"]:
-        return Library(book, (), policies, others)
+        return PoliciesInForce(index, (), policies, others)
     strict, refusals = fitting_policies(policies, others, limits)
-    return Library(_book(strict, before.book), refusals, policies, others)
+    return PoliciesInForce(_index(strict, before.index), refusals, policies, others)
 
 
-def _book(policies: tuple[Policy, ...], before: Book) -> Book:
-    return before if before.holds(policies) else Book(policies, before)
+def _index(policies: tuple[Policy, ...], before: PolicyIndex) -> PolicyIndex:
+    return before if before.holds(policies) else PolicyIndex(policies, before)
