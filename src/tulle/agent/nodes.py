@@ -147,6 +147,7 @@ class NodeDirectory:
             for name, held in ordered
             if held.reason
         ]
+        bad += [item for held in self._held.values() if held.state for item in held.state.refusals]
         if self._problem:
             bad.append(Refusal(ObjectRef("Node", "", self.file.stem), self._problem))
         states = {name: held.state for name, held in ordered if held.state is not None}

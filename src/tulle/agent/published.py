@@ -29,13 +29,14 @@ from tulle.model.kubernetes import (
     NodeSpec,
     NodeStatus,
     ObjectMeta,
+    ObjectRef,
     Pod,
     PodCondition,
     PodIP,
     PodSpec,
     PodStatus,
 )
-from tulle.model.world import IPAddress, IPNetwork, Key, Node, Workload
+from tulle.model.world import IPAddress, IPNetwork, Key, Node, Refusal, Workload
 
 TERMINATING = "tulle.io/Terminating"  # a Pod's condition: it is being ended
 INTERNAL, EXTERNAL = "InternalIP", "ExternalIP"
@@ -56,11 +57,14 @@ class _Out(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """What one file says. `digests` finds a Pod's workload again when the file is read anew."""
+    """What one file says. `made` is by digest what each Pod's bytes gave: it is looked up when the
+    file is read anew.
+    """
 
     node: NodeObject
     workloads: Mapping[Key, Workload]
-    digests: Mapping[bytes, Workload | None]
+    made: Mapping[bytes, Workload | Refusal | None]
+    refusals: tuple[Refusal, ...] = ()
 
 
 _decode_file = msgspec.json.Decoder(_File).decode
@@ -76,7 +80,7 @@ def encode(node: NodeObject, workloads: Iterable[Workload]) -> bytes:
 def decode(data: bytes, name: str, before: NodeState | None = None) -> NodeState:
     """The file of the node `name`; what has not changed since `before` is the same object.
 
-    Raises Refused, which names the field.
+    A Pod that makes no sense is refused alone. Raises Refused, which names the field.
     """
     try:
         file = _decode_file(data)
@@ -87,21 +91,21 @@ def decode(data: bytes, name: str, before: NodeState | None = None) -> NodeState
         ranges = world_node(node).pod_cidrs
         if before is not None and node == before.node:
             node = before.node
-        known = before.digests if before else {}
-        digests = {_digest(raw): raw for raw in file.pods}
+        known = before.made if before and before.node.spec == node.spec else {}
         made = {
             digest: known[digest]
             if digest in known
-            else _workload_of(_decode_pod(raw), name, ranges)
-            for digest, raw in digests.items()
+            else _workload_or_refusal(_decode_pod(raw), name, ranges)
+            for digest, raw in ((_digest(raw), raw) for raw in file.pods)
         }
     except msgspec.MsgspecError as error:
         raise Refused(f"cannot be read: {error}") from error
     except ManifestError as error:
         raise Refused(str(error)) from error
-    workloads = {item.key: item for item in made.values() if item is not None}
+    workloads = {item.key: item for item in made.values() if isinstance(item, Workload)}
     same = before is not None and workloads == before.workloads
-    return NodeState(node, before.workloads if before and same else workloads, made)
+    refusals = tuple(item for item in made.values() if isinstance(item, Refusal))
+    return NodeState(node, before.workloads if before and same else workloads, made, refusals)
 
 
 def node_object(node: Node, created: str) -> NodeObject:
@@ -153,33 +157,42 @@ def _pod_of(workload: Workload, node: str) -> Pod:
     )
 
 
-def _workload_of(pod: Pod, node: str, ranges: Sequence[IPNetwork]) -> Workload | None:
-    """None if it has no addresses (yet, or any more). Raises ManifestError, which names the Pod."""
-    meta, status = pod.metadata, pod.status
+def _workload_or_refusal(
+    pod: Pod, node: str, ranges: Sequence[IPNetwork]
+) -> Workload | Refusal | None:
     try:
-        check_dns_label(meta.namespace, "metadata", "namespace")
-        check_dns_subdomain(meta.name, "metadata", "name")
-        check_labels(meta.labels, "metadata", "labels")
-        if pod.spec.node_name != node:
-            raise FieldError(f"is not {node!r}", "spec", "nodeName")
-        if status.phase in _ENDED or not status.pod_ips:
-            return None
-        conditions = {item.type for item in status.conditions if item.status == "True"}
-        return Workload(
-            namespace=meta.namespace,
-            name=meta.name,
-            labels=meta.labels,
-            addresses=_addresses(pod, ranges),
-            ifindex=0,
-            ports=tuple(port for container in pod.spec.containers for port in container.ports),
-            weight=_weight(meta.annotations.get(WEIGHT_ANNOTATION, "1")),
-            ready="Ready" in conditions,
-            terminating=TERMINATING in conditions,
-            service_account=pod.spec.service_account_name or "default",
-            node=node,
-        )
+        return _workload_of(pod, node, ranges)
     except FieldError as error:
-        raise ManifestError(f"Pod {meta.namespace}/{meta.name}: {error}") from error
+        ref = ObjectRef("Pod", pod.metadata.namespace, pod.metadata.name)
+        return Refusal(ref, f"as node {node} tells of it, {error}: it is cut off")
+
+
+def _workload_of(pod: Pod, node: str, ranges: Sequence[IPNetwork]) -> Workload | None:
+    """None if it has no addresses (yet, or any more). Raises FieldError."""
+    meta, status = pod.metadata, pod.status
+    check_dns_label(meta.namespace, "metadata", "namespace")
+    check_dns_subdomain(meta.name, "metadata", "name")
+    check_labels(meta.labels, "metadata", "labels")
+    if pod.spec.service_account_name:
+        check_dns_subdomain(pod.spec.service_account_name, "spec", "serviceAccountName")
+    if pod.spec.node_name != node:
+        raise FieldError(f"is not {node!r}", "spec", "nodeName")
+    if status.phase in _ENDED or not status.pod_ips:
+        return None
+    conditions = {item.type for item in status.conditions if item.status == "True"}
+    return Workload(
+        namespace=meta.namespace,
+        name=meta.name,
+        labels=meta.labels,
+        addresses=_addresses(pod, ranges),
+        ifindex=0,
+        ports=tuple(port for container in pod.spec.containers for port in container.ports),
+        weight=_weight(meta.annotations.get(WEIGHT_ANNOTATION, "1")),
+        ready="Ready" in conditions,
+        terminating=TERMINATING in conditions,
+        service_account=pod.spec.service_account_name or "default",
+        node=node,
+    )
 
 
 def _addresses(pod: Pod, ranges: Sequence[IPNetwork]) -> tuple[IPAddress, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -68,6 +69,16 @@ def test_a_bad_file_keeps_what_was_good_and_is_told(tmp_path: Path) -> None:
     assert own.scan().refusals == seen.refusals
     told_by(tmp_path, "b")
     assert own.scan().nodes["b"].workloads == {}
+
+
+def test_a_bad_pod_is_told_and_the_others_of_its_node_are_there(tmp_path: Path) -> None:
+    own = NodeDirectory(tmp_path, "a")
+    stray = replace(web("b", "stray"), addresses=(ip_address("203.0.113.1"),))
+    told_by(tmp_path, "b", web("b"), stray)
+    seen = own.scan()
+    assert set(seen.nodes["b"].workloads) == {("shop", "web")}
+    assert [str(item.ref) for item in seen.refusals] == ["Pod shop/stray"]
+    assert "as node b tells of it, status.podIPs[0].ip" in seen.refusals[0].reason
 
 
 def test_what_somebody_did_to_its_own_file_is_mended(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ WEB = Workload(
     service_account="seller",
     node="a",
 )
+OTHER = replace(WEB, name="web-2")
 
 
 def changed(change: Any) -> bytes:
@@ -50,17 +51,15 @@ def test_what_is_told_is_what_is_known() -> None:
 
 
 def test_the_order_of_workloads_makes_no_news() -> None:
-    other = replace(WEB, name="web-2")
-    assert encode(OBJECT, [WEB, other]) == encode(OBJECT, [other, WEB])
+    assert encode(OBJECT, [WEB, OTHER]) == encode(OBJECT, [OTHER, WEB])
 
 
 def test_what_has_not_changed_is_the_same_object() -> None:
-    other = replace(WEB, name="web-2")
-    first = decode(encode(OBJECT, [WEB, other]), "a")
-    second = decode(encode(OBJECT, [WEB, replace(other, ready=True)]), "a", first)
+    first = decode(encode(OBJECT, [WEB, OTHER]), "a")
+    second = decode(encode(OBJECT, [WEB, replace(OTHER, ready=True)]), "a", first)
     assert second.workloads[WEB.key] is first.workloads[WEB.key]
-    assert second.workloads[other.key].ready
-    third = decode(encode(OBJECT, [WEB, replace(other, ready=True)]), "a", second)
+    assert second.workloads[OTHER.key].ready
+    third = decode(encode(OBJECT, [WEB, replace(OTHER, ready=True)]), "a", second)
     assert third.workloads is second.workloads and third.node is first.node
 
 
@@ -74,18 +73,6 @@ def test_a_pod_without_an_address_or_that_has_ended_is_nowhere() -> None:
     ("change", "reason"),
     [
         (lambda f: f["node"]["metadata"].update(name="b"), "says that it is of the node 'b'"),
-        (lambda f: f["pods"][0]["spec"].update(nodeName="b"), "Pod shop/web-1: spec.nodeName"),
-        (lambda f: f["pods"][0]["metadata"].update(namespace="A"), "metadata.namespace"),
-        (lambda f: f["pods"][0]["metadata"].update(labels={"a b": ""}), "metadata.labels"),
-        (
-            lambda f: f["pods"][0]["status"].update(podIPs=[{"ip": "10.244.9.9"}]),
-            r"status.podIPs\[0\].ip: is not in its node's podCIDRs",
-        ),
-        (lambda f: f["pods"][0]["status"].update(podIPs=[{"ip": "::1"}]), "loopback"),
-        (
-            lambda f: f["pods"][0]["metadata"]["annotations"].update({"tulle.io/weight": "-1"}),
-            "whole number",
-        ),
         (lambda f: f["pods"][0].update(kind="Node"), "Invalid enum value 'Node'"),
         (
             lambda f: f["node"]["status"].update(
@@ -99,6 +86,44 @@ def test_a_pod_without_an_address_or_that_has_ended_is_nowhere() -> None:
 def test_what_makes_no_sense_is_refused_by_name(change: Any, reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         decode(changed(change), "a")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda pod: pod["spec"].update(nodeName="b"), "spec.nodeName"),
+        (lambda pod: pod["spec"].update(serviceAccountName="a;b"), "spec.serviceAccountName"),
+        (lambda pod: pod["metadata"].update(namespace="A"), "metadata.namespace"),
+        (lambda pod: pod["metadata"].update(labels={"a b": ""}), "metadata.labels"),
+        (
+            lambda pod: pod["status"].update(podIPs=[{"ip": "10.244.9.9"}]),
+            "status.podIPs[0].ip: is not in its node's podCIDRs",
+        ),
+        (lambda pod: pod["status"].update(podIPs=[{"ip": "::1"}]), "loopback"),
+        (
+            lambda pod: pod["metadata"]["annotations"].update({"tulle.io/weight": "-1"}),
+            "whole number",
+        ),
+    ],
+)
+def test_a_pod_that_makes_no_sense_is_refused_alone(change: Any, reason: str) -> None:
+    def spoil(file: Any) -> None:
+        file["pods"].append(msgspec.json.decode(encode(OBJECT, [OTHER]))["pods"][0])
+        change(file["pods"][0])
+
+    state = decode(changed(spoil), "a")
+    assert set(state.workloads) == {OTHER.key}
+    (refusal,) = state.refusals
+    assert reason in refusal.reason and refusal.ref.kind == "Pod"
+    assert decode(changed(spoil), "a", state).refusals == state.refusals
+
+
+def test_a_pod_is_judged_anew_when_its_nodes_ranges_have_changed() -> None:
+    before = decode(encode(OBJECT, [WEB]), "a")
+    moved = node_object(replace(NODE, pod_cidrs=(ip_network("10.244.9.0/24"),)), "")
+    after = decode(encode(moved, [WEB]), "a", before)
+    assert not after.workloads and "podCIDRs" in after.refusals[0].reason
+    assert decode(encode(OBJECT, [WEB]), "a", after).workloads == before.workloads
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"null", b'{"node":', b"{}"])
