@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from tulle.model.kubernetes import WEIGHT_ANNOTATION, Container, ContainerPort, Pod, Probe
 
 from .fields import FieldError, Path, quote, show_path
-from .syntax import INT32_MAX, check_absent, check_dns_label, check_port_name
+from .syntax import INT32_MAX, check_absent, check_dns_label, check_dns_subdomain, check_port_name
 
 _WEIGHT = re.compile(r"0|[1-9][0-9]{0,4}")
 _WEIGHT_MAX = 65535
@@ -42,6 +42,8 @@ def validate_pod(pod: Pod) -> Pod:
         raise FieldError(reason, "metadata", "annotations", WEIGHT_ANNOTATION)
     if spec.hostname:
         check_dns_label(spec.hostname, "spec", "hostname")
+    if spec.service_account_name:
+        check_dns_subdomain(spec.service_account_name, "spec", "serviceAccountName")
     grace = spec.termination_grace_period_seconds
     _check_number(grace, 0, "spec", "terminationGracePeriodSeconds")
     names: dict[str, int] = {}

@@ -117,6 +117,7 @@ def test_containers_refused(fields: dict[str, Any], field: str) -> None:
         ({"volumes": [{}]}, "spec.volumes"),
         ({"security_context": {"runAsNonRoot": True}}, "spec.securityContext"),
         ({"hostname": "A"}, "spec.hostname"),
+        ({"service_account_name": "a;k8s:app=b"}, "spec.serviceAccountName"),
         ({"termination_grace_period_seconds": -1}, "spec.terminationGracePeriodSeconds"),
     ],
 )
