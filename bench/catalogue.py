@@ -6,6 +6,7 @@ from functools import partial
 
 from .flood import Flood
 from .load import Phase, Requests
+from .scenarios.mesh import TulleNodePort, TulleNodes
 from .scenarios.nodes import NodePort, PlainNodes
 from .scenarios.plain import Plain, iptables, nftables
 from .scenarios.tulle import Tulle
@@ -66,6 +67,7 @@ ROUTED = Suite(
     scenarios={
         "routed": partial(PlainNodes, "routed", "native"),
         "routed-again": partial(PlainNodes, "routed-again", "native"),
+        "tulle-native": partial(TulleNodes, "tulle-native"),
     },
     phases=_NODES_PHASES,
     metrics=_NODES_METRICS,
@@ -76,6 +78,7 @@ OVERLAY = Suite(
     scenarios={
         "vxlan": partial(PlainNodes, "vxlan", "vxlan"),
         "vxlan-again": partial(PlainNodes, "vxlan-again", "vxlan"),
+        "tulle-overlay": partial(TulleNodes, "tulle-overlay", "--routing", "vxlan"),
     },
     phases=_NODES_PHASES,
     metrics=_NODES_METRICS,
@@ -86,6 +89,8 @@ NODE_PORT = Suite(
     scenarios={
         "iptables": partial(NodePort, "iptables"),
         "iptables-again": partial(NodePort, "iptables-again"),
+        "tulle-tc": partial(TulleNodePort, "tulle-tc"),
+        "tulle-xdp": partial(TulleNodePort, "tulle-xdp", "--xdp", "generic"),
     },
     phases=_NODES_PHASES,
     metrics=_NODES_METRICS,

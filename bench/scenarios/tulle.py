@@ -83,8 +83,8 @@ def manifests(services: list[kubeproxy.Service]) -> list[object]:
     """The services, all with the server behind them, and a policy for each end."""
     return [
         *(_service(service) for service in services),
-        _policy("web", "Ingress", {"ingress": [{"from": [_peer("client")], "ports": _PORTS}]}),
-        _policy("client", "Egress", {"egress": [{"to": [_peer("web")], "ports": _PORTS}]}),
+        network_policy("web", "Ingress", [{"from": [_peer("client")], "ports": _PORTS}]),
+        network_policy("client", "Egress", [{"to": [_peer("web")], "ports": _PORTS}]),
     ]
 
 
@@ -109,7 +109,7 @@ def _service(service: kubeproxy.Service) -> dict[str, object]:
     }
 
 
-def _policy(name: str, direction: str, rules: dict[str, object]) -> dict[str, object]:
+def network_policy(name: str, direction: str, rules: list[object]) -> dict[str, object]:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -117,7 +117,7 @@ def _policy(name: str, direction: str, rules: dict[str, object]) -> dict[str, ob
         "spec": {
             "podSelector": {"matchLabels": {"app": name}},
             "policyTypes": [direction],
-            **rules,
+            direction.lower(): rules,
         },
     }
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from bench import kubeproxy
 from bench.catalogue import ONE_NODE, SEVERAL_NODES
+from bench.scenarios import mesh
 from bench.scenarios.tulle import manifests
 
 
@@ -25,3 +26,9 @@ def test_the_mesh_gets_the_services_and_a_policy_for_each_end() -> None:
     kinds = [obj["kind"] for obj in objects]
     assert kinds == ["Service"] * 3 + ["NetworkPolicy"] * 2
     assert {obj["spec"]["clusterIP"] for obj in objects[:3]} == {f"10.96.0.{i}" for i in (2, 3, 4)}
+
+
+def test_the_mesh_s_node_ports_are_those_of_kube_proxy() -> None:
+    [service] = [obj for obj in mesh.manifests() if obj["kind"] == "Service"]
+    ports = {port["name"]: port["nodePort"] for port in service["spec"]["ports"]}
+    assert ports == kubeproxy.NODE_PORTS
