@@ -93,7 +93,7 @@ class Surveyor:
                 if address in owners:
                     problem = f"address {unpacked(address)} belongs to {owners[address]}"
             if problem:
-                refusals.append(Refusal(ObjectRef("Pod", *key), f"{problem}: it is cut off"))
+                refusals.append(_refusal(workload, problem))
                 continue
             rows[key] = row
             for address, _ in row.places:
@@ -128,6 +128,12 @@ class Surveyor:
         return self._peers.setdefault(peer, peer)
 
 
+def _refusal(workload: Workload, problem: str) -> Refusal:
+    """Who has no entry here cannot talk; of another node he can, as somebody without labels."""
+    outcome = "no policy knows who it is" if workload.node else "it is cut off"
+    return Refusal(ObjectRef("Pod", *workload.key), f"{problem}: {outcome}")
+
+
 def _outside(workload: Workload, claim: Claim) -> str:
     """Says which address its node may not give."""
     for address in workload.addresses:
@@ -144,7 +150,7 @@ def fitting(places: Places, room: int, full: str) -> Places:
     room -= len(own)
     for key, row in places.rows.items():
         if len(row.places) > room:
-            refusals.append(Refusal(ObjectRef("Pod", *key), f"{full}: it is cut off"))
+            refusals.append(_refusal(row.workload, full))
             continue
         room -= len(row.places)
         rows[key] = row

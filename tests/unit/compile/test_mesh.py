@@ -151,10 +151,16 @@ spec: {podSelector: {}, egress: [{to: [{ipBlock: {cidr: 203.0.113.9/32}}]}]}
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        ("10.0.2.1", "address 10.0.2.1 is outside of the pod ranges of node b: it is cut off"),
-        ("10.0.0.1", "address 10.0.0.1 is outside of the pod ranges of node b: it is cut off"),
-        ("10.0.1.254", "address 10.0.1.254 belongs to node b: it is cut off"),
-        ("10.0.1.2", "address 10.0.1.2 belongs to Pod shop/db-2: it is cut off"),
+        (
+            "10.0.2.1",
+            "address 10.0.2.1 is outside of the pod ranges of node b: no policy knows who it is",
+        ),
+        (
+            "10.0.0.1",
+            "address 10.0.0.1 is outside of the pod ranges of node b: no policy knows who it is",
+        ),
+        ("10.0.1.254", "address 10.0.1.254 belongs to node b: no policy knows who it is"),
+        ("10.0.1.2", "address 10.0.1.2 belongs to Pod shop/db-2: no policy knows who it is"),
     ],
 )
 def test_an_address_that_a_pod_elsewhere_may_not_have(address: str, reason: str) -> None:
@@ -174,7 +180,8 @@ def test_of_two_workloads_here_the_later_one_is_cut_off() -> None:
 def test_pods_of_an_unknown_node_are_cut_off() -> None:
     world = replace(mesh(), nodes={})
     assert refusals(world) == [
-        "Pod shop/db-2: address 10.0.1.2 is outside of the pod ranges of node b: it is cut off"
+        "Pod shop/db-2: address 10.0.1.2 is outside of the pod ranges of node b: "
+        "no policy knows who it is"
     ]
 
 
@@ -202,7 +209,8 @@ def test_when_endpoints_are_full_those_of_this_node_go_before_others() -> None:
     more = [replace(workload(f"w-{n}", f"10.0.1.{n}"), ifindex=0, node="b") for n in (3, 4, 5)]
     world = mesh(AWAY, *more)
     assert refusals(world, endpoints=6) == [
-        f"Pod shop/w-{n}: map endpoints is full (limit 6): it is cut off" for n in (4, 5)
+        f"Pod shop/w-{n}: map endpoints is full (limit 6): no policy knows who it is"
+        for n in (4, 5)
     ]
     result = compiled(world, endpoints=6)
     assert len(flat(result.image)["endpoints"]) == 6
