@@ -119,18 +119,23 @@ def placed(
     """The Pods that this node runs, and why others run nowhere.
 
     `running` are those that it runs already, `remote` those of other nodes: one without a nodeName
-    stays where it is.
+    stays where it is. Nodes that come up together may both have started it; then it stays where
+    `mesh` has it.
     """
     mine: dict[Key, Pod] = {}
     pending: dict[Key, str] = {}
     for key, pod in pods.items():
         wanted = pod.spec.node_name
-        if wanted == here or (not wanted and (key in running or not others)):
+        if wanted == here:
             mine[key] = pod
-        elif not wanted and not any(key in of_node for of_node in remote.values()):
-            pending[key] = "the mesh has several nodes and no scheduler: set spec.nodeName"
         elif wanted and wanted not in others:
             pending[key] = f"spec.nodeName: there is no node {wanted!r}"
+        elif wanted or any(key in of_node for of_node in remote.values()):
+            continue
+        elif key in running or not others:
+            mine[key] = pod
+        else:
+            pending[key] = "the mesh has several nodes and no scheduler: set spec.nodeName"
     return mine, pending
 
 

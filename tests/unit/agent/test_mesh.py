@@ -127,3 +127,14 @@ def test_a_pod_that_does_not_say_where_runs_where_there_is_no_choice() -> None:
     assert "set spec.nodeName" in pending["s", "p"]
     remote = {"b": {("s", "p"): web("p", 2, on="b")}}
     assert placed(pods, "a", {"b"}, {("s", "old")}, remote)[1] == {}, "it runs on the other node"
+
+
+def test_a_pod_that_two_nodes_have_started_stays_on_one() -> None:
+    key = ("shop", "x")
+    for at, name, number in ((A, "b", 2), (B, "a", 1)):
+        other = B if at is A else A
+        own = {key: web("x", 3 - number)}
+        seen = mesh(at, own, others((other, [web("x", number, name)])), {})
+        mine, pending = placed({key: pod()}, at.name, seen.nodes, own, seen.remote)
+        assert set(mine) == ({key} if at is A else set())
+        assert not pending
