@@ -12,7 +12,6 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define OVERLAY_TTL 64
-#define VXLAN_PORT 8472 /* Linux' own default, as Cilium and Flannel use it */
 /* "tul": a packet program is through with it; scrubbed when a packet changes namespace. */
 #define MARK_DONE 0x74756c01
 
@@ -154,6 +153,7 @@ static __always_inline void find_whereabouts(const struct addr *addr, struct whe
 		return;
 	where->node = prefix->node;
 	where->prefix_flags = prefix->flags;
+	where->is_service = prefix->identity == IDENTITY_SERVICE;
 }
 
 static __always_inline const struct egress_gateway *find_gateway(const struct flow *flow)
@@ -262,10 +262,15 @@ __noinline int send_on(struct __sk_buff *skb, const struct flow *flow, __u32 *re
 		return deliver(skb, scratch->where.ifindex);
 	if (scratch->where.flags & ENDPOINT_HOST)
 		return TC_ACT_OK;
+	/* Two nodes' services may each have the other as a backend. */
+	if (take_hop(skb, addr_is_mapped(&flow->dst))) {
+		*reason = REASON_NO_ROUTE;
+		return TC_ACT_SHOT;
+	}
 	if (state->flags & NODE_VXLAN && !addr_is_zero(&scratch->where.node))
 		return encapsulate(skb, state, &scratch->where.node, vni_of(&flow->src));
 	found = find_route(skb, flow, &scratch->fib);
-	if (!route_leads_on(found) || take_hop(skb, addr_is_mapped(&flow->dst))) {
+	if (!route_leads_on(found)) {
 		*reason = REASON_NO_ROUTE;
 		return TC_ACT_SHOT;
 	}

@@ -11,6 +11,7 @@
 #include <linux/in6.h>
 
 #define PORT_TRIES 32
+#define VXLAN_PORT 8472 /* Linux' own default, as Cilium and Flannel use it */
 
 static __always_inline struct nat_key nat_key_of(const struct flow *flow)
 {
@@ -60,9 +61,11 @@ static __always_inline int nat_expired(const struct nat_entry *entry, __u8 proto
 {
 	__u64 lifetime_s = NAT_LIFETIME_OTHER;
 
-	if (proto == IPPROTO_TCP)
-		lifetime_s = entry->flags & (NAT_FIN | NAT_RST) ? NAT_LIFETIME_TCP_CLOSING
-								: NAT_LIFETIME_TCP;
+	if (proto == IPPROTO_TCP && entry->flags & (NAT_FIN | NAT_RST))
+		lifetime_s = NAT_LIFETIME_TCP_CLOSING;
+	else if (proto == IPPROTO_TCP)
+		lifetime_s = entry->flags & (NAT_REPLIED | NAT_DSR) ? NAT_LIFETIME_TCP
+								    : CT_LIFETIME_TCP_OPENING;
 	return (__s64)(now - entry->last_seen_ns) > (__s64)(lifetime_s * SECOND_NS);
 }
 
@@ -79,32 +82,49 @@ static __always_inline int nat_stands(const struct flow *flow, const struct nat_
 {
 	if (nat_expired(entry, flow->proto, now))
 		return 0;
+	/* Who was asked does not open: that is a connection to the node itself. */
 	if (!(entry->flags & NAT_FORWARD))
-		return 1;
+		return !opens_connection(flow);
 	/* A closed connection's ports are used again. */
 	if (opens_connection(flow) && entry->flags & (NAT_FIN | NAT_RST))
 		return 0;
 	return !(entry->flags & NAT_SERVICE) || nat_backend_lives(flow, entry);
 }
 
-/* Once a second: while one direction is in use, the other is not forgotten. */
+/* What a packet says of its connection. One that nobody goes on with after its SYN is no news. */
+static __always_inline __u32 nat_news(const struct flow *flow)
+{
+	if (flow->proto != IPPROTO_TCP)
+		return 0;
+	if (flow->tcp_flags & TCP_RST)
+		return NAT_RST;
+	return (flow->tcp_flags & TCP_FIN ? NAT_FIN : 0) |
+	       (flow->tcp_flags & TCP_SYN ? 0 : NAT_REPLIED);
+}
+
+/*
+ * Once a second: while one direction is in use, the other is not forgotten. And when there is news:
+ * who is told of an end does not always answer, and would keep the port.
+ */
 static __always_inline void nat_touch(struct nat_entry *entry, const struct flow *flow, __u64 now)
 {
 	struct nat_key key;
 	struct nat_entry answer, *other;
+	__u32 news = nat_news(flow);
 
 	if (flow->icmp_error)
 		return;
-	if (flow->proto == IPPROTO_TCP && flow->tcp_flags & (TCP_FIN | TCP_RST))
-		__sync_fetch_and_or(&entry->flags, flow->tcp_flags & TCP_RST ? NAT_RST : NAT_FIN);
-	if ((__s64)(now - entry->last_seen_ns) < (__s64)SECOND_NS)
+	if ((entry->flags & news) == news &&
+	    (__s64)(now - entry->last_seen_ns) < (__s64)SECOND_NS)
 		return;
+	__sync_fetch_and_or(&entry->flags, news);
 	entry->last_seen_ns = now;
 	if (entry->flags & NAT_DSR)
 		return;
 	key = nat_answer_key(entry, flow->proto);
 	other = bpf_map_lookup_elem(&nat, &key);
 	if (other) {
+		__sync_fetch_and_or(&other->flags, news);
 		other->last_seen_ns = now;
 		return;
 	}
@@ -166,7 +186,8 @@ static __always_inline int nat_claim_port(const struct flow *flow, const struct 
 
 	for (int i = 0; i < PORT_TRIES; i++) {
 		entry->sport = bpf_htons(first + ((__u64)draw * count >> 32));
-		if (nat_claim(flow, entry, now))
+		/* What comes to that one is the overlay's. */
+		if (entry->sport != bpf_htons(VXLAN_PORT) && nat_claim(flow, entry, now))
 			return 1;
 		draw = bpf_get_prandom_u32();
 	}

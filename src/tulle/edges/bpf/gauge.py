@@ -95,5 +95,7 @@ def _nat_life_ns(proto: int, flags: int) -> int:
     """As nat_expired() of lib/nat.h."""
     if proto != _TCP:
         return _SECOND_NS * NatLifetime.OTHER
-    closing = flags & (NatFlag.FIN | NatFlag.RST)
-    return _SECOND_NS * (NatLifetime.TCP_CLOSING if closing else NatLifetime.TCP)
+    if flags & (NatFlag.FIN | NatFlag.RST):
+        return _SECOND_NS * NatLifetime.TCP_CLOSING
+    went_on = flags & (NatFlag.REPLIED | NatFlag.DSR)
+    return _SECOND_NS * (NatLifetime.TCP if went_on else CtLifetime.TCP_OPENING)
