@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The node's uplink: services for the outside, answers to what left, the host firewall. */
 #include "lib/arrive.h"
+#include <linux/if_packet.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -9,17 +10,49 @@ static __always_inline int is_overlay(const struct flow *flow)
 	return flow->proto == IPPROTO_UDP && flow->dport == bpf_htons(VXLAN_PORT);
 }
 
+/*
+ * What cannot be read is for the stack: to a workload it has to pass that one's own hook. Not so
+ * for a node that a policy selects, which the stack would put together for what it is.
+ */
+static __always_inline int pass_unread(struct __sk_buff *skb, const struct flow *flow,
+				       const struct addr *own, struct scratch *scratch,
+				       __u32 reason)
+{
+	if (reason == REASON_LINK_LOCAL)
+		return TC_ACT_OK;
+	find_whereabouts(own, &scratch->where);
+	if (!(scratch->where.flags & ENDPOINT_HOST) || !scratch->where.guarded)
+		return TC_ACT_OK;
+	return drop(skb, flow, scratch, reason, 0);
+}
+
+static __always_inline int is_from_inside(const struct whereabouts *src)
+{
+	int in_range = !src->flags && !addr_is_zero(&src->node);
+
+	return is_forged(src->flags) || (in_range && overlay_carries_workloads());
+}
+
 SEC("tc")
 int from_uplink(struct __sk_buff *skb)
 {
 	struct flow flow = {.ifindex = skb->ifindex, .hook = HOOK_FROM_UPLINK};
 	const struct state *state = current_state();
+	struct scratch *scratch = get_scratch();
+	__u32 reason;
 
-	/*
-	 * What cannot be read is for the node itself, or for its stack to route: to a workload it
-	 * has to pass that one's own hook.
-	 */
-	if (!state || parse_skb(skb, &flow) || is_overlay(&flow))
+	/* For another station: here by flooding, and the stack drops it. */
+	if (!state || !scratch || skb->pkt_type == PACKET_OTHERHOST)
+		return TC_ACT_OK;
+	reason = parse_skb(skb, &flow);
+	if (reason)
+		return pass_unread(skb, &flow, &flow.dst, scratch, reason);
+	/* Before the node routes it on, and vouches for it. */
+	find_whereabouts(&flow.src, &scratch->where);
+	if (is_from_inside(&scratch->where))
+		return drop(skb, &flow, scratch, REASON_SPOOFED_SOURCE, 0);
+	find_whereabouts(&flow.dst, &scratch->where);
+	if (is_overlay(&flow) && scratch->where.flags & ENDPOINT_HOST)
 		return TC_ACT_OK;
 	return arrive(skb, state, &flow);
 }
@@ -46,13 +79,17 @@ int to_uplink(struct __sk_buff *skb)
 	struct flow flow = {.ifindex = skb->ifindex, .hook = HOOK_TO_UPLINK};
 	const struct state *state = current_state();
 	struct scratch *scratch = get_scratch();
+	__u32 reason;
 
 	if (skb->mark == MARK_DONE) {
 		skb->mark = 0;
 		return TC_ACT_OK;
 	}
-	if (!state || !scratch || parse_skb(skb, &flow) || is_overlay(&flow))
+	if (!state || !scratch)
 		return TC_ACT_OK;
+	reason = parse_skb(skb, &flow);
+	if (reason)
+		return pass_unread(skb, &flow, &flow.src, scratch, reason);
 	find_whereabouts(&flow.src, &scratch->where);
 	if (!(scratch->where.flags & ENDPOINT_HOST))
 		return TC_ACT_OK;

@@ -39,15 +39,6 @@ __noinline __u32 check_sender(const struct flow *flow, const struct addr *node)
 	return addr_equal(&src.node, node) ? 0 : REASON_SPOOFED_TUNNEL;
 }
 
-/* What a dropped packet of the overlay is told by. */
-static __always_inline int drop(struct __sk_buff *skb, const struct flow *flow,
-				struct scratch *scratch, __u32 reason)
-{
-	__builtin_memset(&scratch->verdict, 0, sizeof(scratch->verdict));
-	settle(skb, flow, &scratch->verdict, reason, 0);
-	return TC_ACT_SHOT;
-}
-
 /* This node is the egress gateway of another one's workload, whose policy has been judged there. */
 static __always_inline int leave_for_other(struct __sk_buff *skb, struct flow *flow,
 					   struct scratch *scratch)
@@ -59,12 +50,12 @@ static __always_inline int leave_for_other(struct __sk_buff *skb, struct flow *f
 
 	if (!nat_find(flow, now, &scratch->entry)) {
 		if (!gateway || gateway->gone || !addr_is_zero(&gateway->node))
-			return drop(skb, flow, scratch, REASON_NO_GATEWAY);
+			return drop(skb, flow, scratch, REASON_NO_GATEWAY, 0);
 		reason = nat_leave(flow, &gateway->address, now, &scratch->entry);
 	}
 	if (!reason)
 		action = send_translated(skb, scratch, flow, &reason);
-	return reason ? drop(skb, flow, scratch, reason) : action;
+	return reason ? drop(skb, flow, scratch, reason, 0) : action;
 }
 
 SEC("tc")
@@ -81,9 +72,13 @@ int from_overlay(struct __sk_buff *skb)
 	if (!reason)
 		reason = check_sender(&flow, &scratch->source);
 	if (reason)
-		return drop(skb, &flow, scratch, reason);
-	if (flow.vni == VNI_EGRESS)
-		return leave_for_other(skb, &flow, scratch);
+		return drop(skb, &flow, scratch, reason, 0);
+	if (flow.vni == VNI_EGRESS) {
+		find_whereabouts(&flow.dst, &scratch->where);
+		/* Who lives here unknown to the sender has a policy as well. */
+		if (!scratch->where.flags)
+			return leave_for_other(skb, &flow, scratch);
+	}
 	return arrive(skb, state, &flow);
 }
 
@@ -106,7 +101,7 @@ int to_overlay(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	reason = parse_skb(skb, &flow);
 	if (reason)
-		return drop(skb, &flow, scratch, reason);
+		return drop(skb, &flow, scratch, reason, 0);
 	find_whereabouts(&flow.src, &scratch->where);
 	if (scratch->where.guarded && admit(skb, state, &flow, scratch, 0) != TC_ACT_OK)
 		return TC_ACT_SHOT;
@@ -114,7 +109,7 @@ int to_overlay(struct __sk_buff *skb)
 	if (addr_is_zero(&scratch->where.node) ||
 	    set_tunnel(skb, &scratch->where.node, vni_of(&flow.src)) ||
 	    bpf_skb_store_bytes(skb, ETH_ALEN, from, sizeof(from), 0))
-		return drop(skb, &flow, scratch, REASON_NO_ROUTE);
+		return drop(skb, &flow, scratch, REASON_NO_ROUTE, 0);
 	skb->mark = MARK_DONE;
 	return TC_ACT_OK;
 }

@@ -70,8 +70,15 @@ __noinline enum plan plan_to_leave(const struct flow *flow, const struct verdict
 static __always_inline int leave_as(struct __sk_buff *skb, struct scratch *scratch,
 				    struct flow *flow, __u32 *reason)
 {
+	int found = find_route(skb, flow, &scratch->fib);
+
+	/* The stack would cut it up, and send it as it is. */
+	if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED && may_fragment(skb, addr_is_mapped(&flow->dst))) {
+		*reason = REASON_NAT_UNSUPPORTED;
+		return TC_ACT_SHOT;
+	}
 	/* Before it is translated: what is too large or leads nowhere, the stack answers. */
-	if (!route_leads_on(find_route(skb, flow, &scratch->fib)))
+	if (!route_leads_on(found))
 		return TC_ACT_OK;
 	*reason = nat_leave(flow, &scratch->source, bpf_ktime_get_coarse_ns(), &scratch->entry);
 	return *reason ? TC_ACT_SHOT : send_translated(skb, scratch, flow, reason);

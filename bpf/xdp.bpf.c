@@ -166,10 +166,11 @@ __noinline __u32 parse_packet(struct xdp_md *ctx, struct flow *flow)
 static __always_inline __u32 translate(const struct flow *flow, struct nat_entry *entry)
 {
 	const struct endpoint *endpoint = find_endpoint(&flow->dst);
+	const struct endpoint *src = find_endpoint(&flow->src);
 	__u64 now = bpf_ktime_get_coarse_ns();
 	__u32 number;
 
-	if (endpoint && endpoint->flags & ENDPOINT_WORKLOAD)
+	if ((endpoint && endpoint->flags & ENDPOINT_WORKLOAD) || (src && is_forged(src->flags)))
 		return REASON_NODE;
 	if (nat_find(flow, now, entry))
 		return 0;

@@ -131,13 +131,19 @@ static __always_inline int load(struct __sk_buff *skb, __u32 at, void *to, __u32
 	return bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + at, to, size);
 }
 
+/* A later fragment has the sender's data where an answer would look for ports. */
+static __always_inline int is_answered4(const struct iphdr *ip)
+{
+	return ip->ihl == 5 && !(bpf_ntohs(ip->frag_off) & IP_OFFSET);
+}
+
 __noinline int answer_rst4(struct __sk_buff *skb)
 {
 	struct tcp_header seen;
 	struct rst4 rst;
 	struct iphdr ip;
 
-	if (load(skb, 0, &ip, sizeof(ip)) || ip.ihl != 5 ||
+	if (load(skb, 0, &ip, sizeof(ip)) || !is_answered4(&ip) ||
 	    load(skb, sizeof(ip), &seen, sizeof(seen)))
 		return 1;
 	if (seen.flags & TCP_RST)
@@ -174,7 +180,7 @@ __noinline int answer_icmp4(struct __sk_buff *skb, __u32 mtu)
 	struct told4 told = {};
 
 	if (load(skb, 0, &told.about, sizeof(told.about) + sizeof(told.start)) ||
-	    told.about.ihl != 5)
+	    !is_answered4(&told.about))
 		return 1;
 	fill_ip4(&told.about, sizeof(told), IPPROTO_ICMP, &told.ip);
 	told.icmp.type = ICMP_DEST_UNREACH;

@@ -10,6 +10,13 @@ struct arrival {
 	__u32 reason;
 };
 
+static __always_inline int drop(struct __sk_buff *skb, const struct flow *flow,
+				struct scratch *scratch, __u32 reason, __u32 service)
+{
+	__builtin_memset(&scratch->verdict, 0, sizeof(scratch->verdict));
+	return settle(skb, flow, &scratch->verdict, reason, service);
+}
+
 /* Its translation, old or new. 0, REASON_NODE if it has none, or why it can have none. */
 static __always_inline __u32 find_translation(const struct flow *flow, struct scratch *scratch,
 					      __u32 *service)
@@ -89,6 +96,9 @@ static __always_inline int enter(struct __sk_buff *skb, const struct state *stat
 	found = find_translation(flow, scratch, &arrival->service);
 	if (!found)
 		return enter_translated(skb, state, flow, scratch, arrival);
+	/* The node's routes would lead it out again, and back. */
+	if (found == REASON_NODE && scratch->where.is_service)
+		found = REASON_NO_SERVICE_PORT;
 	if (found != REASON_NODE) {
 		arrival->reason = found;
 		return TC_ACT_SHOT;
@@ -110,6 +120,5 @@ static __always_inline int arrive(struct __sk_buff *skb, const struct state *sta
 	action = enter(skb, state, flow, scratch, &arrival);
 	if (!arrival.reason)
 		return action;
-	__builtin_memset(&scratch->verdict, 0, sizeof(scratch->verdict));
-	return settle(skb, flow, &scratch->verdict, arrival.reason, arrival.service);
+	return drop(skb, flow, scratch, arrival.reason, arrival.service);
 }

@@ -148,6 +148,12 @@ static __always_inline int overlay_carries_workloads(void)
 	return !state || state->flags & NODE_VXLAN;
 }
 
+/* Of what comes by the uplink, by its source. */
+static __always_inline int is_forged(__u32 flags)
+{
+	return flags & ENDPOINT_LOCAL || (flags & ENDPOINT_REMOTE && overlay_carries_workloads());
+}
+
 /*
  * A packet must come from, or go to, where its addresses live. `src` and `dst` are the packet's.
  */
@@ -163,9 +169,7 @@ static __always_inline __u32 check_place(const struct flow *flow, const struct v
 		/* Traffic between local workloads never passes the second hook. */
 		return src->flags & ENDPOINT_WORKLOAD ? REASON_SPOOFED_SOURCE : 0;
 	case HOOK_FROM_UPLINK:
-		if (src->flags & ENDPOINT_REMOTE && overlay_carries_workloads())
-			return REASON_SPOOFED_SOURCE;
-		return src->flags & ENDPOINT_LOCAL ? REASON_SPOOFED_SOURCE : 0;
+		return is_forged(src->flags) ? REASON_SPOOFED_SOURCE : 0;
 	case HOOK_FROM_OVERLAY:
 		return src->flags & ENDPOINT_LOCAL ? REASON_SPOOFED_SOURCE : 0;
 	case HOOK_TO_UPLINK:

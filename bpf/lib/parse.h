@@ -30,6 +30,7 @@
 #define ICMPV6_ECHO_REQUEST 128
 #define ICMPV6_ECHO_REPLY 129
 #define MLD_FIRST 130
+#define ND_SOLICITATION 135
 #define ND_LAST 136
 #define ND_REDIRECT 137
 #define MLD2_REPORT 143
@@ -245,13 +246,19 @@ static __always_inline int is_icmp_error(int v4, __u8 type)
 	return type >= ICMPV6_DEST_UNREACH && type <= ICMPV6_PARAMPROB;
 }
 
-/* On the link only: to any other address a router would pass such a packet on. */
-static __always_inline int is_discovery(const struct addr *dst, __u8 type)
+/*
+ * On the link only: to any other address a router would pass such a packet on. Neighbours on the
+ * uplink ask each other by any address whether they are still there; no workload is told of that.
+ */
+static __always_inline int is_discovery(const struct flow *flow, __u8 type)
 {
-	__u16 prefix = bpf_ntohl(dst->word[0]) >> 16;
+	__u16 prefix = bpf_ntohl(flow->dst.word[0]) >> 16;
 
 	if ((type < MLD_FIRST || type > ND_LAST) && type != MLD2_REPORT)
 		return 0;
+	if ((type == ND_SOLICITATION || type == ND_LAST) &&
+	    (flow->hook == HOOK_FROM_UPLINK || flow->hook == HOOK_TO_UPLINK))
+		return 1;
 	return (prefix & 0xffc0) == 0xfe80 || (prefix & 0xff0f) == 0xff02;
 }
 
@@ -265,7 +272,7 @@ static __always_inline __u32 parse_icmp(struct cursor *cursor, int v4, struct fl
 		return parse_icmp_error(cursor, v4, flow);
 	if (icmp->type == (v4 ? ICMP_REDIRECT : ND_REDIRECT))
 		return REASON_UNSUPPORTED_PROTOCOL;
-	if (!v4 && is_discovery(&flow->dst, icmp->type))
+	if (!v4 && is_discovery(flow, icmp->type))
 		return REASON_LINK_LOCAL;
 	set_query(flow, v4, icmp);
 	return 0;

@@ -27,6 +27,7 @@ from tests.datapath.frames import (
     ICMP6,
     IPV4,
     IPV6,
+    NODE_MAC,
     SYN,
     TCP,
     UDP,
@@ -161,6 +162,10 @@ class Node:
             self.maps[name].delete_many([key for key, _ in self.maps[name].items()])
         self.set_state()
 
+    def ip(self, *lines: str) -> None:
+        """Commands in the node's namespace."""
+        netns.run_in(self._namespace, partial(run_ip, *lines))
+
     def run(self, program: str, frame: bytes) -> tuple[int, bytes]:
         run = partial(syscall.test_run, self.programs[program], data=frame, data_out=2048)
         action, out, _ = netns.run_in(self._namespace, run)
@@ -188,11 +193,16 @@ class Node:
 def make_routes() -> None:
     for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
         netlink.sysctl(name, "1")
-    lines = ["link set lo up", "route add default dev lo", "-6 route add default dev lo"]
+    lines = [f"link set lo address {NODE_MAC.hex(':')}", "link set lo up"]
+    lines += ["route add default dev lo", "-6 route add default dev lo"]
     mac = "02:00:00:00:00:01"  # XDP goes on only where the neighbour is known
     for place in PLACES.values():
         for address in (place.remote, place.client):
             lines.append(f"neigh add {address} lladdr {mac} dev lo nud permanent")
+    run_ip(*lines)
+
+
+def run_ip(*lines: str) -> None:
     for line in lines:
         subprocess.run(["ip", *line.split()], check=True)
 
