@@ -18,13 +18,15 @@ class Hooks:
     def __init__(self, datapath: Datapath, node_netns: Path | None) -> None:
         self._datapath, self._netns = datapath, node_netns
         self._attached: set[int] = set()
+        self._trusted = False  # nobody else has taken them away since
 
     def attach(self, interfaces: Mapping[int, Role], *, only_new: bool = False) -> None:
         """To each ifindex what its role says; `only_new`: leave what an earlier agent attached, and
         those that are not named. Raises KernelError.
         """
         if not only_new:
-            self._attached &= interfaces.keys()
+            trusted, self._trusted = self._trusted, True
+            self._attached &= interfaces.keys() if trusted else set()
         fresh = {index: interfaces[index] for index in interfaces.keys() - self._attached}
         if only_new:
             known = self._datapath.is_attached
@@ -49,5 +51,8 @@ class Hooks:
         self._datapath.keep(self._attached | ending)
 
     def forget(self) -> None:
-        """Attach all anew: somebody else may have taken them away."""
-        self._attached.clear()
+        """Attach all anew next time: somebody else may have taken them away.
+
+        Unlike the others it may be called while they run: what they keep is not touched.
+        """
+        self._trusted = False
