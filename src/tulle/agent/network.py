@@ -52,7 +52,9 @@ class Network:
 
     def _refresh(self) -> None:
         by_index = netlink.own_addresses()
-        name = self._options.uplink or netlink.default_device()
+        # Without a default route for a while it is the uplink still: no hook may leave it open.
+        known = self.uplink.name if self.uplink else ""
+        name = self._options.uplink or netlink.default_device() or known
         uplink, overlay = netlink.uplink(name, by_index) if name else None, self.overlay
         if uplink:
             netlink.forward_from(uplink)
@@ -137,7 +139,10 @@ class Network:
             if before is not None and before[0] is node and before[1] is nodes:
                 return
             wanted, problems = routes_of(node, nodes, self._settings, self.uplink, self.overlay)
-            failed = netns.run_in(self._netns, partial(_reconcile, wanted))
+            try:
+                failed = netns.run_in(self._netns, partial(_reconcile, wanted))
+            except KernelError as error:
+                failed = [str(error)]
             self._unrouted = problems + failed
             self._connected = None if failed else (node, nodes)
 
