@@ -10,6 +10,7 @@ from pathlib import Path
 from struct import pack
 
 import pytest
+import yaml
 
 from tests.datapath.frames import (
     ACK,
@@ -28,23 +29,42 @@ from tests.datapath.frames import (
     tcp,
     udp,
 )
-from tests.e2e.mesh import Json, Mesh, admit, service, wait_for
+from tests.e2e.conftest import Clusters
+from tests.e2e.mesh import Cluster, Json, Mesh, admit, service, wait_for
 from tulle.abi import Reason
 from tulle.agent.addresses import node_addresses
 from tulle.edges import netns
 from tulle.observe.reasons import TEXT
 
-# What no packet can bring about: a hole in the maps, and a kernel without memory.
-NOT_BY_TRAFFIC = {"DROP", "MAX", "NO_POLICY", "CONNTRACK_FULL"}
+# What no packet can bring about: a hole in the maps, and a kernel without memory. To use up ports
+# takes thousands: tests/datapath/test_translation.py does it to eight.
+NOT_BY_TRAFFIC = {"DROP", "MAX", "NO_POLICY", "CONNTRACK_FULL", "NAT_FULL", "NAT_PORTS_EXHAUSTED"}
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 80), timeout=1)"
+SEND = """
+import socket, sys
+host, port, text = sys.argv[1:]
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.sendto(bytes.fromhex(text), (host, int(port)))
+"""
+FAR, NOWHERE = "203.0.113.9", "10.244.0.250"  # outside; an address of the pod range, nobody's
+GRE, VXLAN = 47, 8472
+LOST = 30901  # the node port of a backend without a route
 
 
 class Town:
-    def __init__(self, mesh: Mesh) -> None:
-        self.mesh = mesh
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster, self.mesh = cluster, cluster["a"]
+        mesh = self.mesh
         for name in ("client", "web", "guarded"):
             mesh.run(name, "sleep", "inf")
         mesh.apply(service("web", "web"), service("empty", "nobody"), admit("guarded", "guarded"))
+        mesh.apply(*ranged(), *lost())
+        gateway = yaml.safe_dump(no_gateway())  # which is told to have no node
+        mesh.tulle("apply", "-f", "-", stdin=gateway, check=False)
+        self.node = next(item for item in mesh.get("nodes")[0]["addresses"] if "192.168" in item)
+        [self.balancer] = [
+            item["external_ips"][0] for item in mesh.get("services") if item["external_ips"]
+        ]
         self.v4, self.v6 = (
             {item["name"]: item["addresses"][at] for item in mesh.get("endpoints")} for at in (0, 1)
         )
@@ -71,6 +91,16 @@ class Town:
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
             sock.sendto(b"?", ("224.0.0.1", 5353))
 
+    def send_from_outside(self) -> None:
+        inner = ether(ipv4(FAR, self.v4["web"], UDP, udp(1, 53)))
+        tunnelled = pack("!BxxxI", 8, 99 << 8) + inner
+        ranged = self.balancer
+        self.cluster.outside("ip", "route", "replace", ranged, "via", self.node)
+        sent = (ranged, 80, b"?"), (self.node, LOST, b"?"), (self.node, VXLAN, tunnelled)
+        for host, port, text in sent:
+            script = (sys.executable, "-c", SEND, host, str(port), text.hex())
+            self.cluster.outside(*script)
+
     def frames(self) -> dict[str, bytes]:
         """By the reason for which each falls."""
         here, web, guarded = (self.v4[name] for name in ("client", "web", "guarded"))
@@ -86,22 +116,73 @@ class Town:
             "FRAGMENT_UNTRACKED": ether(ipv4(here, web, UDP, bytes(16), offset=1480)),
             "ICMP_UNRELATED": ether(ipv4(here, web, ICMP, icmp(UNREACHABLE, quoted, ident=0))),
             "NO_SERVICE_PORT": ether(ipv4(here, self.services["web"], TCP, tcp(5000, 81))),
+            "NAT_UNSUPPORTED": ether(ipv4(here, "198.51.100.9", GRE, bytes(8))),
+            "NO_GATEWAY": ether(ipv4(here, FAR, UDP, udp(1, 53))),
             "UNSOLICITED_REPLY": ether(ipv4(here, web, TCP, tcp(80, 5000, SYN | ACK))),
         }
 
 
 @pytest.fixture(scope="module")
-def town(mesh: Mesh) -> Iterator[Town]:
-    yield Town(mesh)
+def town(clusters: Clusters) -> Iterator[Town]:
+    with clusters("drops", ("a",)) as cluster:
+        yield Town(cluster)
+
+
+def ranged() -> tuple[Json, Json]:
+    """A service for others only, and the pool of its address."""
+    pool = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumLoadBalancerIPPool",
+        "metadata": {"name": "pool"},
+        "spec": {"blocks": [{"cidr": "192.0.2.128/28"}]},
+    }
+    ports = [{"port": 80, "protocol": "UDP"}]
+    ranges = {"type": "LoadBalancer", "loadBalancerSourceRanges": ["192.0.2.0/24"], "ports": ports}
+    made = service("ranged", "web", protocol="UDP", **ranges)
+    made["spec"]["ipFamilyPolicy"] = "SingleStack"
+    return pool, made
+
+
+def lost() -> tuple[Json, Json]:
+    """A service whose only endpoint has no route."""
+    ports = [{"name": "p", "port": 80, "nodePort": LOST, "protocol": "UDP"}]
+    made = service("lost", "", protocol="UDP", type="NodePort", selector={}, ports=ports)
+    made["spec"]["ipFamilyPolicy"] = "SingleStack"
+    meta = {"name": "lost", "namespace": "shop", "labels": {"kubernetes.io/service-name": "lost"}}
+    return made, {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": meta,
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [NOWHERE]}],
+        "ports": [{"name": "p", "port": 53, "protocol": "UDP"}],
+    }
+
+
+def no_gateway() -> Json:
+    spec = {
+        "selectors": [{"podSelector": {"matchLabels": {"app": "client"}}}],
+        "destinationCIDRs": [f"{FAR}/32"],
+        "egressGateway": {"nodeSelector": {"matchLabels": {"gateway": "none"}}},
+    }
+    meta = {"name": "nobody"}
+    return {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumEgressGatewayPolicy",
+        "metadata": meta,
+        "spec": spec,
+    }
 
 
 def test_every_drop_names_its_reason_and_rule(town: Town) -> None:
     frames = town.frames()
     town.send(*frames.values())
     town.send_from_node()
+    town.send_from_outside()
     line = (sys.executable, "-c", CONNECT, town.services["empty"])
     town.mesh.tulle("exec", "-n", "shop", "client", "--", *line, check=False)
-    reasons = {*frames, "NO_ENDPOINT", "NO_BACKEND"}
+    borders = {"SOURCE_RANGE", "NO_ROUTE", "SPOOFED_TUNNEL"}
+    reasons = {*frames, *borders, "NO_ENDPOINT", "NO_BACKEND"}
     assert reasons | NOT_BY_TRAFFIC == {
         name for name, kind in Reason.__members__.items() if kind >= Reason.DROP
     }
@@ -115,7 +196,7 @@ def test_every_drop_names_its_reason_and_rule(town: Town) -> None:
     }
     for name, flow in told.items():
         assert flow["drop_reason_desc"] not in ("", "DROP_REASON_UNKNOWN"), name
-        if name not in ("NO_ENDPOINT", "SPOOFED_SOURCE"):
+        if name not in ("NO_ENDPOINT", "SPOOFED_SOURCE", *borders):
             assert flow["source"].get("pod_name") == "client", flow
 
 
