@@ -140,11 +140,10 @@ class Town:
             for (at, version), text in self.addresses.items()
         }
         wanted = world.objects({**names, **RANGES})
-        first, *_ = self._agents.values()
-        _said(first.post("/v1/delete", _as_text(self._applied)))
-        self._applied = []
-        for agent in self._agents.values():
-            _said(agent.post("/v1/apply", _as_text([*map(_namespace, TEAMS), *wanted])))
+        old, self._applied = self._applied, []
+        for verb, objects in (("delete", old), ("apply", [*map(_namespace, TEAMS), *wanted])):
+            for agent in self._agents.values():
+                _said(agent.post(f"/v1/{verb}", _as_text(objects)))
         self._applied = wanted
 
     def try_all(self, cases: Sequence[Case]) -> dict[Case, str]:
