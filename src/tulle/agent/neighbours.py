@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from tulle.model.paths import NodePaths
 from tulle.model.world import Key, Node, Workload
 
-from .nodes import NodeDirectory, Others
+from .nodes import NodeDirectory, Others, own_file
 from .options import NodeOptions
 from .published import node_object
-from .withdraw import remember, withdraw
+from .withdraw import has_told, remember, withdraw
 
 
 class Neighbours:
@@ -23,13 +23,15 @@ class Neighbours:
         self._created = ""
         if options.cluster is None:
             return
-        self._directory = NodeDirectory(options.cluster, options.name)
+        joins = not has_told(paths, own_file(options.cluster, options.name))
+        self._directory = NodeDirectory(options.cluster, options.name, joins=joins)
         before = self._directory.own()
         created = before.metadata.creation_timestamp if before else None
         self._created = str(created or datetime.now(UTC).isoformat(timespec="seconds"))
         remember(paths, self._directory.file)
 
     def scan(self) -> Others:
+        """Raises Unavailable as long as nothing of them is known."""
         return self._directory.scan() if self._directory else Others()
 
     def tell(self, node: Node, workloads: Mapping[Key, Workload]) -> None:

@@ -7,13 +7,14 @@ since its workloads live on.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tulle.edges.manifests.watch import DirectoryWatch
-from tulle.errors import Refused
+from tulle.errors import Refused, Unavailable
 from tulle.model.kubernetes import NodeObject, ObjectRef
 from tulle.model.world import Key, Refusal, Workload
 
@@ -24,6 +25,7 @@ MAX_BYTES = 64 << 20
 _SUFFIX = ".json"
 
 _Stamp = tuple[int, int, int]
+_NEVER: _Stamp = (0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -43,37 +45,53 @@ class Others:
     refusals: tuple[Refusal, ...] = ()
 
 
+def own_file(cluster: Path, node: str) -> Path:
+    """Where a node tells of itself."""
+    return cluster / "nodes" / f"{node}{_SUFFIX}"
+
+
 class NodeDirectory:
     """`own` is this node's name, `file` what it writes itself.
 
     Methods may be called from any thread, except `watch`.
     """
 
-    def __init__(self, cluster: Path, own: str) -> None:
-        self._path = cluster / "nodes"
-        self.file = self._path / f"{own}{_SUFFIX}"
+    def __init__(self, cluster: Path, own: str, *, joins: bool = True) -> None:
+        """The directory of a node that `joins` is made; for others one that is away is not empty.
+
+        Raises OSError.
+        """
+        self.file = own_file(cluster, own)
+        self._path = self.file.parent
         self._staging = cluster / f".{own}.node"  # beside it: others watch the directory
         self._held: dict[str, _Held] = {}
+        self._is_known = False  # what others say has been read
         self._said: tuple[NodeObject, Mapping[Key, Workload]] | None = None
         self._stamp: _Stamp | None = None
         self._problem = ""
         self._watch: DirectoryWatch | None = None
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if joins:
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def scan(self) -> Others:
-        """Everything that is true now; files that have not changed are not read again."""
+        """Everything that is true now; files that have not changed are not read again.
+
+        Raises Unavailable as long as nothing is known: the mesh is not empty for that.
+        """
         try:
             with os.scandir(self._path) as entries:
                 found = {entry.name: entry for entry in entries if _is_node(entry)}
         except OSError as error:
+            if not self._is_known:
+                raise Unavailable(f"{self._path} cannot be read: {error.strerror}") from error
             reason = f"cannot be read: {error.strerror}; what was known of other nodes holds"
             return self._others(Refusal(ObjectRef("Directory", "", str(self._path)), reason))
         found.pop(self.file.name, None)
         names = {file.removesuffix(_SUFFIX): entry for file, entry in found.items()}
         self._held = {name: held for name, held in self._held.items() if name in names}
         for name, entry in names.items():
-            with suppress(FileNotFoundError):  # gone since: the next scan sees that
-                self._read(name, entry)
+            self._read(name, entry)
+        self._is_known = True
         return self._others()
 
     def publish(self, node: NodeObject, workloads: Mapping[Key, Workload]) -> None:
@@ -124,21 +142,25 @@ class NodeDirectory:
             self._watch = None
 
     def _read(self, name: str, entry: os.DirEntry[str]) -> None:
-        info = entry.stat()
-        stamp = _stamp(info)
-        held = self._held.setdefault(name, _Held((0, 0, 0)))
-        if held.stamp == stamp:
-            return
-        held.stamp = stamp
+        held, read = self._held.setdefault(name, _Held(_NEVER)), _NEVER
         try:
+            info = entry.stat()
+            if held.stamp == _stamp(info):
+                return
+            read = _stamp(info)
+            if not stat.S_ISREG(info.st_mode):
+                raise Refused("is not a regular file")
             if info.st_size > MAX_BYTES:
                 raise Refused(f"is larger than {MAX_BYTES >> 20} MiB")
             held.state = decode(Path(entry.path).read_bytes(), name, held.state)
             held.reason = ""
         except (Refused, OSError) as error:
+            if isinstance(error, OSError):
+                read = _NEVER  # it may be had the next time, though it has not changed
             held.reason = f"{entry.path}: {error}"
             if held.state is not None:
                 held.reason += "; what it said before holds"
+        held.stamp = read
 
     def _others(self, *refusals: Refusal) -> Others:
         ordered = sorted(self._held.items())

@@ -20,6 +20,12 @@ def remember(paths: NodePaths, told: Path) -> None:
     link.symlink_to(told)
 
 
+def has_told(paths: NodePaths, told: Path) -> bool:
+    """Whether an earlier agent of the node wrote that file, as far as the node knows."""
+    link = paths.state / _LINK
+    return link.is_symlink() and link.readlink() == told
+
+
 def withdraw(paths: NodePaths) -> None:
     """Idempotent. Raises OSError."""
     link = paths.state / _LINK

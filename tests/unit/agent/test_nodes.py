@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+import pytest
+
 from tulle.agent.nodes import NodeDirectory
 from tulle.agent.published import node_object
+from tulle.errors import Unavailable
 from tulle.model.kubernetes import NodeObject
 from tulle.model.world import Key, Node, Workload
 
@@ -112,6 +116,46 @@ def test_a_directory_that_is_away_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "away").rename(tmp_path / "nodes")
     own.publish(_node("a"), {})
     assert not own.scan().refusals
+
+
+def test_as_long_as_nothing_is_known_a_directory_that_is_away_is_not_empty(tmp_path: Path) -> None:
+    told_by(tmp_path, "b")
+    (tmp_path / "nodes").rename(tmp_path / "away")
+    own = NodeDirectory(tmp_path, "a", joins=False)
+    with pytest.raises(Unavailable, match="nodes cannot be read: No such file or directory"):
+        own.scan()
+    (tmp_path / "away").rename(tmp_path / "nodes")
+    assert list(own.scan().nodes) == ["b"]
+
+
+def test_what_is_no_file_of_a_node_is_its_own_trouble(tmp_path: Path) -> None:
+    own = told_by(tmp_path, "a")
+    told_by(tmp_path, "b")
+    os.mkfifo(tmp_path / "nodes/pipe.json")
+    (tmp_path / "nodes/ring.json").symlink_to("ring.json")
+    seen = own.scan()
+    assert list(seen.nodes) == ["b"]
+    assert [str(item.ref) for item in seen.refusals] == ["Node pipe", "Node ring"]
+    assert "is not a regular file" in seen.refusals[0].reason
+    assert "symbolic links" in seen.refusals[1].reason
+
+
+def test_a_file_that_could_not_be_read_once_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = NodeDirectory(tmp_path, "a"), told_by(tmp_path, "b")
+    before = own.scan()
+    other.publish(_node("b"), {("shop", "web"): web("b")})
+
+    def fail(_: Path) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fail)
+        seen = own.scan()
+    assert seen.nodes == before.nodes and "Input/output error" in seen.refusals[0].reason
+    seen = own.scan()
+    assert seen.nodes["b"].workloads and not seen.refusals
 
 
 def test_what_it_said_of_itself_is_known_again(tmp_path: Path) -> None:
