@@ -21,7 +21,18 @@ static __always_inline int read_tunnel(struct __sk_buff *skb, struct addr *node,
 	return 0;
 }
 
-/* Only a node of the mesh sends here, and only for what lives on it. */
+/* What comes back to a workload whose egress gateway the node is. */
+static __always_inline int is_gateway_of(const struct addr *node, const struct flow *flow)
+{
+	const struct egress_gateway *gateway;
+	struct flow asked;
+
+	swap_flow(flow, &asked);
+	gateway = find_gateway(&asked);
+	return gateway && addr_equal(&gateway->node, node);
+}
+
+/* Only a node of the mesh sends here, and only for what lives on it or came to it from outside. */
 __noinline __u32 check_sender(const struct flow *flow, const struct addr *node)
 {
 	const struct endpoint *sender;
@@ -36,7 +47,11 @@ __noinline __u32 check_sender(const struct flow *flow, const struct addr *node)
 	/* From outside: no address of the mesh. */
 	if (flow->vni == VNI_DSR)
 		return src.flags || !addr_is_zero(&src.node) ? REASON_SPOOFED_TUNNEL : 0;
-	return addr_equal(&src.node, node) ? 0 : REASON_SPOOFED_TUNNEL;
+	if (addr_equal(&src.node, node))
+		return 0;
+	if (!src.flags && addr_is_zero(&src.node) && is_gateway_of(node, flow))
+		return 0;
+	return REASON_SPOOFED_TUNNEL;
 }
 
 /* This node is the egress gateway of another one's workload, whose policy has been judged there. */
