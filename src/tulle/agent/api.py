@@ -231,7 +231,8 @@ async def _create_workload(request: web.Request) -> web.Response:
         agent.workloads.create, asked.namespace, asked.name, asked.labels, ports, asked.weight
     )
     try:
-        await agent.converge()
+        if key not in (await agent.converge()).world.workloads:
+            raise Refused(f"workload {asked.namespace}/{asked.name} came up elsewhere just now")
     except BaseException:
         # Without its policy in force it must not exist.
         await asyncio.to_thread(agent.workloads.delete, workload.key)
