@@ -17,7 +17,7 @@ from tulle.errors import AgentDown, Broken, Refused, TulleError, Unavailable
 
 from .client import Agent
 
-START_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 60.0  # a large world takes a quarter of it on a machine with nothing else to do
 STOP_TIMEOUT_S = 60.0
 _POLL_S = 0.05
 _TAIL_LINES = 15
