@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 PROTOCOL = 116  # "t"; nobody's in iproute2's rt_protos
 UNREACHABLE = 7  # RTN_UNREACHABLE
-UNICAST = 1
 _TABLE_MAIN = 254
 
 
