@@ -73,6 +73,19 @@ static __always_inline int leave_host(struct __sk_buff *skb, const struct state 
 	return reason ? settle(skb, flow, &scratch->verdict, reason, 0) : TC_ACT_OK;
 }
 
+/* As admit_unnamed() has it: so that answers are known when they come. */
+static __always_inline int leave_unnamed(struct __sk_buff *skb, const struct state *state,
+					 struct flow *flow, struct scratch *scratch)
+{
+	const struct addr *own = node_address(state, addr_is_mapped(&flow->src));
+
+	find_whereabouts(own, &scratch->where);
+	if (!scratch->where.guarded || is_housekeeping(flow))
+		return TC_ACT_OK;
+	flow->src = *own;
+	return admit(skb, state, flow, scratch, 0);
+}
+
 SEC("tc")
 int to_uplink(struct __sk_buff *skb)
 {
@@ -91,6 +104,8 @@ int to_uplink(struct __sk_buff *skb)
 	if (reason)
 		return pass_unread(skb, &flow, &flow.src, scratch, reason);
 	find_whereabouts(&flow.src, &scratch->where);
+	if (!skb->ingress_ifindex && lives_nowhere(&scratch->where))
+		return leave_unnamed(skb, state, &flow, scratch);
 	if (!(scratch->where.flags & ENDPOINT_HOST))
 		return TC_ACT_OK;
 	return leave_host(skb, state, &flow, scratch);

@@ -73,7 +73,8 @@ static __always_inline int leave_as(struct __sk_buff *skb, struct scratch *scrat
 	int found = find_route(skb, flow, &scratch->fib);
 
 	/* The stack would cut it up, and send it as it is. */
-	if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED && may_fragment(skb, addr_is_mapped(&flow->dst))) {
+	if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED &&
+	    may_fragment(skb, addr_is_mapped(&flow->dst))) {
 		*reason = REASON_NAT_UNSUPPORTED;
 		return TC_ACT_SHOT;
 	}

@@ -4,6 +4,10 @@
 
 #include "forward.h"
 
+#define FIRST_GROUP4 0xe0000000 /* 224.0.0.0 */
+#define DHCP_CLIENT 68
+#define DHCPV6_CLIENT 546
+
 /* What is told of the packet if it falls. */
 struct arrival {
 	__u32 service; /* that was asked for */
@@ -37,6 +41,45 @@ static __always_inline int admit(struct __sk_buff *skb, const struct state *stat
 	__builtin_memset(&scratch->verdict, 0, sizeof(scratch->verdict));
 	reason = track(flow, bpf_ktime_get_coarse_ns(), state->epoch, &scratch->verdict);
 	return settle(skb, flow, &scratch->verdict, reason, service);
+}
+
+static __always_inline int lives_nowhere(const struct whereabouts *where)
+{
+	return !where->flags && addr_is_zero(&where->node);
+}
+
+/* What a node needs to have addresses and groups at all: leases (RFC 2131, 9915) and IGMP. */
+static __always_inline int is_housekeeping(const struct flow *flow)
+{
+	return flow->proto == IPPROTO_IGMP ||
+	       (flow->proto == IPPROTO_UDP &&
+		(flow->dport == bpf_htons(DHCP_CLIENT) || flow->dport == bpf_htons(DHCPV6_CLIENT)));
+}
+
+/* A group, or everybody. */
+static __always_inline int is_for_many4(const struct addr *addr)
+{
+	return addr_is_mapped(addr) && bpf_ntohl(addr->word[3]) >= FIRST_GROUP4;
+}
+
+/*
+ * The node's stack also takes what is not for an address that is known as its own: link-local,
+ * broadcast, multicast. For a policy it is as if it were.
+ */
+static __always_inline int admit_unnamed(struct __sk_buff *skb, const struct state *state,
+					 struct flow *flow, struct scratch *scratch)
+{
+	const struct addr *own = node_address(state, addr_is_mapped(&flow->dst));
+
+	find_whereabouts(own, &scratch->where);
+	if (!scratch->where.guarded || is_housekeeping(flow))
+		return TC_ACT_OK;
+	/* That stands in no route. */
+	if (!is_for_many4(&flow->dst) &&
+	    find_route(skb, flow, &scratch->fib) != BPF_FIB_LKUP_RET_NOT_FWDED)
+		return TC_ACT_OK;
+	flow->dst = *own;
+	return admit(skb, state, flow, scratch, 0);
 }
 
 /* To the node of the backend that was chosen, which chooses among its own. */
@@ -105,7 +148,8 @@ static __always_inline int enter(struct __sk_buff *skb, const struct state *stat
 	}
 	if (scratch->where.guarded)
 		return admit(skb, state, flow, scratch, arrival->service);
-	return TC_ACT_OK;
+	return lives_nowhere(&scratch->where) ? admit_unnamed(skb, state, flow, scratch)
+					      : TC_ACT_OK;
 }
 
 static __always_inline int arrive(struct __sk_buff *skb, const struct state *state,

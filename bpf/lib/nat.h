@@ -114,8 +114,7 @@ static __always_inline void nat_touch(struct nat_entry *entry, const struct flow
 
 	if (flow->icmp_error)
 		return;
-	if ((entry->flags & news) == news &&
-	    (__s64)(now - entry->last_seen_ns) < (__s64)SECOND_NS)
+	if ((entry->flags & news) == news && (__s64)(now - entry->last_seen_ns) < (__s64)SECOND_NS)
 		return;
 	__sync_fetch_and_or(&entry->flags, news);
 	entry->last_seen_ns = now;

@@ -17,9 +17,10 @@ from tests.datapath.frames import IPV4, IPV6, UDP, ether, ipv4, ipv6, udp, udp_s
 from tests.e2e.conftest import Clusters
 from tests.e2e.mesh import HERE, Cluster, Json, policy, wait_for
 
-FORGED = 50000
+FORGED = 61500  # the kernel gives none of these
 OVERLAY_PORT, SERVED = 8472, 5353
 FAR = "203.0.113.1"  # behind a gateway
+ALL = ("--last", "4000")
 families = pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
 ASK = """
 import socket, sys
@@ -90,14 +91,18 @@ class Ground:
         return [
             flow
             for node in self.cluster.nodes.values()
-            for flow in node.flows("--verdict", "FORWARDED")
+            for flow in node.flows("--verdict", "FORWARDED", *ALL)
             if flow.get("l4", {}).get("UDP", {}).get("source_port", 0)
             in range(FORGED, FORGED + 999)
         ]
 
+    def dropped(self, node: str) -> int:
+        """How many packets policies have."""
+        return len(self.cluster[node].flows("--verdict", "DROPPED", "--protocol", "UDP", *ALL))
+
     def refused(self, node: str) -> set[str]:
         """Why, of forged packets."""
-        flows = self.cluster[node].flows("--verdict", "DROPPED")
+        flows = self.cluster[node].flows("--verdict", "DROPPED", *ALL)
         return {
             flow["reason"]
             for flow in flows
@@ -166,6 +171,18 @@ def test_workloads_are_not_heard_outside_of_the_overlay(ground: Ground, version:
     ports = (SERVED, OVERLAY_PORT)
     ground.inject("b", *(ground.datagram(s, server, p) for s in (client, own) for p in ports))
     assert ground.heard() == []
+
+
+@families
+def test_a_guarded_node_is_guarded_by_all_its_addresses(ground: Ground, version: int) -> None:
+    """Those too that the mesh does not name."""
+    link = json.loads(ground.cluster["b"].host("ip", "-json", "address", "show", "dev", "eth0"))
+    local = [item["local"] for item in link[0]["addr_info"] if item["scope"] == "link"]
+    wanted = [*local, "ff02::1"] if version == 6 else ["255.255.255.255", "224.0.0.1"]
+    outside = "fe80::7" if version == 6 else ground.outside[4]
+    before = ground.dropped("b")
+    ground.inject("b", *(ground.datagram(outside, dst, 7000) for dst in wanted))
+    wait_for(lambda: ground.dropped("b") == before + len(wanted))
 
 
 @pytest.mark.parametrize("vni", [0, 1, 2, 3, 77, 0xFFFFFF])
