@@ -260,7 +260,7 @@ class Agent:
     def _pods_of_this_node(self, now: Pass) -> Mapping[Key, Pod]:
         mine, self.pending = placed(
             now.snapshot.of(Pod),
-            now.world.node.name,
+            now.world.node,
             now.world.nodes.keys(),
             set(self.workloads.owned_by("pod")),
             now.world.remote,

@@ -111,7 +111,7 @@ def uplink_addresses(node: Node) -> list[IPAddress]:
 
 def placed(
     pods: Mapping[Key, Pod],
-    here: str,
+    here: Node,
     others: Collection[str],
     running: Collection[Key],
     remote: Everywhere,
@@ -126,7 +126,7 @@ def placed(
     pending: dict[Key, str] = {}
     for key, pod in pods.items():
         wanted = pod.spec.node_name
-        if wanted == here:
+        if wanted == here.name:
             mine[key] = pod
         elif wanted and wanted not in others:
             pending[key] = f"spec.nodeName: there is no node {wanted!r}"
@@ -136,6 +136,10 @@ def placed(
             mine[key] = pod
         else:
             pending[key] = "the mesh has several nodes and no scheduler: set spec.nodeName"
+    for key, pod in list(mine.items()):
+        if not pod.spec.node_selector.items() <= here.labels.items():
+            pending[key] = f"spec.nodeSelector: node {here.name} has not these labels"
+            del mine[key]
     return mine, pending
 
 

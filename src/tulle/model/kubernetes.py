@@ -146,6 +146,7 @@ class PodSpec(Object, frozen=True):
     node_name: str = ""
     hostname: str = ""
     service_account_name: str = ""
+    node_selector: Labels = {}
     # not acted on
     init_containers: Any = None
     volumes: Any = None
@@ -155,7 +156,6 @@ class PodSpec(Object, frozen=True):
     dns_policy: Any = None
     tolerations: Any = None
     affinity: Any = None
-    node_selector: Any = None
     priority: Any = None
     priority_class_name: Any = None
     scheduler_name: Any = None

@@ -114,19 +114,30 @@ def pod(on: str = "") -> Pod:
 
 def test_pods_run_where_they_are_told() -> None:
     pods = {("s", "here"): pod("a"), ("s", "there"): pod("b"), ("s", "lost"): pod("q")}
-    mine, pending = placed(pods, "a", {"b"}, (), {})
+    mine, pending = placed(pods, Node("a"), {"b"}, (), {})
     assert set(mine) == {("s", "here")}
     assert pending == {("s", "lost"): "spec.nodeName: there is no node 'q'"}
 
 
+def test_a_pod_runs_only_where_the_labels_are_that_it_asks_for() -> None:
+    spec = PodSpec((Container("c"),), node_selector={"disk": "ssd"})
+    pods = {("s", "p"): Pod(ObjectMeta("p", "s"), spec)}
+    assert set(placed(pods, Node("a", labels={"disk": "ssd"}), (), (), {})[0]) == set(pods)
+    mine, pending = placed(pods, Node("a", labels={"disk": "hdd"}), (), (), {})
+    assert mine == {}
+    assert pending == {("s", "p"): "spec.nodeSelector: node a has not these labels"}
+
+
 def test_a_pod_that_does_not_say_where_runs_where_there_is_no_choice() -> None:
     pods = {("s", "p"): pod(), ("s", "old"): pod()}
-    assert set(placed(pods, "a", (), (), {})[0]) == set(pods)
-    mine, pending = placed(pods, "a", {"b"}, {("s", "old")}, {})
+    assert set(placed(pods, Node("a"), (), (), {})[0]) == set(pods)
+    mine, pending = placed(pods, Node("a"), {"b"}, {("s", "old")}, {})
     assert set(mine) == {("s", "old")}, "what runs already stays where it is"
     assert "set spec.nodeName" in pending["s", "p"]
     remote = {"b": {("s", "p"): web("p", 2, on="b")}}
-    assert placed(pods, "a", {"b"}, {("s", "old")}, remote)[1] == {}, "it runs on the other node"
+    assert placed(pods, Node("a"), {"b"}, {("s", "old")}, remote)[1] == {}, (
+        "it runs on the other node"
+    )
 
 
 def test_a_pod_that_two_nodes_have_started_stays_on_one() -> None:
@@ -135,6 +146,6 @@ def test_a_pod_that_two_nodes_have_started_stays_on_one() -> None:
         other = B if at is A else A
         own = {key: web("x", 3 - number)}
         seen = mesh(at, own, others((other, [web("x", number, name)])), {})
-        mine, pending = placed({key: pod()}, at.name, seen.nodes, own, seen.remote)
+        mine, pending = placed({key: pod()}, at, seen.nodes, own, seen.remote)
         assert set(mine) == ({key} if at is A else set())
         assert not pending
