@@ -86,20 +86,24 @@ def _counts(now: Pass) -> Json:
     }
 
 
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def _rungs(agent: Agent, now: Pass | None) -> list[Json]:
     frontends = len(now.compiled.services) if now else 0
-    hooked = len(now.world.workloads) if now else 0
+    hooked = len(now.world.workloads) + len(agent.network.interfaces) if now else 0
     return [
         {
             "rung": 0,
             "name": "socket",
             "in_use": frontends > 0,
-            "detail": f"connect() and sendmsg() to {frontends} service ports",
+            "detail": f"connect() and sendmsg() to {_several(frontends, 'service port')}",
         },
         {
             "rung": 1,
             "name": "packet",
             "in_use": hooked > 0,
-            "detail": f"identity, policy and conntrack on {hooked} interfaces",
+            "detail": f"identity, policy and conntrack on {_several(hooked, 'interface')}",
         },
     ]

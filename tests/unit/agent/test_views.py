@@ -51,7 +51,7 @@ def agent() -> Any:
         started_s=0.0,
         pods=SimpleNamespace(problems=dict),
         pending={},
-        network=SimpleNamespace(problems=[]),
+        network=SimpleNamespace(problems=[], interfaces={2: "host"}),
         workloads=SimpleNamespace(problems=[]),
         pressure=SimpleNamespace(fills=lambda: [Fill("conntrack", 1, 262144, recycled=True)]),
         datapath=SimpleNamespace(
