@@ -148,10 +148,12 @@ async def _parsed(request: web.Request) -> Parsed:
 async def _apply(request: web.Request) -> web.Response:
     agent, parsed = request.app[AGENT], await _parsed(request)
     began = asyncio.get_running_loop().time()
+    before = agent.current
     answer = await asyncio.to_thread(_put_all, agent, parsed)
     if answer["results"]:
         now = await agent.converge()
         answer["errors"] += _refused(parsed, now)
+        answer["errors"] += _displaced(parsed, before, now)
     answer["enforced_ms"] = (asyncio.get_running_loop().time() - began) * 1000
     return web.json_response(answer, status=422 if answer["errors"] else 200)
 
@@ -164,6 +166,13 @@ def _refused(parsed: Parsed, now: Pass) -> list[str]:
         for placed in parsed.objects
         if ref_of(placed.obj) in reasons
     ]
+
+
+def _displaced(parsed: Parsed, before: Pass | None, now: Pass) -> list[str]:
+    """Other objects that lost to these what both want: nobody would look for that in `status`."""
+    known = {ref_of(placed.obj) for placed in parsed.objects}
+    known |= {item.ref for item in before.refusals} if before else set()
+    return [f"{item.ref}: {item.reason}" for item in now.refusals if item.ref not in known]
 
 
 def _put_all(agent: Agent, parsed: Parsed) -> Json:
@@ -224,9 +233,7 @@ async def _create_workload(request: web.Request) -> web.Response:
     if _now(request).snapshot.get(ObjectRef("Pod", asked.namespace, asked.name)):
         raise Refused(f"the name {asked.namespace}/{asked.name} belongs to a Pod")
     key = (asked.namespace, asked.name)
-    for node, workloads in _now(request).world.remote.items():
-        if key in workloads:
-            raise Refused(f"workload {asked.namespace}/{asked.name} runs on node {node}")
+    _check_elsewhere(_now(request), key)
     workload = await asyncio.to_thread(
         agent.workloads.create, asked.namespace, asked.name, asked.labels, ports, asked.weight
     )
@@ -252,19 +259,30 @@ def _check(asked: NewWorkload, ports: tuple[ContainerPort, ...]) -> None:
 
 
 async def _get_workload(request: web.Request) -> web.Response:
-    return web.json_response(_entrance(request.app[AGENT], _key(request)))
+    return web.json_response(_entrance(request.app[AGENT], _key_here(request)))
 
 
 async def _delete_workload(request: web.Request) -> web.Response:
-    key = _key(request)
+    key = _key_here(request)
     if _now(request).snapshot.get(ObjectRef("Pod", *key)):
         raise Refused(f"{key[0]}/{key[1]} belongs to a Pod manifest: delete that, with -f")
     await request.app[AGENT].delete_workload(key)
     return web.json_response({})
 
 
-def _key(request: web.Request) -> Key:
-    return request.match_info["namespace"], request.match_info["name"]
+def _key_here(request: web.Request) -> Key:
+    """Raises Refused if another node has that workload and this one does not."""
+    key = request.match_info["namespace"], request.match_info["name"]
+    agent = request.app[AGENT]
+    if agent.current is not None and key not in agent.workloads.all():
+        _check_elsewhere(agent.current, key)
+    return key
+
+
+def _check_elsewhere(now: Pass, key: Key) -> None:
+    for node, workloads in now.world.remote.items():
+        if key in workloads:
+            raise Refused(f"workload {key[0]}/{key[1]} runs on node {node}")
 
 
 def _entrance(agent: Agent, key: Key) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,8 @@ from tests.unit.agent.passes import pass_of
 from tests.unit.compile.objects import workload, world_of
 from tulle.agent import api
 from tulle.errors import KernelError, Refused, TulleError
+from tulle.model.kubernetes import ObjectMeta, ObjectRef, Service, ServiceSpec
+from tulle.model.world import Refusal
 
 WEB = workload("web-1")
 
@@ -49,3 +52,28 @@ def test_a_workload_that_did_not_get_into_the_mesh_is_removed(
     with pytest.raises(error):
         asyncio.run(api._create_workload(request))
     assert agent.deleted == [WEB.key]
+
+
+def test_a_workload_of_another_node_is_looked_for_there() -> None:
+    agent: Any = FakeAgent(None)
+    agent.current = pass_of(replace(world_of(), remote={"b": {WEB.key: WEB}}))
+    agent.workloads.all = dict
+    where = {"namespace": WEB.namespace, "name": WEB.name}
+    request: Any = SimpleNamespace(app={api.AGENT: agent}, match_info=where)
+    for verb in (api._get_workload, api._delete_workload):
+        with pytest.raises(Refused, match="workload shop/web-1 runs on node b"):
+            asyncio.run(verb(request))
+    agent.workloads.all = lambda: {WEB.key: WEB}
+    assert api._key_here(request) == WEB.key
+
+
+def test_who_loses_to_what_is_applied_is_told() -> None:
+    ours, other, known = (ObjectRef("Service", "shop", name) for name in ("a", "web", "old"))
+    refusals = tuple(Refusal(ref, "it belongs to Service shop/a") for ref in (ours, other, known))
+    before: Any = SimpleNamespace(refusals=refusals[2:])
+    now: Any = SimpleNamespace(refusals=refusals)
+    service = Service(ObjectMeta("a", "shop"), ServiceSpec())
+    parsed: Any = SimpleNamespace(objects=[SimpleNamespace(obj=service)])
+    told = ["Service shop/web: it belongs to Service shop/a"]
+    assert api._displaced(parsed, before, now) == told
+    assert api._displaced(parsed, now, now) == []
