@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from .output import format_option, print_json, style
-from .preflight import RUNGS, Check, preflight
 
+if TYPE_CHECKING:
+    from .preflight import Check
+
+RUNGS = {0: "socket", 1: "packet"}
 _WORDS = {True: ("ok", "green"), False: ("missing", "red"), None: ("unknown", "yellow")}
 
 
@@ -22,6 +26,8 @@ def command(output: str) -> None:
     By trying it; leaves nothing behind and needs no agent. Exits with 1 if rung 0 or rung 1
     cannot work here.
     """
+    from .preflight import preflight  # most of Tulle: nothing for `tulle --help` to wait for
+
     checks: list[Check] = []
     for check in preflight():
         checks.append(check)

@@ -8,6 +8,7 @@ from tulle.errors import AgentDown, TulleError
 
 from . import manifests
 from .client import Agent, Json, workload_path
+from .get import ALIASES, KINDS
 from .output import format_option
 
 
@@ -38,11 +39,20 @@ def command(
     """
     if bool(names) == bool(workloads):
         raise click.UsageError("give either -f FILE or the names of workloads")
+    if _names_a_kind(workloads):
+        raise click.UsageError("objects go with -f FILE, only workloads by name, without a kind")
     if names:
         answer = manifests.send(agent, "delete", names)
     else:
         answer = _delete_workloads(agent, namespace, workloads)
     manifests.report(answer, output)
+
+
+def _names_a_kind(words: tuple[str, ...]) -> bool:
+    """As kubectl has it: `svc web` or `svc/web`. A workload may be called `node`, though."""
+    if any("/" in word for word in words):
+        return True
+    return len(words) > 1 and words[0].lower() in {*KINDS, *ALIASES}
 
 
 def _delete_workloads(agent: Agent, namespace: str, workloads: tuple[str, ...]) -> Json:

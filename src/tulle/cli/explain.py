@@ -12,6 +12,7 @@ from .output import amount, format_option, print_json, style
 DENIED = 3
 _COLOURS = {"FORWARDED": "green", "DROPPED": "red"}
 _ECHO_REQUEST = {"ICMP": 8, "ICMPv6": 128}
+_LAST_TYPE = 255
 
 
 @click.command()
@@ -39,19 +40,21 @@ def command(
     """
     if port is None and protocol in ("TCP", "UDP", "SCTP"):
         raise click.UsageError(f"--port is needed for {protocol}")
+    if protocol in _ECHO_REQUEST and port is not None and port > _LAST_TYPE:
+        raise click.UsageError(f"--port is the type of {protocol}: at most {_LAST_TYPE}")
     number = port or _ECHO_REQUEST.get(protocol, 0)
     asked = {"from": source, "to": target, "port": number, "protocol": protocol}
     answer = agent.post("/v1/explain", asked)
     if output == "json":
         print_json(answer)
     else:
-        click.echo(_text(answer, port, protocol))
+        click.echo(_text(answer, number, protocol))
     if any(item["verdict"] == "DROPPED" for item in answer["results"]):
         sys.exit(DENIED)
 
 
-def _text(answer: Json, port: int | None, protocol: str) -> str:
-    where = f":{port}" if port else ""
+def _text(answer: Json, port: int, protocol: str) -> str:
+    where = f" type {port}" if protocol in _ECHO_REQUEST else f":{port}"
     lines = [click.style(f"{answer['from']} → {answer['to']}{where} ({protocol})", bold=True)]
     lines += _choices(answer)
     for item in answer["results"]:

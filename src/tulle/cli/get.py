@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from .client import Agent, Json
-from .output import duration, format_option, print_json, print_yaml, size, table
+from .output import amount, duration, format_option, print_json, print_yaml, size, table
 
 Rows = list[Sequence[object]]
 ALIASES = {
@@ -18,6 +18,10 @@ ALIASES = {
     "endpoint": "endpoints",
     "identity": "identities",
     "netpol": "policies",
+    "networkpolicy": "policies",
+    "networkpolicies": "policies",
+    "cnp": "policies",
+    "ccnp": "policies",
     "policy": "policies",
     "po": "pods",
     "pod": "pods",
@@ -26,22 +30,34 @@ ALIASES = {
 }
 
 
-class Kind(click.Choice[str]):
+KINDS = ("services", "endpoints", "identities", "policies", "pods", "nodes")
+
+
+class Kind(click.ParamType[str]):
     """A kind's name, or the short or singular form that kubectl users type."""
 
+    name = "kind"
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        return f"It is one of {', '.join(KINDS)}."
+
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return super().convert(ALIASES.get(value, value), param, ctx)
+        kind = ALIASES.get(value.lower(), value.lower())
+        if kind not in KINDS:
+            self.fail(f"{value!r} is none of {', '.join(KINDS)}", param, ctx)
+        return kind
 
 
 @click.command()
-@click.argument(
-    "kind", type=Kind(["services", "endpoints", "identities", "policies", "pods", "nodes"])
-)
+@click.argument("kind", type=Kind())
 @click.option("-n", "--namespace", help="Only this namespace; without it, all.")
 @format_option("text", "wide", "json", "yaml")
 @click.pass_obj
 def command(agent: Agent, kind: str, namespace: str | None, output: str) -> None:
-    """List what is in force."""
+    """List what is in force.
+
+    KIND is services, endpoints, identities, policies, pods or nodes.
+    """
     answer = agent.get(f"/v1/objects/{kind}")
     items = [
         item for item in answer["items"] if namespace in (None, item.get("namespace", namespace))
@@ -125,7 +141,7 @@ def _endpoints(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
 def _isolation(policies: list[str], wide: bool) -> str:
     if not policies:
         return "open"
-    return _list(policies) if wide else f"isolated ({len(policies)})"
+    return _list(policies) if wide else amount(len(policies), "policy")
 
 
 def _identities(items: list[Json], wide: bool) -> tuple[list[str], Rows]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,6 +20,8 @@ from .client import Agent
 from .down import report_down
 from .options import OF_A_CLUSTER, OF_A_LAB, up_options, words
 from .output import format_option, print_json, table
+
+NOT_FOUND = 127  # as a shell has it
 
 
 @click.group("lab")
@@ -40,7 +43,10 @@ def _agent(name: str) -> Agent:
 
 
 _CLUSTER = click.option(
-    "--cluster", "cluster_name", metavar="CLUSTER", help="[default: the only one there is]"
+    "--cluster",
+    "cluster_name",
+    metavar="CLUSTER",
+    help="[default: that of the node that is spoken to, or the only one there is]",
 )
 
 
@@ -88,11 +94,18 @@ def up(names: tuple[str, ...], cluster_name: str | None, output: str, **values: 
 @format_option("text", "json")
 def down(names: tuple[str, ...], cluster_name: str | None, everything: bool, output: str) -> None:
     """Stop the nodes NAME... and everything on them, and remove them."""
+    from tulle.lab.cluster import cluster_of
+
     if [bool(names), cluster_name is not None, everything].count(True) != 1:
         raise UsageError("say which nodes, --cluster or --all")
     for name in names or _chosen(cluster_name):
         agent = _agent(name)
-        report_down(agent, nodes.stop(agent), output)
+        was_there = agent.paths.state.exists() or cluster_of(name) is not None
+        stopped = nodes.stop(agent)  # in any case: something of it may be left
+        if was_there:
+            report_down(agent, stopped, output)
+        else:
+            click.echo(f"there was no node {name!r}", err=True)
 
 
 def _chosen(cluster_name: str | None) -> list[str]:
@@ -166,11 +179,12 @@ def exec_(name: str, line: tuple[str, ...]) -> NoReturn:
 @command.command(context_settings={"ignore_unknown_options": True})
 @_CLUSTER
 @click.argument("line", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-def outside(cluster_name: str | None, line: tuple[str, ...]) -> NoReturn:
+@click.pass_obj
+def outside(spoken_to: Agent, cluster_name: str | None, line: tuple[str, ...]) -> NoReturn:
     """Run a command beside a cluster's nodes, as a host that is not in the mesh."""
     from tulle.lab.starting import find_cluster
 
-    _become(find_cluster(cluster_name).fabric, line)
+    _become(find_cluster(cluster_name, spoken_to.paths.node).fabric, line)
 
 
 @command.command()
@@ -187,9 +201,15 @@ def link(name: str, state: str) -> None:
 
 
 def _become(namespace: Path, line: tuple[str, ...]) -> NoReturn:
-    try:
-        # from the thread that entered: its namespace is the one that the command gets
-        netns.run_in(namespace, lambda: os.execvp(line[0], line))  # noqa: S606
-    except OSError as error:
-        raise Refused(f"{line[0]}: {error.strerror}") from error
-    raise AssertionError("exec does not return")
+    def attempt() -> OSError:
+        try:
+            os.execvp(line[0], line)  # noqa: S606 (the command is the user's own)
+        except OSError as error:
+            return error
+
+    # from the thread that entered: its namespace is the one that the command gets
+    error = netns.run_in(namespace, attempt)
+    if isinstance(error, FileNotFoundError):
+        click.echo(f"tulle: {line[0]}: command not found", err=True)
+        sys.exit(NOT_FOUND)
+    raise Refused(f"{line[0]}: {error.strerror}") from error

@@ -57,6 +57,8 @@ def send(agent: Agent, verb: str, names: Sequence[str]) -> Json:
         answer["errors"] += part["errors"]
         if "enforced_ms" in part:
             answer["enforced_ms"] = answer.get("enforced_ms", 0) + part["enforced_ms"]
+    if not answer["results"] and not answer["errors"]:
+        raise UsageError(f"{', '.join(names)}: there are no objects in it")
     return answer
 
 

@@ -72,10 +72,15 @@ def command(
     limits = {"last": last, "first": first, "since": since, "follow": 1 if follow else None}
     params += [(name, str(value)) for name, value in limits.items() if value is not None]
     text_of = writer(output, style)
+    seen = False
     try:
         for flow in agent.stream("/v1/flows", params):
             click.echo(text_of(flow))
+            seen = True
         if follow:
             raise AgentDown("the agent has gone: no flows come any more")
+        if not seen:
+            asked = any(filters.values()) or since
+            click.echo("no such flows" if asked else "no flows", err=True)
     except KeyboardInterrupt:  # how one leaves --follow
         pass

@@ -27,7 +27,6 @@ from tulle.errors import Broken, TulleError
 from tulle.lab.node import destroy
 from tulle.model.paths import NodePaths
 
-RUNGS = {0: "socket", 1: "packet"}
 OLDEST_KERNEL = (6, 6)
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}  # include/uapi/linux/capability.h
 _SMALL_MAP = 512

@@ -142,7 +142,9 @@ def _detached(agent: Agent, namespace: str, name: str, entrance: Json, line: Seq
         os.close(fd)
     time.sleep(_SETTLE_S)
     if process.poll():
-        raise Refused(f"{line[0]} ended with exit code {process.returncode}:\n{nodes.tail(log)}")
+        said = nodes.tail(log)
+        end = f"{line[0]} ended with exit code {process.returncode}"
+        raise Refused(f"{end}:\n{said}" if said else f"{end} and wrote nothing")
     return {
         "namespace": namespace,
         "name": name,

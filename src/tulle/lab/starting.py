@@ -18,13 +18,20 @@ def choose_cluster(name: str | None, nodes: Sequence[str]) -> Cluster:
     return cluster_of(nodes[0]) or Cluster(nodes[0])
 
 
-def find_cluster(name: str | None) -> Cluster:
-    """The one named, or the only one. Raises Refused, UsageError if it is not clear which."""
-    found = [cluster for cluster in clusters() if name in (None, cluster.name)]
+def find_cluster(name: str | None, member: str = "") -> Cluster:
+    """The one named, else that of the node `member`, else the only one.
+
+    Raises Refused, UsageError if it is not clear which.
+    """
+    every = clusters()
+    found = [cluster for cluster in every if name in (None, cluster.name)]
+    names = ", ".join(cluster.name for cluster in every)
     if not found:
-        raise Refused("there is no such cluster: make one with `tulle lab up NAME...`")
+        others = f"there are {names}" if every else "make one with `tulle lab up NAME...`"
+        raise Refused(f"there is no cluster{f' {name!r}' if name else ''}: {others}")
+    if name is None and (own := cluster_of(member)):
+        return own
     if len(found) > 1:
-        names = ", ".join(cluster.name for cluster in found)
         raise UsageError(f"there are several clusters: choose one of {names} with --cluster")
     return found[0]
 

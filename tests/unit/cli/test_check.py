@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tulle.cli import check
+from tulle.cli import check, preflight
 from tulle.cli.preflight import Check
 
 from .conftest import Cli
@@ -22,7 +22,7 @@ def test_a_rung_needs_all_of_its_things() -> None:
 
 
 def test_text_and_exit_code(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "preflight", lambda: iter([GOOD, BAD]))
+    monkeypatch.setattr(preflight, "preflight", lambda: iter([GOOD, BAD]))
     assert cli("check", code=1).stdout.splitlines() == [
         "ok       veth             made",
         "missing  tcx              Invalid argument",
@@ -31,7 +31,7 @@ def test_text_and_exit_code(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         "rung 0 (socket): works here",
         "rung 1 (packet): cannot work here",
     ]
-    monkeypatch.setattr(check, "preflight", lambda: iter([GOOD]))
+    monkeypatch.setattr(preflight, "preflight", lambda: iter([GOOD]))
     answer = json.loads(cli("check", "-o", "json").stdout)
     assert answer["checks"][0]["name"] == "veth"
     assert answer["rungs"][1] == {"rung": 1, "name": "packet", "works": True}

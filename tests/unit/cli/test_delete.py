@@ -13,3 +13,8 @@ def test_workloads(agent: FakeAgent, cli: Cli) -> None:
 def test_either_files_or_workloads(cli: Cli) -> None:
     assert "either" in cli("delete", code=2).stderr
     assert "either" in cli("delete", "-f", "-", "web", code=2).stderr
+
+
+def test_objects_have_no_names_here(cli: Cli) -> None:
+    for words in (["svc", "web"], ["Service", "web"], ["svc/web"]):
+        assert "objects go with -f FILE" in cli("delete", *words, code=2).stderr

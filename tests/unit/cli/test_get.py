@@ -126,7 +126,7 @@ def rows(text: str) -> list[list[str]]:
                 "2",
             ],
         ),
-        (["endpoints"], ["shop", "web-1", "yes", "10.244.0.2", "257", "isolated (1)", "open"]),
+        (["endpoints"], ["shop", "web-1", "yes", "10.244.0.2", "257", "1 policy", "open"]),
         (["identities"], ["257", "1", "k8s:app=web"]),
         (
             ["policies"],

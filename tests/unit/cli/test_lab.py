@@ -44,7 +44,7 @@ def test_which_nodes_has_to_be_said(state: Path, cli: Cli) -> None:
 
 
 def test_a_cluster_has_to_be_there(state: Path, cli: Cli) -> None:
-    with pytest.raises(Refused, match="there is no such cluster"):
+    with pytest.raises(Refused, match="there is no cluster 'no-such'"):
         cli("lab", "outside", "--cluster", "no-such", "--", "true")
     with pytest.raises(Refused, match="node 'one' is in no cluster"):
         cli("lab", "link", "one", "down")

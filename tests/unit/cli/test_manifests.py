@@ -14,6 +14,7 @@ APPLIED = {
     "errors": [],
     "enforced_ms": 11.6,
 }
+DELETED = {"results": [{"object": "Service shop/web", "result": "deleted"}], "errors": []}
 
 
 def test_apply_says_what_it_did(agent: FakeAgent, cli: Cli, tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_errors_go_to_stderr_and_are_exit_code_1(agent: FakeAgent, cli: Cli) -> 
 
 
 def test_a_directory_stands_for_its_manifests(agent: FakeAgent, cli: Cli, tmp_path: Path) -> None:
-    agent.answers = {"POST /v1/delete": (200, {"results": [], "errors": []})}
+    agent.answers = {"POST /v1/delete": (200, DELETED)}
     directory = tmp_path / "manifests"
     directory.mkdir()
     for name in ("b.yml", "a.yaml", "c.json", "notes.txt", "d.yaml~"):
@@ -43,6 +44,12 @@ def test_a_directory_stands_for_its_manifests(agent: FakeAgent, cli: Cli, tmp_pa
     cli("delete", "-f", str(directory))
     names = [Path(query["file"]).name for _, query, _ in agent.asked]
     assert names == ["a.yaml", "b.yml", "c.json"]
+
+
+def test_what_holds_no_object_does_nothing(agent: FakeAgent, cli: Cli) -> None:
+    agent.answers = {"POST /v1/apply": (200, {"results": [], "errors": [], "enforced_ms": 0})}
+    with pytest.raises(UsageError, match="-: there are no objects in it"):
+        cli("apply", "-f", "-", stdin=b"# nothing")
 
 
 def test_a_file_that_is_refused_whole_stops_no_other(

@@ -50,6 +50,13 @@ def test_filters(agent: FakeAgent, cli: Cli) -> None:
     }
 
 
+def test_nothing_to_show_is_said(agent: FakeAgent, cli: Cli) -> None:
+    agent.answers = {"GET /v1/flows": (200, [])}
+    assert cli("observe").stderr == "no flows\n"
+    assert cli("observe", "--pod", "nobody").stderr == "no such flows\n"
+    assert cli("observe", "--pod", "nobody", "-o", "json").stdout == ""
+
+
 def test_a_filter_that_makes_no_sense_is_exit_code_2(
     agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,6 +65,8 @@ def test_a_command_that_fails_right_away_leaves_no_workload(node: FakeAgent, cli
     with pytest.raises(Refused, match=r"sh ended with exit code 3:\n  oh no"):
         cli("run", "-n", "shop", "--name", "web-1", "-d", "--", "sh", "-c", "echo oh no; exit 3")
     assert [key for key, _, _ in node.asked] == [CREATE, DELETE]
+    with pytest.raises(Refused, match=r"^false ended with exit code 1 and wrote nothing$"):
+        cli("run", "-n", "shop", "--name", "web-1", "-d", "--", "false")
 
 
 @pytest.mark.parametrize(

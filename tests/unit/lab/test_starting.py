@@ -60,13 +60,17 @@ def test_a_cluster_has_room_for_so_many(root: Path) -> None:
 
 
 def test_the_only_cluster_needs_no_name() -> None:
-    with pytest.raises(Refused, match="there is no such cluster"):
+    with pytest.raises(Refused, match="there is no cluster: make one"):
         find_cluster(None)
     Cluster("shop").join("a")
+    with pytest.raises(Refused, match="there is no cluster 'bank': there are shop"):
+        find_cluster("bank")
     assert find_cluster(None) == find_cluster("shop") == Cluster("shop")
     Cluster("bank").join("b")
     with pytest.raises(UsageError, match="choose one of bank, shop with --cluster"):
         find_cluster(None)
+    assert find_cluster(None, "a") == Cluster("shop"), "that of the node that is spoken to"
+    assert find_cluster("bank", "a") == Cluster("bank")
 
 
 def test_options_are_the_same_on_every_node_of_a_cluster() -> None:
