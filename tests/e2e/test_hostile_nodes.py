@@ -17,7 +17,7 @@ from tests.datapath.frames import IPV4, IPV6, UDP, ether, ipv4, ipv6, udp, udp_s
 from tests.e2e.conftest import Clusters
 from tests.e2e.mesh import HERE, Cluster, Json, policy, wait_for
 
-FORGED = 61500  # the kernel gives none of these
+FORGED = 62_000  # source ports from here on: above those that the kernel gives out
 OVERLAY_PORT, SERVED = 8472, 5353
 FAR = "203.0.113.1"  # behind a gateway
 ALL = ("--last", "4000")
