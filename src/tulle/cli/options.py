@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_network
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,10 +155,13 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
         masquerade=not values["no_masquerade"],
         no_masquerade=_networks(values["no_masquerade_cidr"]),
     )
+    pod_cidrs = _one_a_family("--pod-cidr", values["pod_cidr"]) or base.pod_cidrs
+    service_cidrs = _one_a_family("--service-cidr", values["service_cidr"]) or base.service_cidrs
+    _check_apart(pod_cidrs, service_cidrs)
     return NodeOptions(
         name=require_subdomain(values["node_name"] or _default_name(paths, cluster), "node name"),
-        pod_cidrs=_one_a_family("--pod-cidr", values["pod_cidr"]) or base.pod_cidrs,
-        service_cidrs=_one_a_family("--service-cidr", values["service_cidr"]) or base.service_cidrs,
+        pod_cidrs=pod_cidrs,
+        service_cidrs=service_cidrs,
         labels=dict(label.split("=", 1) for label in values["node_label"]),
         cluster=Path(cluster).absolute() if cluster else None,
         uplink=values["uplink"] or "",
@@ -182,6 +186,13 @@ def _one_a_family(flag: str, texts: Iterable[str]) -> tuple[IPNetwork, ...]:
     if len({network.version for network in found}) < len(found):
         raise UsageError(f"{flag}: at most one an address family")
     return found
+
+
+def _check_apart(pod_cidrs: Iterable[IPNetwork], service_cidrs: Iterable[IPNetwork]) -> None:
+    """A service that got a workload's address would take its connections."""
+    for services, pods in product(service_cidrs, pod_cidrs):
+        if services.version == pods.version and services.overlaps(pods):
+            raise UsageError(f"--service-cidr {services} overlaps --pod-cidr {pods}")
 
 
 def _parameter(flag: str) -> str:

@@ -24,3 +24,6 @@ def test_ranges(cli: Cli) -> None:
     assert "has host bits set" in cli("up", "--pod-cidr", "10.0.0.1/8", code=2).stderr
     with pytest.raises(UsageError, match="--pod-cidr: at most one an address family"):
         cli("up", "--pod-cidr", "10.0.0.0/8", "--pod-cidr", "10.244.0.0/16")
+    overlap = "--service-cidr 10.244.0.0/16 overlaps --pod-cidr 10.244.0.0/24"
+    with pytest.raises(UsageError, match=overlap):
+        cli("up", "--service-cidr", "10.244.0.0/16")
