@@ -10,6 +10,7 @@ from tulle.model.kubernetes import ObjectRef, Service
 from tulle.model.world import IPAddress, Key
 
 from .frontend import Face, Kind
+from .ranges import Ranges
 
 Place = tuple[IPAddress | int, int, str]  # address, or a family for all nodes'; port, protocol
 
@@ -34,10 +35,13 @@ def place_of(face: Face) -> Place:
     return face.address or face.family, face.port, face.protocol
 
 
-def claims_of(services: Mapping[Key, Service], faces: Mapping[Key, tuple[Face, ...]]) -> Claims:
+def claims_of(
+    services: Mapping[Key, Service], faces: Mapping[Key, tuple[Face, ...]], workloads: Ranges
+) -> Claims:
     """The first by name has what two want; the other one is not in force at all.
 
     Cluster IPs go before all else: nobody takes one by listing it among his external addresses.
+    A workload's address is nobody's: who had it as a service would get what is meant for it.
     """
     cluster_ips = _cluster_ips(services, faces)
     rows: set[IPAddress] = set()
@@ -46,7 +50,8 @@ def claims_of(services: Mapping[Key, Service], faces: Mapping[Key, tuple[Face, .
     owned: dict[Key, tuple[IPAddress, ...]] = {}
     for key in sorted(services):
         ref = ref_of(services[key])
-        if reason := _clash(ref, faces[key], cluster_ips, places):
+        reason = _amid(faces[key], workloads) or _clash(ref, faces[key], cluster_ips, places)
+        if reason:
             refused[key] = reason
             continue
         for face in faces[key]:
@@ -67,6 +72,13 @@ def _cluster_ips(
         if owners.keys().isdisjoint(own):
             owners |= {address: ref_of(services[key]) for address in own if address is not None}
     return owners
+
+
+def _amid(faces: Iterable[Face], workloads: Ranges) -> str:
+    for face in faces:
+        if face.address is not None and (found := workloads.around(face.address)) is not None:
+            return f"{_FIELDS[face.kind]}: {face.address} is in a range of workloads, {found}"
+    return ""
 
 
 def _clash(

@@ -14,6 +14,7 @@ from .faces import faces_of
 from .frontend import Face, Kind
 from .host_ports import HostPorts, host_ports_of
 from .members import Members, changed, members_of
+from .ranges import Ranges, workload_ranges
 from .room import HOST_PORT, SERVICE, PartKey
 from .slices import Slices, slices_of
 
@@ -32,6 +33,7 @@ class Inputs:
     slices: Slices = field(default_factory=Slices)
     faces: Mapping[Key, tuple[Face, ...]] = field(default_factory=dict)
     claims: Claims = field(default_factory=Claims)
+    ranges: Ranges = field(default_factory=Ranges)
     host_ports: HostPorts = field(default_factory=HostPorts)
     loose: Mapping[Key, frozenset[str]] = field(default_factory=dict)
 
@@ -41,7 +43,7 @@ def inputs_of(world: World, before: Inputs) -> tuple[Inputs, set[PartKey]]:
     members, by_members = members_of(world, before.members)
     slices, by_slices = slices_of(world.slices, before.slices)
     view = _view(world, before)
-    faces, claims, dirty = _faces(world, before)
+    faces, claims, ranges, dirty = _faces(world, before)
     dirty |= by_members | by_slices
     dsr = world.settings.load_balancing == "dsr"
     loose = _loose(world, slices, faces, dsr, dirty, before)
@@ -66,6 +68,7 @@ def inputs_of(world: World, before: Inputs) -> tuple[Inputs, set[PartKey]]:
         slices,
         faces,
         claims,
+        ranges,
         host_ports,
         loose,
     ), keys
@@ -76,19 +79,24 @@ def _view(world: World, before: Inputs) -> View:
     return before.view if same and world.node == before.node else view_of(world)
 
 
-def _faces(world: World, before: Inputs) -> tuple[Mapping[Key, tuple[Face, ...]], Claims, set[Key]]:
+def _faces(
+    world: World, before: Inputs
+) -> tuple[Mapping[Key, tuple[Face, ...]], Claims, Ranges, set[Key]]:
     """Also the services that changed, or that gained or lost an address to another one."""
-    if world.services is before.services:
-        return before.faces, before.claims, set()
+    ranges = workload_ranges(world)
+    same = ranges == before.ranges.networks
+    if world.services is before.services and same:
+        return before.faces, before.claims, before.ranges, set()
     dirty = set(changed(before.services, world.services))
     faces = {
         key: faces_of(service) if key in dirty else before.faces[key]
         for key, service in world.services.items()
     }
-    claims = claims_of(world.services, faces)
+    taken = before.ranges if same else Ranges(ranges)
+    claims = claims_of(world.services, faces, taken)
     for old, new in ((before.claims.refused, claims.refused), (before.claims.owned, claims.owned)):
         dirty |= set(_differing(old, new))
-    return faces, claims, dirty
+    return faces, claims, taken, dirty
 
 
 def _loose(

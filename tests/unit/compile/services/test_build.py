@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 import msgspec
@@ -297,3 +298,20 @@ def test_what_is_remembered_never_changes_the_outcome(seed: int) -> None:
         assert warm.names == cold.names
         assert warm.addresses == cold.addresses
         assert set(warm.refusals) == set(cold.refusals)
+
+
+# --- workloads' addresses ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["clusterIP: 10.244.0.9", "externalIPs: [10.244.0.9]"])
+def test_no_service_takes_the_address_of_a_workload(field: str) -> None:
+    """Nor one that a workload may get later."""
+    passes = Passes()
+    bare = town(text=service("thief", f"{field}, ports: [{{port: 80}}]"))
+    parts = passes.run(replace(bare, node=replace(bare.node, pod_cidrs=())))
+    assert not parts.refusals
+    node = replace(bare.node, pod_cidrs=(ip_network("10.244.0.0/24"),))
+    parts = passes.run(replace(bare, node=node))
+    [refusal] = parts.refusals
+    assert "10.244.0.9 is in a range of workloads, 10.244.0.0/24" in refusal.reason
+    assert not list(parts.in_force())
