@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -15,7 +16,7 @@ from tulle.compile.services.faces import faces_of
 from tulle.compile.sets import closed
 from tulle.errors import Refused
 from tulle.model.kinds import ref_of
-from tulle.model.kubernetes import HEADLESS, Service
+from tulle.model.kubernetes import HEADLESS, ObjectRef, Service
 from tulle.model.verdict import Flow, Rule, Verdict
 from tulle.model.world import IPAddress, Key, Node, Workload, World
 from tulle.observe.reasons import text_of
@@ -35,7 +36,7 @@ def explain_request(now: Pass, source: str, target: str, protocol: str, port: in
 
     Raises Refused if a name means nothing, or if the two have no IP family in common.
     """
-    views = Views(now.world, frozenset(item.ref for item in now.refusals))
+    views = Views(now.world, frozenset(filter(partial(_is_out, now), _refused(now))))
     results: list[Json] = []
     service = ""
     for src_name, own in _ends(now.world, source):
@@ -146,6 +147,16 @@ def _places(
                     continue
                 nodes = (item for item in now.world.node.addresses if item.version == face.family)
                 yield from ((address, face.port) for address in list(nodes)[:1])
+
+
+def _refused(now: Pass) -> set[ObjectRef]:
+    return {refusal.ref for refusal in now.refusals}
+
+
+def _is_out(now: Pass, ref: ObjectRef) -> bool:
+    """Whether nothing of an object that is refused is in force: a Service may lose one port."""
+    services = now.compiled.memo.services
+    return services is None or not services.of(ref)
 
 
 def _not_served(now: Pass, service: Service, outside: bool, protocol: str, port: int) -> Refused:

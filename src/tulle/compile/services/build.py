@@ -109,11 +109,11 @@ def _made(inputs: Inputs, key: PartKey) -> _Made | None:
         frontends = inputs.host_ports.frontends.get(name)
         return None if frontends is None else _Made(frontends)
     service = inputs.services.get(name)
-    if service is None or name in inputs.claims.refused:
+    if service is None or name not in inputs.claims.granted:
         return None
     members = inputs.members.of(name)
     source = Source(service, [members[item] for item in sorted(members)], inputs.slices.of(name))
-    frontends = tuple(frontends_of(source, inputs.faces[name], inputs.view, inputs.dsr))
+    frontends = tuple(frontends_of(source, inputs.claims.granted[name], inputs.view, inputs.dsr))
     return _Made(frontends, _addresses(service, source))
 
 

@@ -94,7 +94,7 @@ def _faces(
     }
     taken = before.ranges if same else Ranges(ranges)
     claims = claims_of(world.services, faces, taken)
-    for old, new in ((before.claims.refused, claims.refused), (before.claims.owned, claims.owned)):
+    for old, new in ((before.claims.granted, claims.granted), (before.claims.owned, claims.owned)):
         dirty |= set(_differing(old, new))
     return faces, claims, taken, dirty
 
