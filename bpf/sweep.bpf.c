@@ -4,11 +4,9 @@
  * and asks anew. Each program is run once in every network namespace, while `gone` has entries.
  */
 #include "lib/balance.h"
+#include "lib/network.h"
 #include <linux/in.h>
 #include <linux/in6.h>
-
-#define AF_INET 2
-#define AF_INET6 10
 
 /* Of the kernel's include/net/tcp_states.h. */
 #define ESTABLISHED 1

@@ -6,25 +6,15 @@
  */
 #include "lib/emit.h"
 #include "lib/nat.h"
+#include "lib/network.h"
 #include "lib/parse.h"
 
-#define AF_INET 2
-#define AF_INET6 10
-
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-static __always_inline __be16 fold_sum(__u64 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
 
 /* RFC 1624: what a checksum becomes when what it covers changes by `change`. */
 static __always_inline __be16 changed(__be16 checksum, __u32 change)
 {
-	return ~fold_sum((__u64)(__be16)~checksum + change);
+	return fold((__u64)(__be16)~checksum + change);
 }
 
 static __always_inline __u32 change_of(const struct flow *old, const struct nat_entry *new)
@@ -107,19 +97,9 @@ static __always_inline int is_plain(struct cursor cursor, const struct flow *flo
 static __always_inline int find_way(struct xdp_md *ctx, const struct flow *flow,
 				    const struct nat_entry *entry, struct bpf_fib_lookup *fib)
 {
-	__builtin_memset(fib, 0, sizeof(*fib));
-	fib->ifindex = ctx->ingress_ifindex;
-	fib->l4_protocol = flow->proto;
-	fib->tot_len = ctx->data_end - ctx->data - sizeof(struct ethhdr);
-	if (addr_is_mapped(&entry->dst)) {
-		fib->family = AF_INET;
-		fib->ipv4_src = entry->src.word[3];
-		fib->ipv4_dst = entry->dst.word[3];
-	} else {
-		fib->family = AF_INET6;
-		__builtin_memcpy(fib->ipv6_src, &entry->src, sizeof(entry->src));
-		__builtin_memcpy(fib->ipv6_dst, &entry->dst, sizeof(entry->dst));
-	}
+	__u32 length = ctx->data_end - ctx->data - sizeof(struct ethhdr);
+
+	fill_fib(fib, &entry->src, &entry->dst, flow->proto, ctx->ingress_ifindex, length);
 	return bpf_fib_lookup(ctx, fib, sizeof(*fib), 0) == BPF_FIB_LKUP_RET_SUCCESS;
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "conntrack.h"
+#include "network.h"
 #include "rewrite.h"
 
 #define TCP_WORDS_SHIFT 4
@@ -54,14 +55,6 @@ struct told6 {
 	struct ipv6hdr about;
 	__u8 start[8];
 };
-
-static __always_inline __be16 fold(__u64 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
 
 /* Of `size` bytes, a multiple of 4, and what the pseudo header adds. */
 static __always_inline __be16 checksum_of(void *data, __u32 size, __u64 more)

@@ -5,12 +5,11 @@
 #include "answer.h"
 #include "emit.h"
 #include "nat.h"
+#include "network.h"
 #include "rewrite.h"
 #include <linux/pkt_cls.h>
 
 #define MAX_HEADERS 256
-#define AF_INET 2
-#define AF_INET6 10
 #define OVERLAY_TTL 64
 /* "tul": a packet program is through with it; scrubbed when a packet changes namespace. */
 #define MARK_DONE 0x74756c01
@@ -73,30 +72,14 @@ static __always_inline int encapsulate(struct __sk_buff *skb, const struct state
 	return bpf_redirect(state->overlay_ifindex, 0);
 }
 
-static __always_inline void fill_fib(struct __sk_buff *skb, const struct flow *flow,
-				     struct bpf_fib_lookup *fib)
-{
-	__builtin_memset(fib, 0, sizeof(*fib));
-	fib->ifindex = skb->ifindex;
-	fib->l4_protocol = flow->proto;
-	/* What the device cuts up itself fits. */
-	fib->tot_len = skb->gso_size ? 0 : skb->len - sizeof(struct ethhdr);
-	if (addr_is_mapped(&flow->dst)) {
-		fib->family = AF_INET;
-		fib->ipv4_src = flow->src.word[3];
-		fib->ipv4_dst = flow->dst.word[3];
-	} else {
-		fib->family = AF_INET6;
-		__builtin_memcpy(fib->ipv6_src, &flow->src, sizeof(flow->src));
-		__builtin_memcpy(fib->ipv6_dst, &flow->dst, sizeof(flow->dst));
-	}
-}
-
 /* The node's route for a flow: a BPF_FIB_LKUP_RET_*. */
 static __always_inline int find_route(struct __sk_buff *skb, const struct flow *flow,
 				      struct bpf_fib_lookup *fib)
 {
-	fill_fib(skb, flow, fib);
+	/* What the device cuts up itself fits. */
+	__u32 length = skb->gso_size ? 0 : skb->len - sizeof(struct ethhdr);
+
+	fill_fib(fib, &flow->src, &flow->dst, flow->proto, skb->ifindex, length);
 	return bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
 }
 
