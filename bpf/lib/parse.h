@@ -278,8 +278,7 @@ static __always_inline __u32 parse_icmp(struct cursor *cursor, int v4, struct fl
 	return 0;
 }
 
-/* Later fragments carry no ports: the first one leaves them here. */
-static __always_inline __u32 recall_fragment(struct flow *flow, __u32 id)
+static __always_inline struct fragment_key fragment_of(const struct flow *flow, __u32 id)
 {
 	struct fragment_key key = {
 		.src = flow->src,
@@ -288,6 +287,14 @@ static __always_inline __u32 recall_fragment(struct flow *flow, __u32 id)
 		.id = id,
 		.proto = flow->proto,
 	};
+
+	return key;
+}
+
+/* Later fragments carry no ports: the first one leaves them here. */
+static __always_inline __u32 recall_fragment(struct flow *flow, __u32 id)
+{
+	struct fragment_key key = fragment_of(flow, id);
 	struct fragment *first = bpf_map_lookup_elem(&fragments, &key);
 
 	if (!first)
@@ -299,13 +306,7 @@ static __always_inline __u32 recall_fragment(struct flow *flow, __u32 id)
 
 static __always_inline void remember_fragment(const struct flow *flow, __u32 id)
 {
-	struct fragment_key key = {
-		.src = flow->src,
-		.dst = flow->dst,
-		.ifindex = flow->ifindex,
-		.id = id,
-		.proto = flow->proto,
-	};
+	struct fragment_key key = fragment_of(flow, id);
 	struct fragment first = {.sport = flow->sport, .dport = flow->dport};
 
 	bpf_map_update_elem(&fragments, &key, &first, BPF_ANY);
