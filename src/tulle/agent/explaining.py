@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -36,7 +35,8 @@ def explain_request(now: Pass, source: str, target: str, protocol: str, port: in
 
     Raises Refused if a name means nothing, or if the two have no IP family in common.
     """
-    views = Views(now.world, frozenset(filter(partial(_is_out, now), _refused(now))))
+    refused = {refusal.ref for refusal in now.refusals}
+    views = Views(now.world, frozenset(ref for ref in refused if _is_out(now, ref)))
     results: list[Json] = []
     service = ""
     for src_name, own in _ends(now.world, source):
@@ -147,10 +147,6 @@ def _places(
                     continue
                 nodes = (item for item in now.world.node.addresses if item.version == face.family)
                 yield from ((address, face.port) for address in list(nodes)[:1])
-
-
-def _refused(now: Pass) -> set[ObjectRef]:
-    return {refusal.ref for refusal in now.refusals}
 
 
 def _is_out(now: Pass, ref: ObjectRef) -> bool:
