@@ -6,10 +6,10 @@ comes first has it, on every node alike; only of pod ranges is this node's own n
 
 from __future__ import annotations
 
-from bisect import bisect, insort
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+from tulle.compile.ranges import Ranges
 from tulle.model.kubernetes import NodeObject, ObjectRef, Pod
 from tulle.model.world import IPAddress, Key, Node, Refusal, Workload
 
@@ -159,39 +159,31 @@ def _with_manifest(node: Node, manifest: NodeObject | None) -> Node:
 
 def _disjoint(own: Node, described: Mapping[str, Node]) -> tuple[dict[str, Node], list[Refusal]]:
     """Without nodes whose pod range is another's too."""
-    taken = _Ranges()
-    taken.take(own)
+    taken = Ranges()
+    _take(own, taken)
     kept: dict[str, Node] = {}
     refusals = []
     for name, node in sorted(described.items()):
-        if clash := taken.clash(node):
+        if clash := _clash(node, taken):
             reason = f"{clash}: give one of them another --pod-cidr"
             refusals.append(Refusal(ObjectRef("Node", "", name), reason))
         else:
-            taken.take(node)
+            _take(node, taken)
             kept[name] = node
     return kept, refusals
 
 
-class _Ranges:
-    """Disjoint ranges, and whose they are."""
+def _clash(node: Node, taken: Ranges) -> str:
+    """Which range of the node is another's, in words; "" if none is."""
+    for cidr in node.pod_cidrs:
+        if owner := taken.owner(cidr):
+            return f"pod range {cidr} overlaps that of node {owner}"
+    return ""
 
-    def __init__(self) -> None:
-        # of each family, in order: first address, last address, name of the node
-        self._taken: dict[int, list[tuple[int, int, str]]] = {4: [], 6: []}
 
-    def take(self, node: Node) -> None:
-        for cidr in node.pod_cidrs:
-            insort(self._taken[cidr.version], (int(cidr[0]), int(cidr[-1]), node.name))
-
-    def clash(self, node: Node) -> str:
-        """Which range of the node is another's, in words; "" if none is."""
-        for cidr in node.pod_cidrs:
-            taken = self._taken[cidr.version]
-            place = bisect(taken, int(cidr[-1]), key=lambda item: item[0])
-            if place and taken[place - 1][1] >= int(cidr[0]):
-                return f"pod range {cidr} overlaps that of node {taken[place - 1][2]}"
-        return ""
+def _take(node: Node, taken: Ranges) -> None:
+    for cidr in node.pod_cidrs:
+        taken.add(cidr, node.name)
 
 
 def _one_place_each(

@@ -6,13 +6,14 @@ earlier one's is refused, by name.
 
 from __future__ import annotations
 
-from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.world import IPAddress, IPNetwork, Key, Node, Refusal, Workload, World
+
+from .ranges import Ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def claims_of(world: World, before: Claims) -> Claims:
     strays = tuple(_outside(world.workloads.values(), node.pod_cidrs))
     if same_nodes and strays == before.strays:
         return replace(before, workloads=world.workloads)
-    taken = _Taken()
+    taken = Ranges()
     for network in (*node.pod_cidrs, *map(ip_network, (*node.addresses, *strays))):
         taken.add(network, "this node")
     found: dict[str, Claim] = {}
@@ -72,41 +73,20 @@ def _outside(workloads: Iterable[Workload], networks: tuple[IPNetwork, ...]) -> 
                 yield address
 
 
-def _claim(name: str, node: Node, taken: _Taken) -> tuple[Claim, list[Refusal]]:
+def _claim(name: str, node: Node, taken: Ranges) -> tuple[Claim, list[Refusal]]:
     ref, refusals = ObjectRef("Node", "", name), []
     ranges: list[IPNetwork] = []
     addresses: list[IPAddress] = []
     for network in node.pod_cidrs:
-        if owner := taken.by(network):
+        if owner := taken.owner(network):
             refusals.append(Refusal(ref, f"pod range {network} overlaps one of {owner}"))
         else:
             ranges.append(network)
     for address in node.addresses:
-        if owner := taken.by(ip_network(address)):
+        if owner := taken.owner(ip_network(address)):
             refusals.append(Refusal(ref, f"address {address} belongs to {owner}"))
         else:
             addresses.append(address)
     for network in (*ranges, *map(ip_network, addresses)):
         taken.add(network, f"node {name}")
     return Claim(node, tuple(addresses), tuple(ranges)), refusals
-
-
-class _Taken:
-    """Ranges that do not overlap, each with its owner."""
-
-    def __init__(self) -> None:
-        self._ranges: dict[int, list[tuple[int, int, str]]] = {4: [], 6: []}
-
-    def by(self, network: IPNetwork) -> str:
-        """Who has some of it; empty if nobody has."""
-        first, last = int(network.network_address), int(network.broadcast_address)
-        ranges = self._ranges[network.version]
-        index = bisect(ranges, last, key=lambda item: item[0])
-        return ranges[index - 1][2] if index and ranges[index - 1][1] >= first else ""
-
-    def add(self, network: IPNetwork, owner: str) -> None:
-        """What overlaps is somebody's already: of one owner, an address in its own range."""
-        if not self.by(network):
-            ranges = self._ranges[network.version]
-            first, last = int(network.network_address), int(network.broadcast_address)
-            ranges.insert(bisect(ranges, first, key=lambda item: item[0]), (first, last, owner))

@@ -10,7 +10,7 @@ from tulle.model.kubernetes import ObjectRef, Service
 from tulle.model.world import IPAddress, Key
 
 from .frontend import Face, Kind
-from .ranges import Ranges
+from .ranges import WorkloadRanges
 
 Place = tuple[IPAddress | int, int, str]  # address, or a family for all nodes'; port, protocol
 
@@ -40,7 +40,9 @@ def place_of(face: Face) -> Place:
 
 
 def claims_of(
-    services: Mapping[Key, Service], faces: Mapping[Key, tuple[Face, ...]], workloads: Ranges
+    services: Mapping[Key, Service],
+    faces: Mapping[Key, tuple[Face, ...]],
+    workloads: WorkloadRanges,
 ) -> Claims:
     """The first by name has what two want; the other one loses that, and keeps the rest.
 
@@ -88,8 +90,8 @@ def _cluster_ips(
     return owners
 
 
-def _amid(face: Face, workloads: Ranges) -> str:
-    if face.address is None or (found := workloads.around(face.address)) is None:
+def _amid(face: Face, workloads: WorkloadRanges) -> str:
+    if face.address is None or not (found := workloads.around(face.address)):
         return ""
     return f"{_FIELDS[face.kind]}: {face.address} is in a range of workloads, {found}"
 

@@ -14,7 +14,7 @@ from .faces import faces_of
 from .frontend import Face, Kind
 from .host_ports import HostPorts, host_ports_of
 from .members import Members, changed, members_of
-from .ranges import Ranges, workload_ranges
+from .ranges import WorkloadRanges, workload_ranges
 from .room import HOST_PORT, SERVICE, PartKey
 from .slices import Slices, slices_of
 
@@ -33,7 +33,7 @@ class Inputs:
     slices: Slices = field(default_factory=Slices)
     faces: Mapping[Key, tuple[Face, ...]] = field(default_factory=dict)
     claims: Claims = field(default_factory=Claims)
-    ranges: Ranges = field(default_factory=Ranges)
+    ranges: WorkloadRanges = field(default_factory=WorkloadRanges)
     host_ports: HostPorts = field(default_factory=HostPorts)
     loose: Mapping[Key, frozenset[str]] = field(default_factory=dict)
 
@@ -81,7 +81,7 @@ def _view(world: World, before: Inputs) -> View:
 
 def _faces(
     world: World, before: Inputs
-) -> tuple[Mapping[Key, tuple[Face, ...]], Claims, Ranges, set[Key]]:
+) -> tuple[Mapping[Key, tuple[Face, ...]], Claims, WorkloadRanges, set[Key]]:
     """Also the services that changed, or that gained or lost an address to another one."""
     ranges = workload_ranges(world)
     same = ranges == before.ranges.networks
@@ -92,7 +92,7 @@ def _faces(
         key: faces_of(service) if key in dirty else before.faces[key]
         for key, service in world.services.items()
     }
-    taken = before.ranges if same else Ranges(ranges)
+    taken = before.ranges if same else WorkloadRanges(ranges)
     claims = claims_of(world.services, faces, taken)
     for old, new in ((before.claims.granted, claims.granted), (before.claims.owned, claims.owned)):
         dirty |= set(_differing(old, new))
