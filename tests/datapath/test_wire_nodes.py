@@ -229,7 +229,8 @@ def test_no_workload_takes_what_others_open_to_the_node(node: Node, place: Place
 def age(node: Node, ns: int) -> None:
     for key, value in list(node.maps["nat"].items()):
         entry = abi.NatEntry.unpack(value)
-        old = entry._replace(last_seen_ns=entry.last_seen_ns - ns)
+        # wraps as the kernel's own arithmetic does: the machine may be up for less than that
+        old = entry._replace(last_seen_ns=(entry.last_seen_ns - ns) % 2**64)
         node.maps["nat"][key] = old.pack()
 
 
