@@ -1,4 +1,4 @@
-"""Refuses to build a wheel without its BPF objects: it would install and then not run."""
+"""Refuses to build a wheel without what `./run build` makes: it would install and then not run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ class ObjectsHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before it collects files; `version` is "standard" or "editable".
 
-        Raises FileNotFoundError if an object is missing from a wheel that leaves this tree.
+        Raises FileNotFoundError if something is missing from a wheel that leaves this tree.
         """
         if version == "editable":
             return
         root = Path(self.root)
-        wanted = [source.stem + ".o" for source in sorted(root.glob("bpf/*.bpf.c"))]
-        missing = [name for name in wanted if not (root / "src/tulle/objects" / name).is_file()]
-        if missing or not wanted:
+        objects = [f"objects/{source.stem}.o" for source in sorted(root.glob("bpf/*.bpf.c"))]
+        wanted = [*objects, "xds/descriptors.binpb"]
+        missing = [name for name in wanted if not (root / "src/tulle" / name).is_file()]
+        if missing or not objects:
             names = ", ".join(missing) or "BPF object"
-            raise FileNotFoundError(f"no compiled {names}: run `./run wheel`")
+            raise FileNotFoundError(f"no {names}: run `./run wheel`")

@@ -1,4 +1,4 @@
-"""A wheel that lacks an object is refused; an editable install, which builds later, is not."""
+"""A wheel that lacks what is built is refused; an editable install, which builds later, is not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def initialize(root: Path, version: str) -> None:
 def root(tmp_path: Path) -> Path:
     (tmp_path / "bpf").mkdir()
     (tmp_path / "src/tulle/objects").mkdir(parents=True)
+    (tmp_path / "src/tulle/xds").mkdir()
     (tmp_path / "bpf/pod.bpf.c").touch()
+    (tmp_path / "src/tulle/xds/descriptors.binpb").touch()
     return tmp_path
 
 
@@ -29,7 +31,14 @@ def test_a_complete_wheel(root: Path) -> None:
 
 
 def test_a_missing_object(root: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no compiled pod\.bpf\.o: run `./run wheel`"):
+    with pytest.raises(FileNotFoundError, match=r"no objects/pod\.bpf\.o: run `./run wheel`"):
+        initialize(root, "standard")
+
+
+def test_missing_descriptors(root: Path) -> None:
+    (root / "src/tulle/objects/pod.bpf.o").touch()
+    (root / "src/tulle/xds/descriptors.binpb").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no xds/descriptors\.binpb"):
         initialize(root, "standard")
 
 
