@@ -1,4 +1,4 @@
-"""The last flows, as the kernel wrote them. Decoding waits until somebody asks."""
+"""The last flows, as the kernel and the proxy tell of them. Decoding waits until somebody asks."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from tulle.errors import Unavailable
+from tulle.model.access import Access
 
+Record = bytes | Access  # an event of the kernel, or of the proxy
 CAPACITY = 65536
 MAX_READERS = 16  # each may hold all of it, decoded
 
 
 class FlowLog:
-    """A window on the stream of raw events; a reader that is too slow misses the oldest."""
+    """A window on the stream of records; a reader that is too slow misses the oldest."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._events: deque[bytes] = deque(maxlen=capacity)
+        self._events: deque[Record] = deque(maxlen=capacity)
         self._end = 0  # number of the event after the last
         self._news = asyncio.Condition()
         self._readers = 0
 
-    async def add(self, events: Iterable[bytes]) -> None:
+    async def add(self, events: Iterable[Record]) -> None:
         before = self._end
         for event in events:
             self._events.append(event)
@@ -31,7 +33,7 @@ class FlowLog:
             async with self._news:
                 self._news.notify_all()
 
-    def kept(self) -> list[bytes]:
+    def kept(self) -> list[Record]:
         return list(self._events)
 
     @contextmanager
@@ -50,7 +52,7 @@ class FlowLog:
         """Where the stream stands: `follow` goes on from there."""
         return self._end
 
-    async def follow(self, seen: int, idle_s: float = 1.0) -> AsyncIterator[bytes | None]:
+    async def follow(self, seen: int, idle_s: float = 1.0) -> AsyncIterator[Record | None]:
         """Events after `seen`, as they come; None whenever there was none for `idle_s`."""
         while True:
             with suppress(TimeoutError):

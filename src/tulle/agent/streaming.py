@@ -11,10 +11,13 @@ import msgspec
 from aiohttp import web
 
 from tulle.abi import Event
+from tulle.model.access import Access
 from tulle.observe.filters import Query, parse
 from tulle.observe.flows import FlowDict, flow_of
+from tulle.observe.names import Names
+from tulle.observe.requests import request_flow
 
-from .flowlog import FlowLog
+from .flowlog import FlowLog, Record
 from .naming import Naming
 
 CHUNK_LINES = 256
@@ -44,22 +47,28 @@ async def _stream(
                 break
             if raw is None:
                 continue
-            flow = flow_of(Event.unpack(raw), naming.names())
+            flow = _decoded(raw, naming.names())
             if query.matches(flow):
                 await response.write(msgspec.json.encode(flow) + b"\n")
     await response.write_eof()
     return response
 
 
-def kept_flows(raw: list[bytes], query: Query, naming: Naming) -> list[FlowDict]:
-    """The matching flows in order of time; of `last`, the newest are decoded first."""
+def kept_flows(raw: list[Record], query: Query, naming: Naming) -> list[FlowDict]:
+    """The matching flows as they came; of `last`, the newest are decoded first."""
     if query.last is not None:
         newest = _matching(reversed(raw), query, naming)
         return list(islice(newest, query.last))[::-1]
     return list(islice(_matching(raw, query, naming), query.first))
 
 
-def _matching(raw: Iterable[bytes], query: Query, naming: Naming) -> Iterator[FlowDict]:
+def _matching(raw: Iterable[Record], query: Query, naming: Naming) -> Iterator[FlowDict]:
     names = naming.names()
-    decoded = (flow_of(Event.unpack(item), names) for item in raw)
+    decoded = (_decoded(item, names) for item in raw)
     return (flow for flow in decoded if query.matches(flow))
+
+
+def _decoded(record: Record, names: Names) -> FlowDict:
+    if isinstance(record, Access):
+        return request_flow(record, names)
+    return flow_of(Event.unpack(record), names)

@@ -31,8 +31,12 @@ FILTERS = {
     "port": "Port of either end.",
     "from-port": "Port of the source.",
     "to-port": "Port of the destination.",
-    "protocol": "tcp, udp, sctp, icmp, icmpv4 or icmpv6.",
-    "verdict": "FORWARDED, DROPPED or AUDIT: passed, but an audited policy would have denied.",
+    "protocol": "tcp, udp, sctp, icmp, icmpv4, icmpv6 or http.",
+    "http-status": "Status of the answer, such as 404, or 5+ for all that begin with 5.",
+    "http-method": "Method of the request.",
+    "http-path": "Regular expression for a part of the request's path.",
+    "verdict": "FORWARDED, DROPPED, AUDIT (passed, but an audited policy would have denied) or "
+    "ERROR (the proxy has no answer from a backend).",
     "drop-reason": "Such as POLICY_DENIED or SPOOFED_SOURCE.",
 }
 

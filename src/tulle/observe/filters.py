@@ -17,13 +17,14 @@ from tulle.errors import UsageError
 
 from .flows import FlowDict, timestamp
 from .reasons import HUBBLE
+from .requests import path_of
 
 Predicate = Callable[[FlowDict], bool]
 
 _SOURCE, _DESTINATION = ("source",), ("destination",)
 _SIDES = {"": _SOURCE + _DESTINATION, "from-": _SOURCE, "to-": _DESTINATION}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_VERDICTS = ("FORWARDED", "DROPPED", "AUDIT")
+_VERDICTS = ("FORWARDED", "DROPPED", "AUDIT", "ERROR")
 _PROTOCOLS = {
     "tcp": ("TCP",),
     "udp": ("UDP",),
@@ -32,6 +33,7 @@ _PROTOCOLS = {
     "icmpv4": ("ICMPv4",),
     "icmpv6": ("ICMPv6",),
 }
+_STATUS = re.compile(r"[1-5][0-9]{2}|[1-5][0-9]?\+")  # Hubble's
 _DROP_REASONS = frozenset(HUBBLE.values()) | {item.name for item in Reason if item in HUBBLE}
 
 
@@ -111,9 +113,11 @@ def _verdict(text: str) -> Predicate:
 
 
 def _protocol(text: str) -> Predicate:
+    if text.lower() == "http":
+        return lambda flow: bool(_http(flow))
     wanted = _PROTOCOLS.get(text.lower())
     if wanted is None:
-        raise UsageError(f"protocol {text!r}: must be one of {', '.join(_PROTOCOLS)}")
+        raise UsageError(f"protocol {text!r}: must be one of {', '.join(_PROTOCOLS)}, http")
     return lambda flow: any(name in flow.get("l4", ()) for name in wanted)
 
 
@@ -122,6 +126,35 @@ def _drop_reason(text: str) -> Predicate:
     if wanted not in _DROP_REASONS:
         raise UsageError(f"drop-reason {text!r}: must be one of {', '.join(sorted(_DROP_REASONS))}")
     return lambda flow: wanted in (flow.get("drop_reason_desc"), flow["reason"])
+
+
+# --- filters on a request ---
+
+
+def _http(flow: FlowDict) -> FlowDict:
+    found: FlowDict = flow.get("l7", {}).get("http", {})
+    return found
+
+
+def _http_status(text: str) -> Predicate:
+    if not _STATUS.fullmatch(text):
+        raise UsageError(f"http-status {text!r}: must be like 404, 40+ or 5+")
+    prefix = text.removesuffix("+")
+    return lambda flow: str(_http(flow).get("code", "")).startswith(prefix)
+
+
+def _http_method(text: str) -> Predicate:
+    wanted = text.upper()
+    return lambda flow: str(_http(flow).get("method", "")).upper() == wanted
+
+
+def _http_path(text: str) -> Predicate:
+    """A regular expression for a part of the path, without the query."""
+    try:
+        wanted = re.compile(text)
+    except re.error as error:
+        raise UsageError(f"http-path {text!r}: {error}") from None
+    return lambda flow: bool(_http(flow)) and wanted.search(path_of(flow)) is not None
 
 
 # --- filters on one end, `source` or `destination` ---
@@ -190,6 +223,9 @@ _WHOLE: dict[str, Callable[[str], Predicate]] = {
     "verdict": _verdict,
     "protocol": _protocol,
     "drop-reason": _drop_reason,
+    "http-status": _http_status,
+    "http-method": _http_method,
+    "http-path": _http_path,
 }
 _ENDS: dict[str, Callable[[str], EndPredicate]] = {
     "pod": _pod,

@@ -95,8 +95,8 @@ def _ends(event: Event, names: Names) -> FlowDict:
         }
     if packet.proto:
         ends["l4"] = {_protocol(packet.proto): _l4(packet, bool(verdict.reply))}
-    ends["source"] = _endpoint(source, verdict.src_identity, names, caller)
-    ends["destination"] = _endpoint(destination, verdict.dst_identity, names)
+    ends["source"] = endpoint(source, verdict.src_identity, names, caller)
+    ends["destination"] = endpoint(destination, verdict.dst_identity, names)
     service = _service(event, destination, names)
     if service:
         ends["destination_service"] = {"name": service.name, "namespace": service.namespace}
@@ -128,9 +128,10 @@ def _flags(bits: int) -> tuple[str, ...]:
     return tuple(name for place, name in enumerate(TCP_FLAGS) if bits >> place & 1)
 
 
-def _endpoint(
+def endpoint(
     address: IPAddress | None, identity: int, names: Names, known: Workload | None = None
 ) -> FlowDict:
+    """One end in Hubble's words; `identity` 0 is not known, nor is `address` None."""
     end: FlowDict = {"identity": identity} if identity else {}
     workload = known or (names.workloads.get(address) if address else None)
     if workload:

@@ -14,8 +14,8 @@ Style = Callable[[str, str], str]  # text, colour name → text
 FORMATS = ("compact", "dict", "json")
 
 _RULER = "------------"
-_COLOURS = {"FORWARDED": "green", "DROPPED": "red", "AUDIT": "yellow"}
-_EVENTS = {1: "drop", 5: "policy-verdict", 7: "sock"}
+_COLOURS = {"FORWARDED": "green", "DROPPED": "red", "AUDIT": "yellow", "ERROR": "red"}
+_EVENTS = {1: "drop", 5: "policy-verdict", 7: "sock", 129: "http-response"}
 
 
 def plain(text: str, colour: str) -> str:
@@ -60,6 +60,8 @@ def as_dict(flow: FlowDict, style: Style = plain) -> str:
         "DROP REASON": flow.get("drop_reason_desc", ""),
         "EGRESS RULE": flow.get("egress_rule", {}).get("rule", ""),
         "INGRESS RULE": flow.get("ingress_rule", {}).get("rule", ""),
+        "BACKEND": flow.get("backend", ""),
+        "FLAGS": ", ".join(flow.get("flags", ())),
         "AUDIT RULE": flow.get("audit_rule", {}).get("rule", ""),
         "DECIDED BY": flow["rule"],
         "SUMMARY": flow["Summary"],
@@ -86,6 +88,8 @@ def _moment(flow: FlowDict) -> str:
 
 def _event(flow: FlowDict) -> str:
     kind = _EVENTS[flow["event_type"]["type"]]
+    if flow["Type"] == "L7" and "l7" not in flow:
+        return "connection"
     return f"{kind}:{flow['traffic_direction']}" if kind == "policy-verdict" else kind
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, ClientSession, UnixConnector, web
 
-from tests.unit.observe.samples import NAMES, event
+from tests.unit.observe.samples import NAMES, access, event
 from tulle.abi import Reason
 from tulle.agent import streaming
 from tulle.agent.flowlog import FlowLog
@@ -58,6 +58,12 @@ def test_kept_flows_are_those_that_match_in_order_of_time(
 def test_of_the_last_no_more_are_decoded_than_are_asked_for() -> None:
     broken = [b"not an event", *EVENTS]
     assert seconds(kept_flows(broken, parse([("last", "6")], 0), NAMING)) == [0, 1, 2, 3, 4, 5]
+
+
+def test_requests_stand_among_the_events_as_they_came() -> None:
+    records = [EVENTS[0], access(), EVENTS[1]]
+    flows = kept_flows(records, parse([], 0), NAMING)
+    assert [flow["Type"] for flow in flows] == ["L3_L4", "L7", "L3_L4"]
 
 
 @asynccontextmanager

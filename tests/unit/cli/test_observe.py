@@ -86,8 +86,13 @@ def test_how_much_is_shown(agent: FakeAgent, cli: Cli) -> None:
 def test_every_filter_of_the_command_line_is_one_that_the_agent_knows() -> None:
     from tulle.cli.observe import FILTERS
 
+    values = {
+        "port": "1",
+        "ip": "::1",
+        "protocol": "tcp",
+        "verdict": "DROPPED",
+        "http-status": "404",
+    }
     for name in FILTERS:
-        value = {"port": "1", "ip": "::1", "protocol": "tcp", "verdict": "DROPPED"}.get(
-            name.removeprefix("from-").removeprefix("to-"), "POLICY_DENIED"
-        )
+        value = values.get(name.removeprefix("from-").removeprefix("to-"), "POLICY_DENIED")
         parse([(name, value)], 0)

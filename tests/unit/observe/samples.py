@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
+from typing import Any
 
 from tulle.abi import Event, Flow, Hook, Reason, RuleId, Verdict
 from tulle.compile.parts import packed
+from tulle.model.access import Access, Request, Socket
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.verdict import NOT_ISOLATED, Rule
 from tulle.model.world import Workload
@@ -49,3 +52,19 @@ def event(
     flow = Flow(packed(ip_address(src)), packed(ip_address(dst)), 43512, 5432, proto, flags, 0, 7)
     verdict = Verdict(int(reason), *identities, 7, 8, int(rules[0]), int(rules[1]), int(audit))
     return Event(time_ns, flow._replace(hook=int(hook)), verdict, 60)
+
+
+def access(status: int = 200, path: str = "/cart?id=1", **changes: Any) -> Access:
+    """web-1 asked the service for db, by a route's first rule, unless told otherwise."""
+    made = Access(
+        time_ns=1_700_000_000_123_456_789,
+        duration_ns=3_400_000,
+        source=Socket(ip_address("10.244.0.2"), 43512),
+        asked=Socket(ip_address("10.96.0.10"), 80),
+        backend=Socket(ip_address("10.244.0.3"), 8080),
+        request=Request("GET", "http", "db", path, "HTTP/1.1"),
+        status=status,
+        front="service/shop/db/80",
+        rule="HTTPRoute/shop/db/0",
+    )
+    return replace(made, **changes)

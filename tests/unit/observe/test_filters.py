@@ -6,8 +6,9 @@ from tulle.abi import Reason
 from tulle.errors import UsageError
 from tulle.observe.filters import parse
 from tulle.observe.flows import flow_of
+from tulle.observe.requests import request_flow
 
-from .samples import NAMES, event
+from .samples import NAMES, access, event
 
 ALLOWED = flow_of(event(), NAMES)
 DENIED = flow_of(event(Reason.POLICY_DENIED, rules=(1, 301)), NAMES)
@@ -109,3 +110,45 @@ def test_what_cannot_be_asked(name: str, value: str, said: str) -> None:
 def test_first_and_last_exclude_each_other() -> None:
     with pytest.raises(UsageError, match="exclude"):
         parse([("first", "1"), ("last", "1")], NOW_NS)
+
+
+REQUESTS = {
+    "found": request_flow(access(), NAMES),
+    "missing": request_flow(access(404, path="/cartoon"), NAMES),
+    "broken": request_flow(access(503, path="/"), NAMES),
+    "packet": ALLOWED,
+}
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ([("protocol", "http")], "found missing broken"),
+        ([("protocol", "tcp")], "found missing broken packet"),
+        ([("http-status", "404")], "missing"),
+        ([("http-status", "4+"), ("http-status", "50+")], "missing broken"),
+        ([("http-method", "get")], "found missing broken"),
+        ([("http-method", "POST")], ""),
+        ([("http-path", "^/cart$")], "found"),
+        ([("http-path", "/cart")], "found missing"),
+        ([("http-path", "id=1")], ""),  # of the query nothing
+        ([("from-pod", "shop/web"), ("http-status", "200")], "found"),
+    ],
+)
+def test_requests_are_found_by_what_they_ask(params: list[tuple[str, str]], expected: str) -> None:
+    query = parse(params, NOW_NS)
+    found = {name for name, flow in REQUESTS.items() if query.matches(flow)}
+    assert found == set(expected.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("http-status", "6", "http-status '6': must be like 404, 40\\+ or 5\\+"),
+        ("http-status", "20", "must be like"),
+        ("http-path", "(", "http-path '\\(': missing \\)"),
+    ],
+)
+def test_a_filter_of_requests_that_makes_no_sense(name: str, value: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        parse([(name, value)], NOW_NS)

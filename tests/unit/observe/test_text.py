@@ -8,9 +8,10 @@ import pytest
 
 from tulle.abi import Event, Flow, Reason, Verdict
 from tulle.observe.flows import flow_of
+from tulle.observe.requests import request_flow
 from tulle.observe.text import FORMATS, as_dict, as_json, compact, writer
 
-from .samples import NAMES, event
+from .samples import NAMES, access, event
 
 DENIED = flow_of(event(Reason.POLICY_DENIED, rules=(1, 301)), NAMES)
 
@@ -29,6 +30,24 @@ def test_compact() -> None:
         "Nov 14 23:13:20.123: shop/web-1:43512 (ID:257) -> shop/db:5432 (ID:260)"
         " policy-verdict:INGRESS DROPPED (TCP Flags: SYN)"
         " default deny by NetworkPolicy shop/db (ingress)"
+    )
+
+
+def test_compact_of_a_request() -> None:
+    assert compact(request_flow(access(), NAMES)) == (
+        "Nov 14 23:13:20.123: shop/web-1:43512 -> shop/db:8080 http-response FORWARDED"
+        " (HTTP/1.1 200 3ms (GET http://db/cart?id=1)) HTTPRoute shop/db rules[0]"
+    )
+    lines = as_dict(request_flow(access(503, flags=("URX", "UF")), NAMES)).splitlines()
+    assert "     VERDICT: ERROR" in lines
+    assert "       FLAGS: URX, UF" in lines
+    assert "     BACKEND: shop/db:8080" in lines
+
+
+def test_compact_of_a_connection_that_the_proxy_passed_on() -> None:
+    stream = access(request=None, rule="TLSRoute/shop/db/0", bytes_in=7, bytes_out=9)
+    assert compact(request_flow(stream, NAMES)).endswith(
+        " -> shop/db:8080 connection FORWARDED (3ms, 7 bytes in, 9 out) TLSRoute shop/db rules[0]"
     )
 
 

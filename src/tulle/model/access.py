@@ -1,0 +1,54 @@
+"""What the node's proxy tells of a request: an entry of its access log, as a plain value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .world import IPAddress
+
+
+class Socket(NamedTuple):
+    """One end of a connection."""
+
+    address: IPAddress
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """As the client sent it, before any rewrite."""
+
+    method: str
+    scheme: str  # "http", "https"
+    authority: str
+    path: str  # with its query
+    protocol: str  # "HTTP/1.1", "HTTP/2", "HTTP/3"
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A request that was served, or with `request` None a connection that was passed on.
+
+    `source` is the client's end, `asked` the one that it connected to, `backend` the one that the
+    proxy spoke to at last, None if to nobody. `rule` is the `id` of a `Rule` of `model.routing`, or
+    "". `flags` are Envoy's response flags in their short form ("UF", "UH", "URX", …), `details` its
+    response code details. `denied_by` names the policy and rule that refused it.
+    """
+
+    time_ns: int  # CLOCK_REALTIME, when it began
+    duration_ns: int  # to the last byte of the answer
+    source: Socket
+    asked: Socket
+    backend: Socket | None = None
+    request: Request | None = None
+    status: int = 0  # 0: the client got no answer
+    front: str = ""  # name of the listener
+    rule: str = ""
+    flags: tuple[str, ...] = ()
+    details: str = ""
+    attempts: int = 1
+    denied_by: str = ""
+    bytes_in: int = 0  # of bodies, from the client
+    bytes_out: int = 0

@@ -1,0 +1,151 @@
+"""Entries of the proxy's access log → flows, as JSON values in the words of Hubble's flow.proto.
+
+One flow a request, when it has been answered; its source is the client, its destination the backend
+that answered at last, or what was asked if none did. Added to Hubble's words, beside those that
+`flows` adds: `route`, `backend`, `front` (the proxy's listener), `attempts` and `flags` (Envoy's).
+Its verdict is DROPPED if a rule of the user's refused the request, ERROR if no backend answered it.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from tulle.model.access import Access, Request, Socket
+
+from .flows import FlowDict, endpoint, timestamp
+from .names import Names
+
+EVENT_ACCESS_LOG = 129  # Cilium's monitor/api MessageTypeAccessLog
+
+# Envoy's response flags (its access log documentation), of those that say that no backend answered
+FAILURES = {
+    "UH": "no backend is ready",
+    "UF": "the connection to the backend failed",
+    "UO": "the backend has its limit of connections or requests",
+    "NR": "no route matches",
+    "NC": "its backend is not configured",
+    "UR": "the backend reset the request",
+    "UC": "the backend closed the connection",
+    "UT": "the backend did not answer in time",
+    "UPE": "the backend's answer is no HTTP",
+    "UMSDR": "it took longer than the route's timeout",
+    "DPE": "the request is no HTTP",
+    "SI": "nothing came for too long",
+    "OM": "the proxy is short of memory",
+    "DF": "the backend's name does not resolve",
+}
+REFUSALS = {
+    "RL": "limited: too many requests",
+    "UAEX": "refused by the external authorization",
+}
+NOTHING_MATCHES = "no route matches"
+
+
+def request_flow(access: Access, names: Names) -> FlowDict:
+    verdict, reason = _verdict(access)
+    target = access.backend or access.asked
+    flow: FlowDict = {"time": timestamp(access.time_ns), "verdict": verdict}
+    if verdict == "DROPPED":
+        flow["drop_reason_desc"] = "POLICY_DENIED"
+    flow |= {
+        "IP": {
+            "source": str(access.source.address),
+            "destination": str(target.address),
+            "ipVersion": f"IPv{target.address.version}",
+        },
+        "l4": {"TCP": {"source_port": access.source.port, "destination_port": target.port}},
+        "source": endpoint(access.source.address, 0, names),
+        "destination": endpoint(target.address, 0, names),
+    }
+    service = names.service_addresses.get(access.asked.address)
+    if service:
+        flow["destination_service"] = {"name": service.name, "namespace": service.namespace}
+    if access.request:
+        flow["l7"] = _l7(access, access.request)
+    return flow | _told(access, names, verdict, reason)
+
+
+def _told(access: Access, names: Names, verdict: str, reason: str) -> FlowDict:
+    rule = rule_text(access.rule)
+    told: FlowDict = {
+        "Type": "L7",
+        "node_name": names.node,
+        "event_type": {"type": EVENT_ACCESS_LOG},
+        "traffic_direction": "INGRESS" if access.front.startswith("gateway/") else "EGRESS",
+        "hook": "proxy",
+        "reason": "POLICY_DENIED" if access.denied_by else "PROXIED",
+        "rule": ": ".join(filter(None, (rule, reason))) or NOTHING_MATCHES,
+        "front": access.front,
+        "attempts": access.attempts,
+        "Summary": _summary(access),
+    }
+    if access.rule:
+        kind, namespace, name, *_ = access.rule.split("/")
+        told["route"] = {"kind": kind, "namespace": namespace, "name": name}
+    if access.backend:
+        told["backend"] = _backend(access.backend, names)
+    if access.flags:
+        told["flags"] = list(access.flags)
+    return told
+
+
+def rule_text(number: str) -> str:
+    """
+    >>> rule_text("HTTPRoute/shop/web/0"), rule_text("GRPCRoute/shop/web/canary")
+    ('HTTPRoute shop/web rules[0]', 'GRPCRoute shop/web rules[canary]')
+    """
+    if not number:
+        return ""
+    kind, namespace, name, rule = number.split("/", 3)
+    return f"{kind} {namespace}/{name} rules[{rule}]"
+
+
+def _verdict(access: Access) -> tuple[str, str]:
+    """And why it was not simply forwarded."""
+    if access.denied_by:
+        return "DROPPED", f"denied by {access.denied_by}"
+    for flag in access.flags:
+        if flag in REFUSALS:
+            return "DROPPED", REFUSALS[flag]
+    for flag in access.flags:
+        if flag in FAILURES:
+            return "ERROR", FAILURES[flag]
+    return "FORWARDED", ""
+
+
+def _l7(access: Access, request: Request) -> FlowDict:
+    """Protobuf's JSON has 64-bit numbers as text."""
+    return {
+        "type": "RESPONSE",
+        "latency_ns": str(access.duration_ns),
+        "http": {
+            "code": access.status,
+            "method": request.method,
+            "url": url_of(request),
+            "protocol": request.protocol,
+        },
+    }
+
+
+def url_of(request: Request) -> str:
+    return f"{request.scheme}://{request.authority}{request.path}"
+
+
+def path_of(flow: FlowDict) -> str:
+    """Of the request that a flow tells of, without its query."""
+    url: str = flow["l7"]["http"]["url"]
+    return urlsplit(url).path
+
+
+def _backend(socket: Socket, names: Names) -> str:
+    workload = names.workloads.get(socket.address)
+    address = f"[{socket.address}]" if socket.address.version == 6 else str(socket.address)
+    return f"{workload or address}:{socket.port}"
+
+
+def _summary(access: Access) -> str:
+    """As Hubble's text has it: `HTTP/1.1 200 3ms (GET http://web/)`."""
+    request, took_ms = access.request, access.duration_ns // 1_000_000
+    if request is None:
+        return f"{took_ms}ms, {access.bytes_in} bytes in, {access.bytes_out} out"
+    return f"{request.protocol} {access.status} {took_ms}ms ({request.method} {url_of(request)})"
