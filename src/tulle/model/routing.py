@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Literal
 
 from .kubernetes import ObjectRef
+from .routing_policies import BackendTraffic, Fault, RateLimit, TokenCheck
 from .world import IPAddress, Key
 
 Json = dict[str, Any]
@@ -130,7 +131,36 @@ class Destination:
     filters: Filters | None = None
     protocol: AppProtocol = AppProtocol.HTTP1
     tls: UpstreamTls | None = None
+    traffic: BackendTraffic | None = None
     broken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalAuthorization:
+    """Whom the proxy asks before a request goes on; no answer is a denial (GEP-1494).
+
+    `headers` go to the service, beside those that always do: of gRPC, empty, all of them.
+    `response_headers` of an HTTP service go on to the backend, empty: all of them.
+    """
+
+    origin: ObjectRef
+    destination: Destination
+    protocol: Literal["HTTP", "GRPC"]
+    path_prefix: str = ""
+    headers: tuple[str, ...] = ()
+    response_headers: tuple[str, ...] = ()
+    body_bytes: int = 0  # of the body that the service is shown
+    timeout_ms: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPolicies:
+    """What is done to a rule's requests before they are routed, in this order."""
+
+    rate_limit: RateLimit | None = None
+    tokens: TokenCheck | None = None
+    authorization: ExternalAuthorization | None = None
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +178,7 @@ class Filters:
     rewrite: Rewrite | None = None
     mirrors: tuple[Mirror, ...] = ()
     cors: Cors | None = None
+    authorization: ExternalAuthorization | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +204,7 @@ class SessionPersistence:
 class Rule:
     """One rule of a route, whatever matches led to it. No destinations and no redirect: 500.
 
-    Times are in milliseconds; None is the proxy's default, 0 no limit. `policies` are the tulle.io
-    objects that hold for it (rate limit, faults, JWT, …) as they stand in the World.
+    Times are in milliseconds; None is the proxy's default, 0 no limit.
     """
 
     origin: ObjectRef  # the route
@@ -186,7 +216,7 @@ class Rule:
     backend_timeout_ms: int | None = None
     retry: Retry | None = None
     session: SessionPersistence | None = None
-    policies: tuple[ObjectRef, ...] = ()
+    policies: RequestPolicies = RequestPolicies()
 
     @property
     def id(self) -> str:
