@@ -39,6 +39,7 @@ enum reason {
 	REASON_TRANSLATED = 5,	/* connect() or sendmsg() to a service got a backend */
 	REASON_FORWARDED = 6,	/* passes this node on its way between two others */
 	REASON_NODE = 7,	/* between the node itself and others, no host policy */
+	REASON_PROXIED = 8,	/* opens a connection to an address of the node's proxy */
 	REASON_POLICY_DENIED = 64,
 	REASON_DROP = 64,		  /* the first of them */
 	REASON_SPOOFED_SOURCE = 65,	  /* source address is not the workload's own */
@@ -59,7 +60,9 @@ enum reason {
 	REASON_NO_ROUTE = 80,		  /* the node has no way there */
 	REASON_SOURCE_RANGE = 81,	  /* outside the service's loadBalancerSourceRanges */
 	REASON_NO_GATEWAY = 82,		  /* egress gateway policy whose gateway is not there */
-	REASON_MAX = 83,
+	REASON_NO_PROXY = 83,		  /* the node's proxy has no socket for it */
+	REASON_OTHER_RULES = 84, /* other L7 rules than those it was opened under judge it */
+	REASON_MAX = 85,
 };
 
 /* Numeric identities below this are the same on every node. */
@@ -69,6 +72,7 @@ enum identity {
 	IDENTITY_WORLD = 2,	  /* outside of the mesh, in no block that a policy names */
 	IDENTITY_UNMANAGED = 3,	  /* in a node's pod range, but not (or no longer) known */
 	IDENTITY_REMOTE_NODE = 6, /* another node, in no block that a policy names */
+	IDENTITY_INGRESS = 8,	  /* a node's proxy, for clients from outside of the mesh */
 	IDENTITY_SERVICE = 16,	  /* a service's own address, which no packet should carry */
 	IDENTITY_FIRST = 256,
 };
@@ -110,6 +114,25 @@ enum policy_prefix {
 	POLICY_PREFIX_PORT = 112, /* protocol fixed; plus 0..16 leading bits of the port */
 	POLICY_PREFIX_FULL = 128,
 };
+
+/*
+ * Of a packet on its way through this node; scrubbed when it changes namespace. The lower half of
+ * the last two is the port of a listener for L7 rules, or 0.
+ */
+enum mark {
+	MARK_DONE = 0x74756c01,	  /* a packet program is through with it */
+	MARK_LOCAL = 0x74756c02,  /* the node's stack takes it, whatever its address */
+	MARK_PROXY = 0x74700000,  /* socket option of the proxy's: rules that it has enforced */
+	MARK_TURNED = 0x74710000, /* on its way out it was found to be for the proxy */
+};
+#define MARK_KIND 0xffff0000
+
+/*
+ * Where the proxy listens for L7 rules, the port being their number: the dummy address of RFC 7600
+ * and one of the prefix that RFC 6666 sets aside to discard. No route leads there.
+ */
+#define PROXY_4 0xc0000008	    /* 192.0.0.8 */
+#define PROXY_6 0x01000000, 0, 0, 8 /* 100::8 */
 
 /* Every workload's interface, and the node's side of every pair. */
 #define WORKLOAD_MAC 0x02, 0x74, 0x75, 0x6c, 0x6c, 0x02
@@ -171,6 +194,8 @@ struct policy_entry {
 	__u32 rule;
 	__u32 action;
 	__u32 audit_rule; /* what would deny if no policy were in audit mode; RULE_NONE: nothing */
+	__be16 proxy;	  /* port of the proxy's listener whose L7 rules judge further; 0: none */
+	__u16 pad;
 };
 
 struct service_key {
@@ -185,6 +210,7 @@ enum service_flag {
 	SERVICE_MAGLEV = 2,	   /* tables are Maglev's: the position is a hash of the flow */
 	SERVICE_SOURCE_RANGES = 4, /* the client must be in source_ranges */
 	SERVICE_CLIENT_IP = 8,	   /* session affinity */
+	SERVICE_PROXY = 16,	   /* the node's proxy takes its connections: no tables */
 };
 
 /* A table of slots; no slots: no endpoint. */
@@ -331,6 +357,8 @@ enum ct_flag {
 	CT_REPLIED = 8,
 	CT_MIDSTREAM = 16,  /* not seen from its start: either end may have opened it */
 	CT_TRANSLATED = 32, /* came in to a service: answers need the nat map */
+	CT_PROXY_0 = 64,    /* the node's proxy speaks for end 0 */
+	CT_PROXY_1 = 128,
 };
 
 /* Idle seconds after which a connection counts as gone: nf_conntrack's, but never long to close. */
@@ -346,11 +374,14 @@ enum ct_lifetime {
 struct ct_entry {
 	__u64 last_seen_ns; /* CLOCK_MONOTONIC_COARSE */
 	__u64 judgement;    /* epoch of the policy that judged it, CT_DENIED; one store sets both */
-	__u32 ifindex[2];   /* of each end's workload, 0 if it is not local */
+	__u32 ifindex[2];   /* of each end's workload, 0 if it is not local or the proxy's */
 	__u32 egress_rule;
 	__u32 ingress_rule;
 	__u32 flags;	 /* enum ct_flag */
 	__u32 initiator; /* which end */
+	__be16 proxy;	 /* whose L7 rules judge it: policy_entry's; 0: none */
+	__be16 passed;	 /* whose L7 rules the proxy has enforced before it opened it */
+	__u32 pad;
 };
 
 /* In ct_entry.judgement, above the epoch: a changed policy cut the connection. */
@@ -401,6 +432,9 @@ struct state {
 	__u16 nat_port_last;
 	struct addr node_4; /* source addresses of what leaves as the node; zero: none */
 	struct addr node_6;
+	__u64 proxy_cgroup; /* of the node's proxy; 0: there is none */
+	__u32 proxy_level;  /* how deep that lies, below the root at 0 */
+	__u32 pad;
 };
 
 /* VNIs from here on mean no labels. */
@@ -427,7 +461,10 @@ struct flow {
 	__u8 tcp_flags;
 	__u8 icmp_error; /* 1: the tuple is that of the packet that the error is about */
 	__u8 translated; /* 1: by this node, on its way in */
-	__u32 ifindex;	 /* where the packet was seen */
+	__u8 from_proxy; /* 1: the node's proxy sent it, whatever its source */
+	__u8 pad;
+	__be16 passed; /* from_proxy: whose L7 rules it has enforced */
+	__u32 ifindex; /* where the packet was seen */
 	__u32 hook;
 	__u32 vni; /* HOOK_FROM_OVERLAY: what the sending node says of the source */
 };
@@ -444,6 +481,9 @@ struct verdict {
 	__u32 action;	  /* ACTION_REJECT: the sender is to be told */
 	__u32 reply;	  /* 1: against the direction in which the connection was opened */
 	__u32 translated; /* 1: the nat map has to be asked on the way out */
+	__u8 to_proxy;	  /* 1: the node's proxy takes it */
+	__u8 pad;
+	__be16 proxy; /* to_proxy: port of the listener that takes new ones; 0: the packet's own */
 };
 
 struct event {
@@ -482,6 +522,7 @@ ABI_EXPORT(enum, identity);
 ABI_EXPORT(enum, rule_id);
 ABI_EXPORT(enum, action);
 ABI_EXPORT(enum, hook);
+ABI_EXPORT(enum, mark);
 ABI_EXPORT(enum, policy_set);
 ABI_EXPORT(enum, policy_prefix);
 ABI_EXPORT(enum, ct_flag);

@@ -11,8 +11,6 @@
 
 #define MAX_HEADERS 256
 #define OVERLAY_TTL 64
-/* "tul": a packet program is through with it; scrubbed when a packet changes namespace. */
-#define MARK_DONE 0x74756c01
 
 /* Global like track(): the verifier checks it once, not for every way into it. */
 __noinline __u32 parse_linear(struct __sk_buff *skb, struct flow *flow)

@@ -28,6 +28,8 @@ class CtFlag(IntEnum):
     REPLIED = 8
     MIDSTREAM = 16
     TRANSLATED = 32
+    PROXY_0 = 64
+    PROXY_1 = 128
 
 
 class CtLifetime(IntEnum):
@@ -68,6 +70,7 @@ class Identity(IntEnum):
     WORLD = 2
     UNMANAGED = 3
     REMOTE_NODE = 6
+    INGRESS = 8
     SERVICE = 16
     FIRST = 256
 
@@ -93,6 +96,13 @@ class Limit(IntEnum):
     GONE = 65536
     RULES = 65536
     EVENT_BYTES = 4194304
+
+
+class Mark(IntEnum):
+    DONE = 1953852417
+    LOCAL = 1953852418
+    PROXY = 1953497088
+    TURNED = 1953562624
 
 
 class NatFlag(IntEnum):
@@ -136,6 +146,7 @@ class Reason(IntEnum):
     TRANSLATED = 5
     FORWARDED = 6
     NODE = 7
+    PROXIED = 8
     POLICY_DENIED = 64
     DROP = 64
     SPOOFED_SOURCE = 65
@@ -156,7 +167,9 @@ class Reason(IntEnum):
     NO_ROUTE = 80
     SOURCE_RANGE = 81
     NO_GATEWAY = 82
-    MAX = 83
+    NO_PROXY = 83
+    OTHER_RULES = 84
+    MAX = 85
 
 
 class RuleId(IntEnum):
@@ -171,6 +184,7 @@ class ServiceFlag(IntEnum):
     MAGLEV = 2
     SOURCE_RANGES = 4
     CLIENT_IP = 8
+    PROXY = 16
 
 
 class Vni(IntEnum):
@@ -246,7 +260,7 @@ class Counter(NamedTuple):
         return cls(v[0], v[1])
 
 
-_CtEntry = Struct("=QQIIIIII")
+_CtEntry = Struct("=QQIIIIIIHH4x")
 
 
 class CtEntry(NamedTuple):
@@ -257,14 +271,16 @@ class CtEntry(NamedTuple):
     ingress_rule: int = 0
     flags: int = 0
     initiator: int = 0
+    proxy: int = 0
+    passed: int = 0
 
     def pack(self) -> _Bytes:
-        return _CtEntry.pack(self.last_seen_ns, self.judgement, self.ifindex[0], self.ifindex[1], self.egress_rule, self.ingress_rule, self.flags, self.initiator)
+        return _CtEntry.pack(self.last_seen_ns, self.judgement, self.ifindex[0], self.ifindex[1], self.egress_rule, self.ingress_rule, self.flags, self.initiator, _be16(self.proxy), _be16(self.passed))
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "CtEntry":
         v = _CtEntry.unpack(raw)
-        return cls(v[0], v[1], (v[2], v[3]), v[4], v[5], v[6], v[7])
+        return cls(v[0], v[1], (v[2], v[3]), v[4], v[5], v[6], v[7], _be16(v[8]), _be16(v[9]))
 
 
 _CtKey = Struct("=16s16sHHB3x")
@@ -284,7 +300,7 @@ class CtKey(NamedTuple):
         return cls((v[0], v[1]), (_be16(v[2]), _be16(v[3])), v[4])
 
 
-_Flow = Struct("=16s16sHHBBBBIII")
+_Flow = Struct("=16s16sHHBBBBB1xHIII")
 
 
 class Flow(NamedTuple):
@@ -296,20 +312,22 @@ class Flow(NamedTuple):
     tcp_flags: int = 0
     icmp_error: int = 0
     translated: int = 0
+    from_proxy: int = 0
+    passed: int = 0
     ifindex: int = 0
     hook: int = 0
     vni: int = 0
 
     def pack(self) -> _Bytes:
-        return _Flow.pack(self.src, self.dst, _be16(self.sport), _be16(self.dport), self.proto, self.tcp_flags, self.icmp_error, self.translated, self.ifindex, self.hook, self.vni)
+        return _Flow.pack(self.src, self.dst, _be16(self.sport), _be16(self.dport), self.proto, self.tcp_flags, self.icmp_error, self.translated, self.from_proxy, _be16(self.passed), self.ifindex, self.hook, self.vni)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Flow":
         v = _Flow.unpack(raw)
-        return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4], v[5], v[6], v[7], v[8], v[9], v[10])
+        return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4], v[5], v[6], v[7], v[8], _be16(v[9]), v[10], v[11], v[12])
 
 
-_Verdict = Struct("=IIIIIIIIIII")
+_Verdict = Struct("=IIIIIIIIIIIB1xH")
 
 
 class Verdict(NamedTuple):
@@ -324,14 +342,16 @@ class Verdict(NamedTuple):
     action: int = 0
     reply: int = 0
     translated: int = 0
+    to_proxy: int = 0
+    proxy: int = 0
 
     def pack(self) -> _Bytes:
-        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule, self.audit_rule, self.action, self.reply, self.translated)
+        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule, self.audit_rule, self.action, self.reply, self.translated, self.to_proxy, _be16(self.proxy))
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Verdict":
         v = _Verdict.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10])
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], _be16(v[12]))
 
 
 _Table = Struct("=QI4x")
@@ -389,7 +409,7 @@ class Slot(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], _be16(v[4]))
 
 
-_DecideArgs = Struct("=52s44s64s40sQIII4x")
+_DecideArgs = Struct("=56s48s64s40sQIII4x")
 
 
 class DecideArgs(NamedTuple):
@@ -465,7 +485,7 @@ class Endpoint(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6])
 
 
-_Event = Struct("=Q52s44sIIQ")
+_Event = Struct("=Q56s48sIIQ")
 
 
 class Event(NamedTuple):
@@ -626,21 +646,22 @@ class NatKey(NamedTuple):
         return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4])
 
 
-_PolicyEntry = Struct("=III")
+_PolicyEntry = Struct("=IIIH2x")
 
 
 class PolicyEntry(NamedTuple):
     rule: int = 0
     action: int = 0
     audit_rule: int = 0
+    proxy: int = 0
 
     def pack(self) -> _Bytes:
-        return _PolicyEntry.pack(self.rule, self.action, self.audit_rule)
+        return _PolicyEntry.pack(self.rule, self.action, self.audit_rule, _be16(self.proxy))
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "PolicyEntry":
         v = _PolicyEntry.unpack(raw)
-        return cls(v[0], v[1], v[2])
+        return cls(v[0], v[1], v[2], _be16(v[3]))
 
 
 _PolicyKey = Struct("=IQIB1xH")
@@ -759,7 +780,7 @@ class SourceRangeKey(NamedTuple):
         return cls(v[0], v[1], v[2])
 
 
-_State = Struct("=IIIHH16s16s")
+_State = Struct("=IIIHH16s16sQI4x")
 
 
 class State(NamedTuple):
@@ -770,14 +791,16 @@ class State(NamedTuple):
     nat_port_last: int = 0
     node_4: _Bytes = _Bytes(16)
     node_6: _Bytes = _Bytes(16)
+    proxy_cgroup: int = 0
+    proxy_level: int = 0
 
     def pack(self) -> _Bytes:
-        return _State.pack(self.epoch, self.flags, self.overlay_ifindex, self.nat_port_first, self.nat_port_last, self.node_4, self.node_6)
+        return _State.pack(self.epoch, self.flags, self.overlay_ifindex, self.nat_port_first, self.nat_port_last, self.node_4, self.node_6, self.proxy_cgroup, self.proxy_level)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "State":
         v = _State.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6])
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8])
 
 
 class MapSpec(NamedTuple):
@@ -792,7 +815,7 @@ class MapSpec(NamedTuple):
 MAPS = {
     "affinity": MapSpec(9, 24, 16, 65536),
     "backends": MapSpec(1, 8, 24, 524288),
-    "conntrack": MapSpec(9, 40, 40, 262144),
+    "conntrack": MapSpec(9, 40, 48, 262144),
     "egress_gateway": MapSpec(11, 36, 40, 65536),
     "endpoints": MapSpec(1, 16, 48, 524288),
     "events": MapSpec(27, 0, 0, 4194304),
@@ -801,15 +824,15 @@ MAPS = {
     "gone": MapSpec(1, 24, 8, 65536),
     "ipcache": MapSpec(11, 20, 24, 65536),
     "nat": MapSpec(9, 40, 56, 262144),
-    "policy": MapSpec(11, 20, 12, 524288),
-    "reasons": MapSpec(6, 4, 16, 83),
+    "policy": MapSpec(11, 20, 16, 524288),
+    "reasons": MapSpec(6, 4, 16, 85),
     "rules": MapSpec(5, 4, 16, 65536),
     "services": MapSpec(1, 20, 64, 262144),
     "slots": MapSpec(1, 16, 40, 1048576),
     "sock_nat": MapSpec(9, 32, 20, 131072),
     "source_ranges": MapSpec(11, 24, 4, 16384),
-    "state": MapSpec(2, 4, 48, 1),
+    "state": MapSpec(2, 4, 64, 1),
 }
 
 
-ABI_HASH = "84a42c6c66ad921c"
+ABI_HASH = "b5fe4eb06f81186e"

@@ -1,8 +1,12 @@
-"""What the node's proxy should have: xDS resources, serialised, by kind and name."""
+"""What the node's proxy should have: xDS resources, serialised, by kind and name.
+
+And what it shares with the kernel's programs: bpf/abi.h has the same numbers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, NamedTuple
 
 from .kubernetes import ObjectRef
@@ -18,3 +22,8 @@ class Resource(NamedTuple):
 
 
 XdsImage = Mapping[XdsKind, Mapping[str, Resource]]
+
+# Where it listens for L7 rules, the port being their number: reachable by no route.
+RULES_ADDRESSES = (IPv4Address("192.0.0.8"), IPv6Address("100::8"))
+# Source ports of its connections in a workload's name, first and last; its own are lower.
+UPSTREAM_PORTS = (49152, 60999)

@@ -14,6 +14,7 @@ TEXT: Mapping[int, str] = {
     Reason.TRANSLATED: "service address translated to a backend's",
     Reason.FORWARDED: "passes this node on its way between two others",
     Reason.NODE: "between the node itself and others, and no policy selects the node",
+    Reason.PROXIED: "the node's proxy takes it",
     Reason.POLICY_DENIED: "denied by policy",
     Reason.SPOOFED_SOURCE: "spoofed source address",
     Reason.MALFORMED: "malformed packet",
@@ -33,6 +34,8 @@ TEXT: Mapping[int, str] = {
     Reason.NO_ROUTE: "the node has no way there",
     Reason.SOURCE_RANGE: "outside of the service's loadBalancerSourceRanges",
     Reason.NO_GATEWAY: "its egress gateway is not there",
+    Reason.NO_PROXY: "the node's proxy has no socket for it",
+    Reason.OTHER_RULES: "other L7 rules than those it was opened under judge it now",
 }
 
 # `DropReason` of Cilium's flow.proto; the nearest word where there is no equal
@@ -56,6 +59,8 @@ HUBBLE: Mapping[int, str] = {
     Reason.NO_ROUTE: "FIB_LOOKUP_FAILED",
     Reason.SOURCE_RANGE: "DENIED_BY_LB_SRC_RANGE_CHECK",
     Reason.NO_GATEWAY: "NO_EGRESS_GATEWAY",
+    Reason.NO_PROXY: "PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL",
+    Reason.OTHER_RULES: "POLICY_DENIED",
 }
 DROP_REASON_UNKNOWN = "DROP_REASON_UNKNOWN"
 
