@@ -43,6 +43,7 @@ from tulle.model.kubernetes import (
     Service,
 )
 from tulle.model.paths import NodePaths
+from tulle.model.routing import Routing
 from tulle.model.world import IPAddress, Key, Refusal, Workload, World
 
 from .drift import Drift
@@ -81,6 +82,7 @@ class Pass:
     changes: int = 0
     took_ms: float = 0.0
     number: int = 0
+    routing: Routing = field(default_factory=Routing)
 
 
 class Agent:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from tulle.compile.explain.requests import Request
 from tulle.compile.parts import flat
 from tulle.edges import enter
 from tulle.edges.manifests.parse import Parsed, parse
@@ -31,7 +32,7 @@ from tulle.model.world import Key
 
 from . import views
 from .agent import Agent, Pass
-from .explaining import explain_request
+from .asking import explain_asked
 from .naming import Naming
 from .streaming import stream_flows
 
@@ -59,6 +60,15 @@ class NewWorkload(msgspec.Struct, forbid_unknown_fields=True):
     weight: int = 1
 
 
+class AskedRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Names and values of headers; without `host` it is the name that was asked for."""
+
+    method: str = "GET"
+    path: str = "/"
+    host: str = ""
+    headers: list[tuple[str, str]] = []
+
+
 class Question(
     msgspec.Struct, forbid_unknown_fields=True, rename={"source": "from", "target": "to"}
 ):
@@ -66,6 +76,7 @@ class Question(
     target: str
     port: int = 0
     protocol: str = "TCP"
+    http: AskedRequest | None = None
 
 
 def make_app(agent: Agent, naming: Naming, stop: asyncio.Event) -> web.Application:
@@ -219,9 +230,12 @@ async def _flows(request: web.Request) -> web.StreamResponse:
 
 async def _explain(request: web.Request) -> web.Response:
     asked = msgspec.json.decode(await request.read(), type=Question)
-    now = _now(request)
+    now, http = _now(request), None
+    if asked.http:
+        host = asked.http.host or asked.target.rpartition("/")[2]
+        http = Request(asked.http.method, asked.http.path, host, tuple(asked.http.headers))
     return web.json_response(
-        explain_request(now, asked.source, asked.target, asked.protocol, asked.port)
+        explain_asked(now, asked.source, asked.target, asked.protocol, asked.port, http)
     )
 
 

@@ -70,7 +70,8 @@ def _parsed(name: str) -> IPAddress | None:
         return None
 
 
-def _key(name: str) -> Key:
+def key_of(name: str) -> Key:
+    """Without a namespace it is `default`."""
     namespace, _, short = name.rpartition("/")
     return namespace or "default", short
 
@@ -85,7 +86,7 @@ def _workload(world: World, key: Key) -> Workload | None:
 
 
 def _workloads(world: World, name: str) -> list[Workload]:
-    key = _key(name)
+    key = key_of(name)
     if (workload := _workload(world, key)) is not None:
         return [workload]
     service = world.services.get(key)
@@ -116,7 +117,7 @@ def _asked(
 
     A name that a service shares with a workload means the service on the ports that it has.
     """
-    service = now.world.services.get(_key(target)) if _parsed(target) is None else None
+    service = now.world.services.get(key_of(target)) if _parsed(target) is None else None
     if service is not None and service.spec.cluster_ip != HEADLESS:
         places = list(_places(now, service, outside, protocol, port))
         if places:
@@ -124,7 +125,7 @@ def _asked(
             number = next(number for address, number in places if address == dst)
             yield str(ref_of(service)), Flow(src, dst, protocol, number)
             return
-        if _workload(now.world, _key(target)) is None:
+        if _workload(now.world, key_of(target)) is None:
             raise _not_served(now, service, outside, protocol, port)
     for name, theirs in _ends(now.world, target):
         src, dst = _meeting(source, own, name, theirs)

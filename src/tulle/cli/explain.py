@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -27,23 +28,35 @@ _LAST_TYPE = 255
     default="TCP",
     show_default=True,
 )
+@click.option("--http", metavar="'METHOD PATH'", help="The request, such as 'GET /cart?id=1'.")
+@click.option("--host", help="Its host, of TLS the server name.  [default: the name in TO]")
+@click.option("--header", multiple=True, metavar="NAME=VALUE", help="A header; may be repeated.")
 @format_option("text", "json")
 @click.pass_obj
 def command(
-    agent: Agent, source: str, target: str, port: int | None, protocol: str, output: str
+    agent: Agent,
+    /,
+    source: str,
+    target: str,
+    port: int | None,
+    protocol: str,
+    output: str,
+    **request: Any,
 ) -> None:
-    """Explain the verdict on a connection.
+    """Explain the verdict on a connection, or on a request.
 
-    No packet is sent. FROM and TO are NAMESPACE/NAME of a workload or service, the name of a node,
-    or an IP address. Exits with 0 if it would be let through, with 3 if it, or one of its possible
-    backends, would not.
+    No packet is sent. FROM and TO are NAMESPACE/NAME of a workload, service or Gateway, the name of
+    a node, or an IP address. Exits with 0 if it would be let through, with 3 if it, or one of its
+    possible backends, would not.
     """
     if port is None and protocol in ("TCP", "UDP", "SCTP"):
         raise click.UsageError(f"--port is needed for {protocol}")
     if protocol in _ECHO_REQUEST and port is not None and port > _LAST_TYPE:
         raise click.UsageError(f"--port is the type of {protocol}: at most {_LAST_TYPE}")
     number = port or _ECHO_REQUEST.get(protocol, 0)
-    asked = {"from": source, "to": target, "port": number, "protocol": protocol}
+    asked: Json = {"from": source, "to": target, "port": number, "protocol": protocol}
+    if http := _request(**request):
+        asked["http"] = http
     answer = agent.post("/v1/explain", asked)
     if output == "json":
         print_json(answer)
@@ -53,12 +66,33 @@ def command(
         sys.exit(DENIED)
 
 
+def _request(http: str | None, host: str | None, header: tuple[str, ...]) -> Json | None:
+    """As the agent takes it; None if none of it was given."""
+    if http is None and host is None and not header:
+        return None
+    method, _, path = (http or "GET /").partition(" ")
+    if not method or not path.startswith("/"):
+        raise click.UsageError(f"--http {http!r} is not like 'GET /path'")
+    headers = [item.partition("=") for item in header]
+    for name, equals, _ in headers:
+        if not name or not equals:
+            raise click.UsageError(f"--header {name!r} is not NAME=VALUE")
+    return {
+        "method": method.upper(),
+        "path": path,
+        "host": host or "",
+        "headers": [[name, value] for name, _, value in headers],
+    }
+
+
 def _text(answer: Json, port: int, protocol: str) -> str:
     where = f" type {port}" if protocol in _ECHO_REQUEST else f":{port}"
     lines = [click.style(f"{answer['from']} → {answer['to']}{where} ({protocol})", bold=True)]
     lines += _choices(answer)
+    lines += _met(answer["request"]) if answer.get("request") else []
+    of = "requests" if answer.get("request") else "connections"
     for item in answer["results"]:
-        lines += ["", *_path(item)]
+        lines += ["", *_path(item, of)]
     return "\n".join(lines)
 
 
@@ -77,12 +111,28 @@ def _choices(answer: Json) -> list[str]:
     ]
 
 
-def _path(item: Json) -> list[str]:
+def _met(request: Json) -> list[str]:
+    """What the node's proxy makes of a request."""
+    lines = [f"rung {request['rung']}: {request['why']}"]
+    if request["rung"] < 3:
+        return lines
+    rows = [("listener", f"{request['listener'] or 'none'} of {request['front']}")]
+    rows += [("rule", request["rule"])] if request["rule"] else []
+    rows += [("match", request["match"])] if request["match"] else []
+    rows += [("does", words) for words in request["filters"]]
+    for item in request["destinations"]:
+        broken = f" ({item['broken']})" if item["broken"] else ""
+        rows.append(("to", f"{item['service']}:{item['port']}  {item['share']:.0%}{broken}"))
+    rows += [("answer", request["answer"])] if "answer" in request else []
+    return [*lines, *(f"  {key:<8} {value}" for key, value in rows)]
+
+
+def _path(item: Json, of: str) -> list[str]:
     """One way that the connection may take: its verdict, and what decides it where."""
     from tulle.abi import Reason
     from tulle.observe.reasons import text_of
 
-    share = "" if item["share"] is None else f"  {item['share']:.0%} of connections"
+    share = "" if item["share"] is None else f"  {item['share']:.0%} of {of}"
     about = f" type {item['port']}" if item["protocol"] in _ECHO_REQUEST else f":{item['port']}"
     head = f"{item['source']} → {item['destination']}{about}"
     rows = [("rung", f"{item['rung']}: {item['rung_reason']}")]

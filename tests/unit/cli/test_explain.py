@@ -127,3 +127,64 @@ def test_icmp_has_no_port(agent: FakeAgent, cli: Cli, protocol: str, kind: int) 
 
 def test_tcp_needs_a_port(cli: Cli) -> None:
     assert "--port is needed for TCP" in cli("explain", "a/b", "c/d", code=2).stderr
+
+
+REQUEST = {
+    "rung": 3,
+    "why": "its rules read requests, which the node's proxy does",
+    "front": "service/shop/db/80",
+    "listener": "shop",
+    "hostname": "*",
+    "rule": "HTTPRoute shop/db rules[0]",
+    "match": "path prefix /",
+    "filters": ["timeout 500 ms"],
+    "destinations": [
+        {"service": "shop/db", "port": 80, "share": 0.95, "broken": None},
+        {"service": "shop/new", "port": 80, "share": 0.05, "broken": "no such Service"},
+    ],
+}
+
+
+def test_a_request_meets_a_rule(agent: FakeAgent, cli: Cli) -> None:
+    code, told = answer({**RESULT, "frontend": None, "rung": 3, "share": 0.95})
+    agent.answers = {"POST /v1/explain": (code, {**told, "request": REQUEST})}
+    words = ("--http", "get /cart?id=1", "--host", "db.test", "--header", "X-Tier=gold=1")
+    done = cli("explain", "shop/web", "shop/db", "--port", "80", *words)
+    assert done.stdout.splitlines()[1:10] == [
+        "rung 3: its rules read requests, which the node's proxy does",
+        "  listener shop of service/shop/db/80",
+        "  rule     HTTPRoute shop/db rules[0]",
+        "  match    path prefix /",
+        "  does     timeout 500 ms",
+        "  to       shop/db:80  95%",
+        "  to       shop/new:80  5% (no such Service)",
+        "",
+        "FORWARDED  shop/web-1 → shop/db-1:5432  95% of requests",
+    ]
+    assert json.loads(agent.asked[0][2])["http"] == {
+        "method": "GET",
+        "path": "/cart?id=1",
+        "host": "db.test",
+        "headers": [["X-Tier", "gold=1"]],
+    }
+
+
+def test_what_the_proxy_answers_itself(agent: FakeAgent, cli: Cli) -> None:
+    code, told = answer()
+    request = {**REQUEST, "rule": None, "match": None, "filters": [], "destinations": []}
+    request["answer"] = "404: no rule matches"
+    agent.answers = {"POST /v1/explain": (code, {**told, "request": request})}
+    done = cli("explain", "shop/web", "shop/db", "--port", "80", "--http", "GET /")
+    assert done.stdout.splitlines()[-1] == "  answer   404: no rule matches"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--http", "/cart"), "is not like 'GET /path'"),
+        (("--http", "GET cart"), "is not like 'GET /path'"),
+        (("--header", "gold"), "'gold' is not NAME=VALUE"),
+    ],
+)
+def test_a_request_that_makes_no_sense(cli: Cli, words: tuple[str, ...], reason: str) -> None:
+    assert reason in cli("explain", "a/b", "c/d", "--port", "80", *words, code=2).stderr
