@@ -15,7 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import google.protobuf
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
 
 PROTOBUF = Path(google.protobuf.__file__).parents[2]  # has google/protobuf/*.proto as modules
 
@@ -100,6 +105,29 @@ ROOTS = (
     "xds/core/v3/",
     "xds/type/",
 )
+# What the Envoy that we run understands and xds-protos has not yet: (message, field, number, type).
+NEWER_FIELDS = (
+    (
+        "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        ("enable_retry_after_header", 19, "bool"),
+    ),
+    (
+        "envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget",
+        ("budget_interval", 3, "google.protobuf.Duration"),
+    ),
+)
+_CHAIN = "envoy.extensions.filters.http.filter_chain.v3"
+NEWER_FILES = {
+    f"{_CHAIN.replace('.', '/')}/filter_chain.proto": (
+        _CHAIN,
+        ("envoy/config/core/v3/extension.proto",),
+        {
+            "FilterChain": (("filters", 1, "repeated envoy.config.core.v3.TypedExtensionConfig"),),
+            "FilterChainConfig": (("default_filter_chain", 1, f"{_CHAIN}.FilterChain"),),
+            "FilterChainConfigPerRoute": (("filter_chain", 1, f"{_CHAIN}.FilterChain"),),
+        },
+    )
+}
 ANNOTATIONS = (
     "envoy/annotations/",
     "google/api/annotations.proto",
@@ -168,9 +196,54 @@ def closure(sources: Path) -> FileDescriptorSet:
     return FileDescriptorSet(file=found.values())
 
 
+def field_of(name: str, number: int, kind: str) -> FieldDescriptorProto:
+    """`kind` is `bool` or a message's full name, after `repeated ` perhaps."""
+    of = kind.removeprefix("repeated ")
+    field = FieldDescriptorProto(name=name, number=number)
+    repeated = of != kind
+    field.label = field.LABEL_REPEATED if repeated else field.LABEL_OPTIONAL
+    if of == "bool":
+        field.type = field.TYPE_BOOL
+    else:
+        field.type, field.type_name = field.TYPE_MESSAGE, f".{of}"
+    return field
+
+
+def message_in(files: FileDescriptorSet, name: str) -> DescriptorProto:
+    """Raises KeyError if no file has it."""
+    for file in files.file:
+        for message in file.message_type:
+            for full, found in _with_nested(f"{file.package}.{message.name}", message):
+                if full == name:
+                    return found
+    raise KeyError(name)
+
+
+def _with_nested(name: str, message: DescriptorProto) -> Iterator[tuple[str, DescriptorProto]]:
+    yield name, message
+    for inner in message.nested_type:
+        yield from _with_nested(f"{name}.{inner.name}", inner)
+
+
+def add_newer(files: FileDescriptorSet) -> None:
+    """Raises ValueError if xds-protos has one of the fields by now: take it out of the list."""
+    for name, field in NEWER_FIELDS:
+        message = message_in(files, name)
+        if any(field[0] == known.name for known in message.field):
+            raise ValueError(f"{name}.{field[0]} is in xds-protos")
+        message.field.append(field_of(*field))
+    for path, (package, imports, messages) in NEWER_FILES.items():
+        file = FileDescriptorProto(name=path, package=package, dependency=imports, syntax="proto3")
+        for name, fields in messages.items():
+            file.message_type.add(name=name, field=[field_of(*item) for item in fields])
+        files.file.append(file)
+
+
 def main(sources: Path, target: Path) -> None:
     new = target.with_name(f"{target.name}.new")
-    new.write_bytes(closure(sources).SerializeToString(deterministic=True))
+    files = closure(sources)
+    add_newer(files)
+    new.write_bytes(files.SerializeToString(deterministic=True))
     new.replace(target)  # in one step: a running test never sees half of it
 
 

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
-from tools.gen_xds import ANNOTATIONS, descriptor_in, roots, without_annotations
+from tools.gen_xds import (
+    ANNOTATIONS,
+    NEWER_FIELDS,
+    add_newer,
+    descriptor_in,
+    message_in,
+    roots,
+    without_annotations,
+)
 
 BUILT = Path("src/tulle/xds/descriptors.binpb")
 
@@ -54,3 +62,17 @@ def test_a_module_is_read_and_not_run(tmp_path: Path) -> None:
 def test_a_root_that_is_gone_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="envoy/config/accesslog/v3/: not in"):
         list(roots(tmp_path))
+
+
+def test_what_is_newer_than_the_sources_is_there(built: FileDescriptorSet) -> None:
+    for name, (field, number, _) in NEWER_FIELDS:
+        assert (field, number) in {
+            (item.name, item.number) for item in message_in(built, name).field
+        }
+    with pytest.raises(ValueError, match="is in xds-protos"):
+        add_newer(built)
+
+
+def test_a_message_that_is_nowhere_is_told(built: FileDescriptorSet) -> None:
+    with pytest.raises(KeyError):
+        message_in(built, "envoy.config.cluster.v3.CircuitBreakers.Nothing.RetryBudget")
