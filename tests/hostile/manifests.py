@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from .bending import bend
 from .bent import BENT
+from .bent_gateways import BENT_GATEWAYS
 from .bent_policies import BENT_POLICIES
 from .raw import raw_manifests
 
 
 def hostile_manifests() -> list[tuple[str, bytes]]:
     """Every hostile manifest with its name; names and order are the same in every run."""
-    return [*bend(BENT), *bend(BENT_POLICIES), *raw_manifests()]
+    return [*bend(BENT), *bend(BENT_POLICIES), *bend(BENT_GATEWAYS), *raw_manifests()]

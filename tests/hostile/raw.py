@@ -71,7 +71,14 @@ def _not_objects() -> Iterator[tuple[str, str]]:
         "text-item": {"apiVersion": "v1", "kind": "List", "items": ["Namespace"]},
     }.items():
         yield f"list-{name}", json.dumps(document)
-    for kind in ("Deployment", "Ingress", "Secret", "\u202eecivreS", "a" * 10_000, "Pod\n\x1b[2J"):
+    for kind in (
+        "Deployment",
+        "IngressRoute",
+        "SealedSecret",
+        "\u202eecivreS",
+        "a" * 10_000,
+        "Pod\n\x1b[2J",
+    ):
         yield f"kind-{kind[:12]!a}", json.dumps({**NAMESPACE, "kind": kind})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .gateways import VALID_GATEWAYS
 from .policies import VALID_POLICIES
 
 SERVICE: dict[str, Any] = {
@@ -93,4 +94,4 @@ NAMESPACE: dict[str, Any] = {
     "kind": "Namespace",
     "metadata": {"name": "shop", "labels": {"team": "shop"}},
 }
-VALID = (SERVICE, POLICY, POD, SLICE, NAMESPACE, *VALID_POLICIES)
+VALID = (SERVICE, POLICY, POD, SLICE, NAMESPACE, *VALID_POLICIES, *VALID_GATEWAYS)

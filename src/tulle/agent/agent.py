@@ -34,6 +34,16 @@ from tulle.model.cilium import (
     CiliumNetworkPolicy,
 )
 from tulle.model.cluster_policy import ClusterNetworkPolicy
+from tulle.model.contents import ConfigMap, Secret
+from tulle.model.gateway import (
+    BackendTLSPolicy,
+    Gateway,
+    GatewayClass,
+    ListenerSet,
+    ReferenceGrant,
+)
+from tulle.model.gateway_routes import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute
+from tulle.model.ingress import Ingress, IngressClass
 from tulle.model.kubernetes import (
     EndpointSlice,
     Namespace,
@@ -343,6 +353,20 @@ class Agent:
             cidr_groups=snapshot.named(CiliumCIDRGroup),
             egress_gateways=snapshot.named(CiliumEgressGatewayPolicy),
             address_pools=snapshot.named(CiliumLoadBalancerIPPool),
+            secrets=snapshot.of(Secret),
+            config_maps=snapshot.of(ConfigMap),
+            gateway_classes=snapshot.named(GatewayClass),
+            gateways=snapshot.of(Gateway),
+            listener_sets=snapshot.of(ListenerSet),
+            grants=snapshot.of(ReferenceGrant),
+            backend_tls=snapshot.of(BackendTLSPolicy),
+            http_routes=snapshot.of(HTTPRoute),
+            grpc_routes=snapshot.of(GRPCRoute),
+            tls_routes=snapshot.of(TLSRoute),
+            tcp_routes=snapshot.of(TCPRoute),
+            udp_routes=snapshot.of(UDPRoute),
+            ingress_classes=snapshot.named(IngressClass),
+            ingresses=snapshot.of(Ingress),
         )
 
     def _read(self) -> Image:

@@ -12,6 +12,10 @@ from .cilium import (
     CiliumNetworkPolicy,
 )
 from .cluster_policy import ClusterNetworkPolicy
+from .contents import ConfigMap, Secret
+from .gateway import BackendTLSPolicy, Gateway, GatewayClass, ListenerSet, ReferenceGrant
+from .gateway_routes import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute
+from .ingress import Ingress, IngressClass
 from .kubernetes import (
     EndpointSlice,
     Namespace,
@@ -35,6 +39,20 @@ KubernetesObject = (
     | CiliumEgressGatewayPolicy
     | CiliumLoadBalancerIPPool
     | ClusterNetworkPolicy
+    | Secret
+    | ConfigMap
+    | GatewayClass
+    | Gateway
+    | ListenerSet
+    | ReferenceGrant
+    | BackendTLSPolicy
+    | HTTPRoute
+    | GRPCRoute
+    | TLSRoute
+    | TCPRoute
+    | UDPRoute
+    | IngressClass
+    | Ingress
 )
 KINDS: dict[str, type[KubernetesObject]] = {
     kind.__name__.removesuffix("Object"): kind for kind in get_args(KubernetesObject)

@@ -19,6 +19,10 @@ from .cilium import (
     CiliumNetworkPolicy,
 )
 from .cluster_policy import ClusterNetworkPolicy
+from .contents import ConfigMap, Secret
+from .gateway import BackendTLSPolicy, Gateway, GatewayClass, ListenerSet, ReferenceGrant
+from .gateway_routes import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute
+from .ingress import Ingress, IngressClass
 from .kubernetes import (
     ContainerPort,
     EndpointSlice,
@@ -121,6 +125,20 @@ class World:
     cidr_groups: Mapping[str, CiliumCIDRGroup] = field(default_factory=dict)
     egress_gateways: Mapping[str, CiliumEgressGatewayPolicy] = field(default_factory=dict)
     address_pools: Mapping[str, CiliumLoadBalancerIPPool] = field(default_factory=dict)
+    secrets: Mapping[Key, Secret] = field(default_factory=dict)
+    config_maps: Mapping[Key, ConfigMap] = field(default_factory=dict)
+    gateway_classes: Mapping[str, GatewayClass] = field(default_factory=dict)
+    gateways: Mapping[Key, Gateway] = field(default_factory=dict)
+    listener_sets: Mapping[Key, ListenerSet] = field(default_factory=dict)
+    grants: Mapping[Key, ReferenceGrant] = field(default_factory=dict)
+    backend_tls: Mapping[Key, BackendTLSPolicy] = field(default_factory=dict)
+    http_routes: Mapping[Key, HTTPRoute] = field(default_factory=dict)
+    grpc_routes: Mapping[Key, GRPCRoute] = field(default_factory=dict)
+    tls_routes: Mapping[Key, TLSRoute] = field(default_factory=dict)
+    tcp_routes: Mapping[Key, TCPRoute] = field(default_factory=dict)
+    udp_routes: Mapping[Key, UDPRoute] = field(default_factory=dict)
+    ingress_classes: Mapping[str, IngressClass] = field(default_factory=dict)
+    ingresses: Mapping[Key, Ingress] = field(default_factory=dict)
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
         """Labels of a namespace, with the name label that Kubernetes always sets."""

@@ -6,6 +6,7 @@ error does not reach the next document.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,7 +35,6 @@ MAX_BYTES = 1 << 20
 MAX_OBJECTS = 10_000  # of one file, refused ones included
 
 API_VERSIONS: dict[str, tuple[str, ...]] = {name: versions_of(kind) for name, kind in KINDS.items()}
-ACCEPTED = ", ".join(sorted(API_VERSIONS))
 
 _SELECTING = (
     NetworkPolicy,
@@ -44,6 +44,7 @@ _SELECTING = (
     CiliumLoadBalancerIPPool,
     ClusterNetworkPolicy,
 )
+_CONFIDENTIAL_REASON = "must be text: put it in quotes"
 _LIST_FIELDS = {"apiVersion", "kind", "items", "metadata"}
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML 1.1 ends a line at
 _DOCUMENT_START = re.compile(r"(?:\A|(?<=[\r\n\x85\u2028\u2029]))(?=---(?:[ \t\r\n]|\Z))")
@@ -166,7 +167,8 @@ class _Reader:
                 raise YamlError("%TAG directives are not supported", (line, 1))
             tree = compose(chunk, line, self.budget)
         except YamlError as error:
-            refused = FieldError(error.reason, *error.path)
+            reason = _CONFIDENTIAL_REASON if _is_confidential(error.path) else error.reason
+            refused = FieldError(reason, *error.path)
             self._refuse(refused, error.mark, _identity(error.partial))
             return
         if tree is not None:
@@ -194,6 +196,12 @@ class _Reader:
     def _count(self) -> None:
         if len(self.objects) + len(self.errors) > MAX_OBJECTS:
             raise FileLimit(f"holds more than {MAX_OBJECTS} objects: split it")
+
+
+def _is_confidential(path: Path) -> bool:
+    """Whether something within a Secret's contents is wrong, whatever kind it says it is."""
+    inside = path[2:] if path[:1] == ("items",) else path
+    return len(inside) > 1 and inside[0] in ("data", "stringData")
 
 
 def _objects(root: Value) -> Iterator[Path]:
@@ -235,7 +243,9 @@ def _class_of(value: Value, base: Path) -> type[KubernetesObject]:
     if kind == "List":
         raise _bad_list(value, base)
     if kind not in KINDS:
-        raise FieldError(f"{quote(kind)} is not accepted; {ACCEPTED} are", *base, "kind")
+        near = difflib.get_close_matches(kind[:64], KINDS, 1)
+        hint = f": did you mean {near[0]}?" if near else ""
+        raise FieldError(f"{quote(kind)} is not a kind that Tulle accepts{hint}", *base, "kind")
     if version not in API_VERSIONS[kind]:
         known = " or ".join(API_VERSIONS[kind])
         reason = f"{quote(version)} is not accepted; {kind} is read as {known}"

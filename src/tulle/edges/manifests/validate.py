@@ -16,6 +16,16 @@ from tulle.model.cilium import (
     CiliumNetworkPolicy,
 )
 from tulle.model.cluster_policy import ClusterNetworkPolicy
+from tulle.model.contents import ConfigMap, Secret
+from tulle.model.gateway import (
+    BackendTLSPolicy,
+    Gateway,
+    GatewayClass,
+    ListenerSet,
+    ReferenceGrant,
+)
+from tulle.model.gateway_routes import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute
+from tulle.model.ingress import Ingress, IngressClass
 from tulle.model.kinds import KubernetesObject
 from tulle.model.kubernetes import (
     AUDIT_ANNOTATION,
@@ -34,7 +44,11 @@ from tulle.model.kubernetes import (
 from .cilium_networks import validate_cidr_group, validate_egress_gateway, validate_pool
 from .cilium_policy import validate_cilium_policy
 from .cluster_policy import validate_cluster_policy
+from .contents import validate_config_map, validate_secret
 from .fields import FieldError, quote
+from .gateway import validate_backend_tls, validate_gateway, validate_listener_set
+from .gateway_routes import validate_route
+from .ingress import validate_ingress, validate_ingress_class
 from .node import validate_node
 from .pod import validate_pod
 from .policy import validate_policy
@@ -52,6 +66,8 @@ CLUSTER_SCOPED = frozenset(
         "CiliumEgressGatewayPolicy",
         "CiliumLoadBalancerIPPool",
         "ClusterNetworkPolicy",
+        "GatewayClass",
+        "IngressClass",
     }
 )
 
@@ -101,7 +117,45 @@ def validate(obj: KubernetesObject) -> KubernetesObject:
             return validate_egress_gateway(obj)
         case CiliumLoadBalancerIPPool():
             return validate_pool(obj)
-        case Namespace():
+        case _:
+            return _validate_routing(obj)
+
+
+def _validate_routing(
+    obj: Namespace
+    | Secret
+    | ConfigMap
+    | GatewayClass
+    | Gateway
+    | ListenerSet
+    | ReferenceGrant
+    | BackendTLSPolicy
+    | HTTPRoute
+    | GRPCRoute
+    | TLSRoute
+    | TCPRoute
+    | UDPRoute
+    | IngressClass
+    | Ingress,
+) -> KubernetesObject:
+    match obj:
+        case Secret():
+            return validate_secret(obj)
+        case ConfigMap():
+            return validate_config_map(obj)
+        case Gateway():
+            return validate_gateway(obj)
+        case ListenerSet():
+            return validate_listener_set(obj)
+        case BackendTLSPolicy():
+            return validate_backend_tls(obj)
+        case HTTPRoute() | GRPCRoute() | TLSRoute() | TCPRoute() | UDPRoute():
+            return validate_route(obj)
+        case IngressClass():
+            return validate_ingress_class(obj)
+        case Ingress():
+            return validate_ingress(obj)
+        case Namespace() | GatewayClass() | ReferenceGrant():
             return obj
 
 
