@@ -6,6 +6,7 @@ from typing import Any
 
 from .gateways import VALID_GATEWAYS
 from .policies import VALID_POLICIES
+from .traffic import VALID_TRAFFIC
 
 SERVICE: dict[str, Any] = {
     "apiVersion": "v1",
@@ -94,4 +95,4 @@ NAMESPACE: dict[str, Any] = {
     "kind": "Namespace",
     "metadata": {"name": "shop", "labels": {"team": "shop"}},
 }
-VALID = (SERVICE, POLICY, POD, SLICE, NAMESPACE, *VALID_POLICIES, *VALID_GATEWAYS)
+VALID = (SERVICE, POLICY, POD, SLICE, NAMESPACE, *VALID_POLICIES, *VALID_GATEWAYS, *VALID_TRAFFIC)

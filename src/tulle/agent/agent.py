@@ -54,6 +54,13 @@ from tulle.model.kubernetes import (
 )
 from tulle.model.paths import NodePaths
 from tulle.model.routing import Routing
+from tulle.model.traffic import (
+    AuthPolicy,
+    BackendTrafficPolicy,
+    FaultInjectionPolicy,
+    RateLimitPolicy,
+    XBackendTrafficPolicy,
+)
 from tulle.model.world import IPAddress, Key, Refusal, Workload, World
 
 from .drift import Drift
@@ -367,6 +374,11 @@ class Agent:
             udp_routes=snapshot.of(UDPRoute),
             ingress_classes=snapshot.named(IngressClass),
             ingresses=snapshot.of(Ingress),
+            backend_traffic=snapshot.of(BackendTrafficPolicy),
+            x_backend_traffic=snapshot.of(XBackendTrafficPolicy),
+            rate_limits=snapshot.of(RateLimitPolicy),
+            faults=snapshot.of(FaultInjectionPolicy),
+            auth_policies=snapshot.of(AuthPolicy),
         )
 
     def _read(self) -> Image:

@@ -25,6 +25,13 @@ from .kubernetes import (
     Pod,
     Service,
 )
+from .traffic import (
+    AuthPolicy,
+    BackendTrafficPolicy,
+    FaultInjectionPolicy,
+    RateLimitPolicy,
+    XBackendTrafficPolicy,
+)
 
 KubernetesObject = (
     Namespace
@@ -53,6 +60,11 @@ KubernetesObject = (
     | UDPRoute
     | IngressClass
     | Ingress
+    | BackendTrafficPolicy
+    | XBackendTrafficPolicy
+    | RateLimitPolicy
+    | FaultInjectionPolicy
+    | AuthPolicy
 )
 KINDS: dict[str, type[KubernetesObject]] = {
     kind.__name__.removesuffix("Object"): kind for kind in get_args(KubernetesObject)

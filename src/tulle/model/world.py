@@ -31,6 +31,13 @@ from .kubernetes import (
     ObjectRef,
     Service,
 )
+from .traffic import (
+    AuthPolicy,
+    BackendTrafficPolicy,
+    FaultInjectionPolicy,
+    RateLimitPolicy,
+    XBackendTrafficPolicy,
+)
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -139,6 +146,11 @@ class World:
     udp_routes: Mapping[Key, UDPRoute] = field(default_factory=dict)
     ingress_classes: Mapping[str, IngressClass] = field(default_factory=dict)
     ingresses: Mapping[Key, Ingress] = field(default_factory=dict)
+    backend_traffic: Mapping[Key, BackendTrafficPolicy] = field(default_factory=dict)
+    x_backend_traffic: Mapping[Key, XBackendTrafficPolicy] = field(default_factory=dict)
+    rate_limits: Mapping[Key, RateLimitPolicy] = field(default_factory=dict)
+    faults: Mapping[Key, FaultInjectionPolicy] = field(default_factory=dict)
+    auth_policies: Mapping[Key, AuthPolicy] = field(default_factory=dict)
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
         """Labels of a namespace, with the name label that Kubernetes always sets."""

@@ -126,7 +126,7 @@ def _check_http_rule(rule: HTTPRouteRule, *path: str | int) -> None:
     if (retry := rule.retry) is not None and len(set(retry.codes)) != len(retry.codes):
         raise FieldError("must not name one twice", *path, "retry", "codes")
     if rule.session_persistence is not None:
-        _check_session(rule.session_persistence, *path, "sessionPersistence")
+        check_session(rule.session_persistence, *path, "sessionPersistence")
 
 
 def _check_http_match(match: HTTPRouteMatch, *path: str | int) -> None:
@@ -169,7 +169,7 @@ def _check_times(times: HTTPTimeouts, *path: str | int) -> None:
         raise FieldError("is longer than request", *path, "backendRequest")
 
 
-def _check_session(session: SessionPersistenceSpec, *path: str | int) -> None:
+def check_session(session: SessionPersistenceSpec, *path: str | int) -> None:
     for kind, field, given in (
         ("Cookie", "cookie", session.cookie),
         ("Header", "header", session.header),
@@ -191,7 +191,7 @@ def _check_grpc_rule(rule: GRPCRouteRule, *path: str | int) -> None:
         check_backend(ref, *path, "backendRefs", index)
         check_filters(ref.filters, *path, "backendRefs", index, "filters")
     if rule.session_persistence is not None:
-        _check_session(rule.session_persistence, *path, "sessionPersistence")
+        check_session(rule.session_persistence, *path, "sessionPersistence")
 
 
 def _check_grpc_match(match: GRPCRouteMatch, *path: str | int) -> None:

@@ -88,7 +88,7 @@ def _check_http_filter(item: HTTPRouteFilter, *path: str | int) -> None:
     if item.cors is not None:
         _check_cors(item.cors, *path, "cors")
     if item.external_auth is not None:
-        _check_auth(item.external_auth, *path, "externalAuth")
+        check_external_auth(item.external_auth, *path, "externalAuth")
 
 
 def _check_headers(headers: HeaderFilter, *path: str | int) -> None:
@@ -132,7 +132,7 @@ def _check_cors(cors: CorsFilter, *path: str | int) -> None:
             raise FieldError("must not name one twice", *path, name)
 
 
-def _check_auth(auth: ExternalAuthFilter, *path: str | int) -> None:
+def check_external_auth(auth: ExternalAuthFilter, *path: str | int) -> None:
     check_backend(auth.backend_ref, *path, "backendRef")
     for protocol, field, given in (("GRPC", "grpc", auth.grpc), ("HTTP", "http", auth.http)):
         if (given is not None) != (auth.protocol == protocol):

@@ -23,6 +23,7 @@ from tulle.model.cilium import (
 from tulle.model.cluster_policy import ClusterNetworkPolicy
 from tulle.model.kinds import KINDS, KubernetesObject
 from tulle.model.kubernetes import NetworkPolicy, ObjectRef
+from tulle.model.traffic import AuthPolicy, RateLimitPolicy
 
 from . import quick
 from .fields import FieldError, Path, quote
@@ -43,6 +44,8 @@ _SELECTING = (
     CiliumEgressGatewayPolicy,
     CiliumLoadBalancerIPPool,
     ClusterNetworkPolicy,
+    AuthPolicy,
+    RateLimitPolicy,
 )
 _CONFIDENTIAL_REASON = "must be text: put it in quotes"
 _LIST_FIELDS = {"apiVersion", "kind", "items", "metadata"}

@@ -40,6 +40,13 @@ from tulle.model.kubernetes import (
     Pod,
     Service,
 )
+from tulle.model.traffic import (
+    AuthPolicy,
+    BackendTrafficPolicy,
+    FaultInjectionPolicy,
+    RateLimitPolicy,
+    XBackendTrafficPolicy,
+)
 
 from .cilium_networks import validate_cidr_group, validate_egress_gateway, validate_pool
 from .cilium_policy import validate_cilium_policy
@@ -55,6 +62,7 @@ from .policy import validate_policy
 from .service import validate_service
 from .slices import validate_slice
 from .syntax import check_dns_label, check_dns_subdomain, check_key, check_labels
+from .traffic import validate_traffic
 
 DEFAULT_NAMESPACE = "default"
 CLUSTER_SCOPED = frozenset(
@@ -136,7 +144,12 @@ def _validate_routing(
     | TCPRoute
     | UDPRoute
     | IngressClass
-    | Ingress,
+    | Ingress
+    | BackendTrafficPolicy
+    | XBackendTrafficPolicy
+    | RateLimitPolicy
+    | FaultInjectionPolicy
+    | AuthPolicy,
 ) -> KubernetesObject:
     match obj:
         case Secret():
@@ -155,6 +168,14 @@ def _validate_routing(
             return validate_ingress_class(obj)
         case Ingress():
             return validate_ingress(obj)
+        case (
+            BackendTrafficPolicy()
+            | XBackendTrafficPolicy()
+            | RateLimitPolicy()
+            | FaultInjectionPolicy()
+            | AuthPolicy()
+        ):
+            return validate_traffic(obj)
         case Namespace() | GatewayClass() | ReferenceGrant():
             return obj
 
