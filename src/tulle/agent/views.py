@@ -13,7 +13,7 @@ from tulle.abi import ABI_HASH
 from tulle.compile.capacity import LIMITS
 from tulle.compile.parts import DERIVED
 
-from . import listings, placement
+from . import listings, placement, routed
 from .agent import Agent, Pass
 from .pressure import Fill
 
@@ -26,6 +26,8 @@ KINDS: dict[str, Callable[[Agent, Pass], list[Json]]] = {
     "policies": listings.policies,
     "pods": placement.pods,
     "nodes": placement.nodes,
+    "routes": routed.routes,
+    "gateways": routed.gateways,
 }
 
 
@@ -49,6 +51,7 @@ def status(agent: Agent) -> Json:
     refused = (
         [{"object": str(item.ref), "reason": item.reason} for item in now.refusals] if now else []
     )
+    refused += routed.not_in_force(now) if now else []
     refused += [
         {"object": f"Pod {namespace}/{name}", "reason": reason}
         for (namespace, name), reason in sorted({**agent.pending, **agent.pods.problems()}.items())

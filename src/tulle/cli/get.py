@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import click
 
 from .client import Agent, Json
-from .output import amount, duration, format_option, print_json, print_yaml, size, table
+from .get_routed import gateways, routes
+from .output import Rows, amount, duration, format_option, print_json, print_yaml, size, table, yes
 
-Rows = list[Sequence[object]]
 ALIASES = {
     "svc": "services",
     "service": "services",
@@ -27,10 +27,28 @@ ALIASES = {
     "pod": "pods",
     "no": "nodes",
     "node": "nodes",
+    "route": "routes",
+    "httproute": "routes",
+    "httproutes": "routes",
+    "grpcroute": "routes",
+    "grpcroutes": "routes",
+    "ingress": "routes",
+    "ing": "routes",
+    "gateway": "gateways",
+    "gtw": "gateways",
 }
 
 
-KINDS = ("services", "endpoints", "identities", "policies", "pods", "nodes")
+KINDS = (
+    "services",
+    "endpoints",
+    "identities",
+    "policies",
+    "pods",
+    "nodes",
+    "routes",
+    "gateways",
+)
 
 
 class Kind(click.ParamType[str]):
@@ -56,7 +74,8 @@ class Kind(click.ParamType[str]):
 def command(agent: Agent, kind: str, namespace: str | None, output: str) -> None:
     """List what is in force.
 
-    KIND is services, endpoints, identities, policies, pods or nodes.
+    KIND is services, endpoints, identities, policies, pods, nodes, routes or gateways. Of routes
+    and gateways -o yaml shows the whole objects, with their status.
     """
     answer = agent.get(f"/v1/objects/{kind}")
     items = [
@@ -65,7 +84,7 @@ def command(agent: Agent, kind: str, namespace: str | None, output: str) -> None
     if output == "json":
         print_json({"items": items})
     elif output == "yaml":
-        print_yaml({"items": items})
+        print_yaml({"items": [item.get("manifest", item) for item in items]})
     elif not items:
         click.echo(f"no {kind}" + (f" in namespace {namespace}" if namespace else ""), err=True)
     else:
@@ -126,7 +145,7 @@ def _endpoints(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
         row: list[object] = [
             item["namespace"],
             item["name"],
-            _yes(item["ready"]),
+            yes(item["ready"]),
             _addresses(item, wide),
             item["identity"],
             _isolation(item["ingress_policies"], wide),
@@ -182,7 +201,7 @@ def _pods(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
         [
             item["namespace"],
             item["name"],
-            _yes(item["ready"]),
+            yes(item["ready"]),
             item["phase"],
             "-" if item["restarts"] is None else item["restarts"],
             _addresses(item, wide) or "-",
@@ -225,10 +244,6 @@ def _list(values: Sequence[str]) -> str:
     return ",".join(values)
 
 
-def _yes(value: bool) -> str:
-    return click.style("yes", fg="green") if value else click.style("no", fg="red")
-
-
 _TABLES: dict[str, Callable[[list[Json], bool], tuple[list[str], Rows]]] = {
     "services": _services,
     "endpoints": _endpoints,
@@ -236,4 +251,6 @@ _TABLES: dict[str, Callable[[list[Json], bool], tuple[list[str], Rows]]] = {
     "policies": _policies,
     "pods": _pods,
     "nodes": _nodes,
+    "routes": routes,
+    "gateways": gateways,
 }

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
+Rows = list[Sequence[object]]
 
 
 def format_option(*forms: str) -> Callable[[F], F]:
@@ -20,6 +21,10 @@ def format_option(*forms: str) -> Callable[[F], F]:
 
 def style(text: str, colour: str) -> str:
     return click.style(text, fg=colour)
+
+
+def yes(value: bool) -> str:
+    return style("yes", "green") if value else style("no", "red")
 
 
 def print_json(value: Any) -> None:

@@ -95,6 +95,44 @@ ITEMS = {
     },
 }
 
+ITEMS["routes"] = {
+    "kind": "HTTPRoute",
+    "namespace": "shop",
+    "name": "web",
+    "hostnames": [],
+    "parents": [
+        {
+            "parent": "Gateway shop/door",
+            "accepted": True,
+            "resolvedrefs": False,
+            "reasons": ["BackendNotFound"],
+        }
+    ],
+    "backends": ["shop/web:80"],
+}
+ITEMS["gateways"] = {
+    "kind": "Gateway",
+    "namespace": "shop",
+    "name": "door",
+    "class": "tulle",
+    "parent": "",
+    "addresses": ["192.0.2.10"],
+    "accepted": True,
+    "programmed": True,
+    "reasons": [],
+    "listeners": [
+        {
+            "name": "web",
+            "port": 80,
+            "protocol": "HTTP",
+            "hostname": "",
+            "attached_routes": 2,
+            "programmed": True,
+            "reasons": [],
+        }
+    ],
+}
+
 
 @pytest.fixture
 def cluster(agent: FakeAgent) -> FakeAgent:
@@ -133,6 +171,18 @@ def rows(text: str) -> list[list[str]]:
             ["shop", "web", "NetworkPolicy", "ingress", "-", "shop/web-1", "7", "3"],
         ),
         (["pods"], ["shop", "db", "no", "Pending", "4", "-", "b", "exit code 1"]),
+        (
+            ["routes"],
+            ["shop", "web", "HTTPRoute", "*", "Gateway shop/door", "yes", "no", "shop/web:80"],
+        ),
+        (
+            ["gtw"],
+            ["shop", "door", "Gateway", "tulle", "192.0.2.10", "yes", "1", "2"],
+        ),
+        (
+            ["gateways", "-o", "wide"],
+            ["shop", "door", "web", "80/HTTP", "*", "2", "yes", "-"],
+        ),
         (["nodes"], ["b", "192.0.2.2", "10.244.1.0/24", "3", "-"]),
         (
             ["no", "-o", "wide"],
@@ -176,6 +226,15 @@ def test_values(cluster: FakeAgent, cli: Cli) -> None:
     for kind, item in ITEMS.items():
         assert json.loads(cli("get", kind, "-o", "json").stdout) == {"items": [item]}
         assert yaml.safe_load(cli("get", kind, "-o", "yaml").stdout) == {"items": [item]}
+
+
+def test_routes_show_the_whole_object_in_yaml(agent: FakeAgent, cli: Cli) -> None:
+    item = {**ITEMS["routes"], "manifest": {"kind": "HTTPRoute", "status": {"parents": []}}}
+    agent.answers = {"GET /v1/objects/routes": (200, {"items": [item]})}
+    assert yaml.safe_load(cli("get", "routes", "-o", "yaml").stdout) == {
+        "items": [item["manifest"]]
+    }
+    assert "BackendNotFound" in cli("get", "routes", "-o", "wide").stdout
 
 
 def test_kubectl_s_names_and_namespace(cluster: FakeAgent, cli: Cli) -> None:

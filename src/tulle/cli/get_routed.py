@@ -1,0 +1,61 @@
+"""Tables of `tulle get routes` and `tulle get gateways`."""
+
+from __future__ import annotations
+
+from .client import Json
+from .output import Rows, yes
+
+
+def routes(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
+    """A row a parent of a route; `wide` adds what the conditions say."""
+    headers = ["NAMESPACE", "NAME", "KIND", "HOSTNAMES", "PARENT", "ACCEPTED", "RESOLVED"]
+    headers += ["BACKENDS", "REASONS"] if wide else ["BACKENDS"]
+    rows: Rows = []
+    for item in items:
+        for parent in item["parents"] or [None]:
+            row: list[object] = [item["namespace"], item["name"], item["kind"]]
+            row += [",".join(item["hostnames"]) or "*", *_of_parent(parent)]
+            row.append(",".join(item["backends"]) or "-")
+            row += ["; ".join(parent["reasons"] if parent else ()) or "-"] if wide else []
+            rows.append(row)
+    return headers, rows
+
+
+def _of_parent(parent: Json | None) -> list[str]:
+    if parent is None:  # nobody's: an Ingress, or no parent of it is there
+        return ["-", "-", "-"]
+    return [parent["parent"], yes(parent["accepted"]), yes(parent["resolvedrefs"])]
+
+
+def gateways(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
+    """A row a gateway, or a row a listener."""
+    if wide:
+        headers = ["NAMESPACE", "NAME", "LISTENER", "PORT", "HOSTNAME", "ROUTES", "PROGRAMMED"]
+        return [*headers, "REASONS"], [
+            [
+                item["namespace"],
+                item["name"],
+                listener["name"],
+                f"{listener['port']}/{listener['protocol']}",
+                listener["hostname"] or "*",
+                listener["attached_routes"],
+                yes(listener["programmed"]),
+                "; ".join(item["reasons"] + listener["reasons"]) or "-",
+            ]
+            for item in items
+            for listener in item["listeners"]
+        ]
+    headers = ["NAMESPACE", "NAME", "KIND", "CLASS", "ADDRESSES", "PROGRAMMED", "LISTENERS"]
+    return [*headers, "ROUTES"], [
+        [
+            item["namespace"],
+            item["name"],
+            item["kind"],
+            item["class"] or item["parent"] or "-",
+            ",".join(item["addresses"]) or "-",
+            yes(item["programmed"]),
+            len(item["listeners"]),
+            sum(listener["attached_routes"] for listener in item["listeners"]),
+        ]
+        for item in items
+    ]
