@@ -52,7 +52,7 @@ def conntrack_use(conntrack: Map, now_ns: int) -> Use:
     for keys, values in conntrack.chunks():
         openers.update(
             ends[initiator & 1]
-            for (*ends, _, _, proto), (seen, judgement, _, _, _, _, flags, initiator) in zip(
+            for (*ends, _, _, proto), (seen, judgement, _, _, _, _, flags, initiator, *_) in zip(
                 _generated._CtKey.iter_unpack(keys),
                 _generated._CtEntry.iter_unpack(values),
                 strict=True,
