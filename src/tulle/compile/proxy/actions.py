@@ -1,0 +1,96 @@
+"""What is done with a request that a route has taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tulle.model.routing import Destination, Filters, Mirror, RequestMatch, Rule
+
+from . import cors, sessions
+from .fields import Fields, fraction, value
+from .headers import edits, host_of
+from .paths import path_fields
+from .redirects import redirect_of
+from .retries import times_of
+from .targets import NOWHERE, Scene, is_grpc, live, target_of
+
+
+def action_of(rule: Rule, match: RequestMatch, hostname: str, scene: Scene) -> Fields:
+    """The fields of a Route that say what it does. `hostname` is the virtual host's."""
+    if rule.filters.redirect is not None:
+        return {"redirect": redirect_of(rule.filters.redirect, match, hostname, scene)}
+    if all(item.broken for item in live(rule.destinations)):
+        return {"direct_response": {"status": _failure(rule)}}
+    return {"route": _route(rule, match, scene)}
+
+
+def filter_configs(rule: Rule) -> Fields:
+    """Of the HTTP filters that are off unless a route has them on, by their names."""
+    configs: Fields = {}
+    if rule.filters.cors is not None:
+        configs[cors.FILTER] = cors.cors_policy(rule.filters.cors)
+    if rule.session is not None:
+        configs[sessions.FILTER] = sessions.session_state(rule, rule.session)
+    return configs
+
+
+def _failure(rule: Rule) -> int:
+    """Of a request without a backend; to a client of gRPC 503 is UNAVAILABLE (gRPC, HTTP codes)."""
+    return 503 if is_grpc(rule) else 500
+
+
+def _route(rule: Rule, match: RequestMatch, scene: Scene) -> Fields:
+    filters = rule.filters
+    mirrors = [_mirror(item, rule, scene) for item in _mirrors(filters)]
+    code = "SERVICE_UNAVAILABLE" if is_grpc(rule) else "INTERNAL_SERVER_ERROR"
+    return {
+        **_clusters(rule, live(rule.destinations), scene),
+        **path_fields(filters.rewrite.path if filters.rewrite else None, match),
+        **_host(filters),
+        **times_of(rule),
+        "request_mirror_policies": mirrors,
+        "cluster_not_found_response_code": code,
+    }
+
+
+def _clusters(rule: Rule, destinations: Sequence[Destination], scene: Scene) -> Fields:
+    if len(destinations) == 1 and destinations[0].filters is None:
+        return {"cluster": _cluster(destinations[0], rule, scene)}
+    sticky = sessions.share_policy(rule) if len(destinations) > 1 else []
+    clusters = [_weighted(item, rule, scene) for item in destinations]
+    shares: Fields = {"clusters": clusters}
+    if sticky:
+        shares["use_hash_policy"] = value(True)
+    return {"weighted_clusters": shares, "hash_policy": sticky}
+
+
+def _weighted(destination: Destination, rule: Rule, scene: Scene) -> Fields:
+    filters = destination.filters or Filters()
+    return {
+        "name": _cluster(destination, rule, scene),
+        "weight": value(destination.weight),
+        **edits(filters),
+        **_host(filters),
+    }
+
+
+def _cluster(destination: Destination, rule: Rule, scene: Scene) -> str:
+    return NOWHERE if destination.broken else target_of(destination, scene, is_grpc(rule)).name
+
+
+def _host(filters: Filters) -> Fields:
+    host = host_of(filters)
+    return {"host_rewrite_literal": host} if host else {}
+
+
+def _mirrors(filters: Filters) -> list[Mirror]:
+    """What is mirrored to nowhere is not mirrored: the client must not notice."""
+    return [item for item in filters.mirrors if not item.destination.broken]
+
+
+def _mirror(mirror: Mirror, rule: Rule, scene: Scene) -> Fields:
+    return {
+        "cluster": target_of(mirror.destination, scene, is_grpc(rule)).name,
+        "runtime_fraction": fraction(mirror.numerator, mirror.denominator),
+        "disable_shadow_host_suffix_append": True,
+    }

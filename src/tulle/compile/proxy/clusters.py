@@ -1,0 +1,66 @@
+"""Targets → clusters: how the proxy connects to backends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tulle import xds
+from tulle.model.routing import AppProtocol
+from tulle.model.world import IPAddress
+
+from .fields import ADS, Fields, milliseconds, value
+from .sockets import KEEPALIVE, as_client, as_proxy
+from .targets import Target
+from .tls import client_socket
+
+BUFFER_BYTES = 64 * 1024  # of a connection, either way: what is read ahead of a slow reader
+_CONNECT_MS = 3000  # one SYN lost and one sent again
+_IDLE_MS = 30_000  # shorter than most servers' own: who closes first is not surprised
+_NO_LIMIT = value((1 << 32) - 1)  # Envoy's own are 1,024, and 3 retries: traffic policies set some
+
+_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_HTTP = {AppProtocol.HTTP1: "http_protocol_options", AppProtocol.HTTP2: "http2_protocol_options"}
+
+
+def cluster_of(target: Target, sources: Sequence[IPAddress]) -> bytes:
+    """`sources` are the proxy's own addresses."""
+    udp = target.protocol is AppProtocol.UDP
+    return xds.pack(
+        "envoy.config.cluster.v3.Cluster",
+        name=target.name,
+        type="EDS",
+        eds_cluster_config={"eds_config": ADS, "service_name": target.endpoints},
+        connect_timeout=milliseconds(_CONNECT_MS),
+        per_connection_buffer_limit_bytes=value(BUFFER_BYTES),
+        lb_policy="RANDOM" if udp else "LEAST_REQUEST",
+        circuit_breakers={"thresholds": [_limits()]},
+        common_lb_config={"healthy_panic_threshold": {"value": 0}},
+        upstream_bind_config=as_client() if target.family else as_proxy(sources),
+        upstream_connection_options=KEEPALIVE,
+        **_protocol(target),
+        **_tls(target),
+    )
+
+
+def _limits() -> Fields:
+    names = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+    return dict.fromkeys(names, _NO_LIMIT)
+
+
+def _protocol(target: Target) -> Fields:
+    if target.protocol not in _HTTP:
+        return {}
+    options = xds.any_of(
+        _OPTIONS,
+        common_http_protocol_options={"idle_timeout": milliseconds(_IDLE_MS)},
+        explicit_http_config={_HTTP[target.protocol]: {}},
+    )
+    return {"typed_extension_protocol_options": {_OPTIONS: options}}
+
+
+def _tls(target: Target) -> Fields:
+    if target.tls is None:
+        return {}
+    protocols = {AppProtocol.HTTP1: ("http/1.1",), AppProtocol.HTTP2: ("h2",)}
+    alpn = protocols.get(target.protocol, ())
+    return {"transport_socket": client_socket(target.tls, alpn)}

@@ -1,0 +1,81 @@
+"""One front → its listeners, its tables of routes, and what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tulle.model.kubernetes import ObjectRef
+from tulle.model.routing import Front
+
+from .chains import Chain, chains_of, families_of
+from .datagrams import destination_of
+from .listeners import tcp_listener, udp_listeners
+from .routes import Table, table_of
+from .targets import Scene, Target, target_of
+from .tls import secrets_of
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMade:
+    """`tables` with the scenes that they were made in, by name."""
+
+    front: Front
+    listeners: Mapping[str, bytes]
+    tables: Mapping[str, tuple[Scene, Table]]
+    targets: tuple[Target, ...]
+    secrets: Mapping[str, bytes]
+    origins: tuple[ObjectRef, ...]
+
+
+def front_made(front: Front, before: FrontMade | None) -> FrontMade:
+    """`before` if nothing has changed; else it saves work."""
+    if before is not None and before.front is front:
+        return before
+    if front.protocol == "UDP":
+        return FrontMade(
+            front, dict(udp_listeners(front)), {}, _of_datagrams(front), {}, _origins(front)
+        )
+    chains = tuple(chains_of(front))
+    tables = {chain.table: _table(chain, before) for chain in chains if chain.table}
+    parts = [*(chain.targets for chain in chains), *(t.made.targets for _, t in tables.values())]
+    secrets = {
+        name: body
+        for server in front.servers
+        if server.termination is not None
+        for name, body in secrets_of(server.termination)
+    }
+    return FrontMade(
+        front,
+        {front.name: tcp_listener(front, chains)},
+        tables,
+        tuple({target: None for part in parts for target in part}),
+        secrets,
+        _origins(front),
+    )
+
+
+def _table(chain: Chain, before: FrontMade | None) -> tuple[Scene, Table]:
+    scene, old = before.tables.get(chain.table, (None, None)) if before else (None, None)
+    same = old if scene == chain.scene else None
+    return chain.scene, table_of(chain.table, chain.shares, chain.scene, same)
+
+
+def _of_datagrams(front: Front) -> tuple[Target, ...]:
+    destination = destination_of(front)
+    if destination is None or destination.broken:
+        return ()
+    scenes = (Scene(front.port, False, family) for family in families_of(front))
+    return tuple(target_of(destination, scene) for scene in scenes)
+
+
+def _origins(front: Front) -> tuple[ObjectRef, ...]:
+    """The front's own object and, as their SNIs stand in the listener, those of streams."""
+    return tuple(dict.fromkeys([front.origin, *_streams(front)]))
+
+
+def _streams(front: Front) -> Iterator[ObjectRef]:
+    for server in front.servers:
+        for stream in server.streams:
+            if stream.origin is not None:
+                yield stream.origin

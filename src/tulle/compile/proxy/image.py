@@ -1,0 +1,137 @@
+"""Routing → what the node's proxy should have. Only what changed is made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from tulle.model.kubernetes import ObjectRef
+from tulle.model.proxy import Resource, XdsImage, XdsKind
+from tulle.model.routing import AppProtocol, Routing
+from tulle.model.world import IPAddress
+
+from ..services import ServiceParts, backends_of, entry_of
+from .clusters import cluster_of
+from .endpoints import endpoints_of
+from .fronts import FrontMade, front_made
+from .targets import Target
+from .tls import secrets_of
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Known(NamedTuple):
+    """Endpoints, and the service's entry that they were made from; None: not to be relied on."""
+
+    entry: object
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Proxied:
+    """The image. A mapping in which nothing has changed is the same object as before."""
+
+    image: XdsImage = field(default_factory=dict)
+    fronts: Mapping[str, FrontMade] = field(default_factory=dict)
+    clusters: Mapping[Target, Resource] = field(default_factory=dict)
+    endpoints: Mapping[str, Known] = field(default_factory=dict)
+    sources: tuple[IPAddress, ...] = ()
+
+
+def proxy_image(
+    routing: Routing,
+    services: ServiceParts,
+    sources: Sequence[IPAddress] = (),
+    before: Proxied | None = None,
+) -> Proxied:
+    """`sources` are the addresses that the proxy connects from in its own name.
+
+    `before` only saves work. Fronts without an address are none yet.
+    """
+    old = before or Proxied()
+    fronts = {
+        name: front_made(front, old.fronts.get(name))
+        for name, front in routing.fronts.items()
+        if front.addresses
+    }
+    targets = dict.fromkeys(target for made in fronts.values() for target in made.targets)
+    own = tuple(sources)
+    kept = old.clusters if old.sources == own else {}
+    clusters = {target: kept.get(target) or _cluster(target, own) for target in targets}
+    endpoints = _endpoints(targets, services, old.endpoints)
+    image: dict[XdsKind, Mapping[str, Resource]] = {
+        "cluster": {target.name: resource for target, resource in clusters.items()},
+        "endpoints": {name: known.resource for name, known in endpoints.items()},
+        "secret": _secrets(fronts.values(), targets),
+        "listener": _listeners(fronts.values()),
+        "route": _tables(fronts.values()),
+    }
+    same = {kind: _settled(old.image.get(kind, {}), now) for kind, now in image.items()}
+    return Proxied(same, fronts, clusters, endpoints, own)
+
+
+def _cluster(target: Target, sources: Sequence[IPAddress]) -> Resource:
+    return Resource(cluster_of(target, sources), (_service(target),))
+
+
+def _service(target: Target) -> ObjectRef:
+    return ObjectRef("Service", *target.service)
+
+
+def _endpoints(
+    targets: Iterable[Target], services: ServiceParts, old: Mapping[str, Known]
+) -> dict[str, Known]:
+    found: dict[str, Known] = {}
+    for target in targets:
+        name = target.endpoints
+        if name in found:
+            continue
+        entry, known = entry_of(services, target.service), old.get(name)
+        of_cluster_ip = entry if entry is not None and entry.frontends else None
+        if known is not None and of_cluster_ip is not None and known.entry is of_cluster_ip:
+            found[name] = known
+            continue
+        protocol = "UDP" if target.protocol is AppProtocol.UDP else "TCP"
+        backends = backends_of(services, target.service, target.port, protocol, target.family)
+        body = endpoints_of(name, backends, protocol)
+        found[name] = Known(of_cluster_ip, Resource(body, (_service(target),)))
+    return found
+
+
+def _secrets(fronts: Iterable[FrontMade], targets: Iterable[Target]) -> dict[str, Resource]:
+    secrets = {
+        name: Resource(body, (made.front.origin,))
+        for made in fronts
+        for name, body in made.secrets.items()
+    }
+    for target in targets:
+        if target.tls is not None:
+            for name, body in secrets_of(target.tls):
+                secrets.setdefault(name, Resource(body, (_service(target),)))
+    return secrets
+
+
+def _listeners(fronts: Iterable[FrontMade]) -> dict[str, Resource]:
+    return {
+        name: Resource(body, made.origins)
+        for made in fronts
+        for name, body in made.listeners.items()
+    }
+
+
+def _tables(fronts: Iterable[FrontMade]) -> dict[str, Resource]:
+    return {
+        name: Resource(table.made.body, table.made.origins or (made.front.origin,))
+        for made in fronts
+        for name, (_, table) in made.tables.items()
+    }
+
+
+def _settled(old: Mapping[K, V], new: Mapping[K, V]) -> Mapping[K, V]:
+    """With the values of before where they are equal; all of it, if nothing is different."""
+    same = {key: old[key] if old.get(key) == item else item for key, item in new.items()}
+    if len(same) == len(old) and all(old.get(key) is item for key, item in same.items()):
+        return old
+    return same

@@ -1,0 +1,55 @@
+"""How long a request may take and how often it is tried (GEP-1742, GEP-1731)."""
+
+from __future__ import annotations
+
+from tulle import xds
+from tulle.model.routing import Retry, Rule
+
+from .fields import Fields, extension, milliseconds, value
+
+# What no backend has begun to work on is tried again, asked or not: its instance has just gone.
+_UNSEEN = "connect-failure,refused-stream,reset-before-request"
+_UNSEEN_RETRIES = 2
+_CHOICES = 5  # draws to find a host that was not tried yet
+_STEEPEST = 10  # the longest wait, in shortest ones: Envoy's default
+
+_OTHER_HOSTS = extension(
+    "envoy.retry_host_predicates.previous_hosts",
+    xds.any_of("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+)
+
+
+def times_of(rule: Rule) -> Fields:
+    """Of a RouteAction. Without a timeout of its own a request may take for ever, as streams do."""
+    return {
+        "timeout": milliseconds(rule.timeout_ms or 0),
+        "retry_policy": {
+            **(_asked(rule.retry) if rule.retry else _unasked()),
+            **_per_try(rule.backend_timeout_ms or 0),
+            "retry_host_predicate": [_OTHER_HOSTS],
+            "host_selection_retry_max_attempts": _CHOICES,
+        },
+    }
+
+
+def _unasked() -> Fields:
+    return {"retry_on": _UNSEEN, "num_retries": value(_UNSEEN_RETRIES)}
+
+
+def _asked(retry: Retry) -> Fields:
+    """A try that times out or is reset counts as a failed connection."""
+    fields: Fields = {
+        "retry_on": f"{_UNSEEN},reset{',retriable-status-codes' if retry.codes else ''}",
+        "num_retries": value(retry.attempts),
+        "retriable_status_codes": retry.codes,
+    }
+    if retry.backoff_ms:
+        fields["retry_back_off"] = {
+            "base_interval": milliseconds(retry.backoff_ms),
+            "max_interval": milliseconds(retry.backoff_ms * _STEEPEST),
+        }
+    return fields
+
+
+def _per_try(timeout_ms: int) -> Fields:
+    return {"per_try_timeout": milliseconds(timeout_ms)} if timeout_ms else {}

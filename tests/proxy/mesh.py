@@ -1,0 +1,75 @@
+"""Services on 127.0.0.1, and images of fronts that lead there."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+
+from tests.unit.compile.services.shop import built, listing, service, town
+from tulle.compile.proxy import proxy_image
+from tulle.compile.services import ServiceParts
+from tulle.model.kubernetes import ObjectRef
+from tulle.model.proxy import XdsImage
+from tulle.model.routing import (
+    Destination,
+    Front,
+    RequestMatch,
+    Routing,
+    Rule,
+    Server,
+    VirtualHost,
+)
+
+HERE = ip_address("127.0.0.1")
+ROUTE = ObjectRef("HTTPRoute", "shop", "web")
+GATEWAY = ObjectRef("Gateway", "shop", "edge")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def services(ports: Mapping[str, int], protocol: str = "TCP") -> ServiceParts:
+    """Each with one backend, at a port of 127.0.0.1."""
+    text = "".join(
+        service(name, f"ports: [{{port: 80, protocol: {protocol}}}]")
+        + listing("127.0.0.1", name=name, of=name, port=f"port: {port}, protocol: {protocol}")
+        for name, port in ports.items()
+    )
+    return built(town(text=text))
+
+
+def to(name: str, weight: int = 1, **fields: Any) -> Destination:
+    return Destination(("shop", name), 80, weight, **fields)
+
+
+def rule(*destinations: Destination, origin: ObjectRef = ROUTE, **fields: Any) -> Rule:
+    return Rule(origin, fields.pop("index", 0), destinations=destinations, **fields)
+
+
+def host(*entries: tuple[RequestMatch | str, Rule], name: str = "*") -> VirtualHost:
+    """A text is a prefix of the path."""
+    made = [(RequestMatch(m) if isinstance(m, str) else m, r) for m, r in entries]
+    return VirtualHost(name, tuple(made))
+
+
+def web(*hosts: VirtualHost, **fields: Any) -> Server:
+    return Server(fields.pop("name", "web"), hosts=hosts, **fields)
+
+
+def front(*servers: Server, port: int = 0, **fields: Any) -> Front:
+    number = port or free_port()
+    fields = {"addresses": (HERE,), **fields}
+    name = f"gateway/shop/edge/{number}"
+    return Front(
+        name, GATEWAY, ("shop", "tulle-gateway-edge"), port=number, servers=servers, **fields
+    )
+
+
+def image(parts: ServiceParts, *fronts: Front) -> XdsImage:
+    return proxy_image(Routing({item.name: item for item in fronts}), parts).image
