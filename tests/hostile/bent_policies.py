@@ -30,11 +30,44 @@ _RESERVED = (
     {"matchLabels": {"reserved:kube-apiserver": ""}},
     {"matchExpressions": [{"key": "reserved:ingress", "operator": "Exists"}]},
 )
-_L7: tuple[dict[str, Any], ...] = (
-    {"http": [{"method": "GET"}]},
+_L7: tuple[Any, ...] = (
     {"dns": [{"matchPattern": "*"}]},
     {"kafka": [{"role": "produce"}]},
     {"l7proto": "x", "l7": [{"a": "b"}]},
+    {"http": []},
+    {"http": {}},
+    {"http": [None]},
+    {"http": ["GET"]},
+    {"http": [{"methods": ["GET"]}]},
+    {"http": [{"method": ["GET"]}]},
+    {"http": [{"path": None}]},
+    {"http": [{"headers": "X-A"}]},
+    {"http": [{"headers": [{"X-A": "1"}]}]},
+    {"http": [{"headerMatches": [{"value": "1"}]}]},
+    {"http": [{"headerMatches": [{"name": "X-A", "mismatch": "DROP"}]}]},
+    {"http": [{}] * 257},
+    {"http": [{}], "dns": [{"matchName": "a.example"}]},
+    {"https": [{}]},
+    [],
+)
+_HTTP = {"http": [{"path": "/public"}]}
+_PORT_80: dict[str, Any] = {"ports": [{"port": "80", "protocol": "TCP"}]}
+_L7_PORTS: tuple[list[dict[str, Any]], ...] = tuple(
+    [{"ports": ports, "rules": _HTTP}]
+    for ports in (
+        [],
+        [{"port": "80"}],
+        [{"port": "80", "protocol": "ANY"}],
+        [{"port": "80", "protocol": "UDP"}],
+        [{"port": "0", "protocol": "TCP"}],
+        [{"protocol": "TCP"}],
+        [{"port": "80", "protocol": "TCP"}, {"port": "81", "protocol": "SCTP"}],
+    )
+)
+_TLS_PORTS: tuple[list[dict[str, Any]], ...] = (
+    [{"serverNames": ["a.example"]}],
+    [{"ports": [{"port": "443"}], "serverNames": ["a.example"]}],
+    [{"ports": [{"port": "443", "protocol": "TCP"}], "serverNames": ["a"], "rules": _HTTP}],
 )
 _MANY = [{"port": str(number)} for number in range(1, 42)]
 _IN = "spec.ingress."
@@ -65,7 +98,10 @@ BENT_POLICIES: Table = (
     (CILIUM, _IN + "0.toPorts.0.terminatingTLS", ({"secret": {"name": "a"}},)),
     (CILIUM, _IN + "0.toPorts.0.originatingTLS", ({"secret": {"name": "a"}},)),
     (CILIUM, _IN + "0.toPorts.0.listener", ({"name": "a"},)),
-    (CILIUM, _IN + "0.toPorts.0.serverNames", (["a.example"],)),
+    (CILIUM, _IN + "0.toPorts.0.serverNames", ("a.example", [None], [1], {})),
+    (CILIUM, _IN + "0.toPorts", (*_L7_PORTS, *_TLS_PORTS)),
+    (CILIUM, _OUT + "0.toPorts", (*_L7_PORTS, *_TLS_PORTS)),
+    (CILIUM, _OUT + "0.toPorts.0.rules", ({"dns": []}, {"dns": [{"matchNames": "a"}]})),
     (CILIUM, _IN + "0.toPorts.0.ports", (None, _MANY, {}, [{}], [{"port": 80}])),
     (CILIUM, _IN + "0.toPorts.0.ports.0.port", ("65536", "-1", "080", "Http", "", "a_b", "0", "²")),
     (CILIUM, _IN + "0.toPorts.0.ports.0.port", ("http", 8000, 1.5, None)),
@@ -88,22 +124,25 @@ BENT_POLICIES: Table = (
     (CILIUM, _IN + "3.fromNodes", ([{}], [{"matchLabels": {"reserved:host": ""}}])),
     (CILIUM, _IN + "3.toServices", ([],)),
     (CILIUM, "spec.ingressDeny.0.authentication", ({"mode": "disabled"},)),
-    (CILIUM, "spec.ingressDeny.0.toPorts.0.rules", ({},)),
+    (CILIUM, "spec.ingressDeny.0.toPorts.0.rules", ({}, _HTTP)),
+    (CILIUM, "spec.ingressDeny.0.toPorts.0.serverNames", (["a.example"],)),
     (CILIUM, "spec.ingressDeny.0.fromEntities", (["moon"],)),
     (CILIUM, _OUT + "0.toFQDNs", ([], [{"matchName": "a.example"}])),
     (CILIUM, _OUT + "0.toGroups", ([{"aws": {}}],)),
     (CILIUM, _OUT + "0.toEntities", (["world"],)),
-    (CILIUM, _OUT + "1.toServices.0", (None, {}, {"k8sService": {}}, {"k8sService": "db"})),
-    (CILIUM, _OUT + "1.toServices.0.k8sService.serviceName", (GONE, "", "Db", "a.b", 1)),
-    (CILIUM, _OUT + "1.toServices.0.k8sService.namespace", ("a.b", "Shop", 1)),
-    (CILIUM, _OUT + "1.toServices.1.k8sServiceSelector.selector", (GONE, *_SELECTORS, *_SOURCED)),
-    (CILIUM, _OUT + "1.toServices.1.k8sServiceSelector.namespace", ("a.b",)),
+    (CILIUM, _OUT + "2.toServices.0", (None, {}, {"k8sService": {}}, {"k8sService": "db"})),
+    (CILIUM, _OUT + "2.toServices.0.k8sService.serviceName", (GONE, "", "Db", "a.b", 1)),
+    (CILIUM, _OUT + "2.toServices.0.k8sService.namespace", ("a.b", "Shop", 1)),
+    (CILIUM, _OUT + "2.toServices.1.k8sServiceSelector.selector", (GONE, *_SELECTORS, *_SOURCED)),
+    (CILIUM, _OUT + "2.toServices.1.k8sServiceSelector.namespace", ("a.b",)),
     (CILIUM, "spec.egressDeny.0.toCIDR.0", _CIDRS),
     (CLUSTERWIDE, "metadata.namespace", ("shop",)),
     (CLUSTERWIDE, "specs", (GONE, None, {}, [], [None], [{}])),
     (CLUSTERWIDE, "specs.0.nodeSelector", (GONE, None, *_SELECTORS, *_SOURCED)),
     (CLUSTERWIDE, "specs.0.nodeSelector.matchLabels", ({"reserved:host": ""},)),
     (CLUSTERWIDE, "specs.0.endpointSelector", ({},)),
+    (CLUSTERWIDE, "specs.0.ingress.0.toPorts", ([_PORT_80 | {"rules": _HTTP}],)),
+    (CLUSTERWIDE, "specs.0.ingress.0.toPorts", ([_PORT_80 | {"serverNames": ["a"]}],)),
     (CLUSTERWIDE, "specs.0.ingress.0.fromNodes.0", (None, *_SELECTORS, *_SOURCED)),
     (CLUSTERWIDE, "specs.1.egress.0.toNodes.0", ({"matchLabels": {"reserved:remote-node": ""}},)),
     (GROUP, "metadata.namespace", ("shop",)),

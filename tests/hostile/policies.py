@@ -12,7 +12,20 @@ _INGRESS: list[dict[str, Any]] = [
             {"matchExpressions": [{"key": "any:tier", "operator": "In", "values": ["front"]}]},
         ],
         "fromRequires": [{"matchLabels": {"team": "shop"}}],
-        "toPorts": [{"ports": [{"port": "8000", "endPort": 8999, "protocol": "TCP"}]}],
+        "toPorts": [
+            {"ports": [{"port": "8000", "endPort": 8999, "protocol": "TCP"}]},
+            {
+                "ports": [{"port": "http", "protocol": "TCP"}],
+                "rules": {
+                    "http": [
+                        {"method": "GET|HEAD", "path": "/public(/.*)?", "host": "web"},
+                        {"headers": ["X-Key: true", "X-Any"]},
+                        {"headerMatches": [{"name": "X-A", "value": "1", "mismatch": "LOG"}]},
+                        {},
+                    ]
+                },
+            },
+        ],
         "authentication": {"mode": "disabled"},
     },
     {"fromCIDR": ["192.0.2.0/24", "2001:db8::1"]},
@@ -28,6 +41,12 @@ _INGRESS: list[dict[str, Any]] = [
 ]
 _EGRESS: list[dict[str, Any]] = [
     {"toEndpoints": [{}], "toPorts": [{"ports": [{"port": "53", "protocol": "ANY"}]}]},
+    {
+        "toEntities": ["world"],
+        "toPorts": [
+            {"ports": [{"port": "443", "protocol": "TCP"}], "serverNames": ["*.example", "a.test"]},
+        ],
+    },
     {
         "toServices": [
             {"k8sService": {"serviceName": "db", "namespace": "shop"}},

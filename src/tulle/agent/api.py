@@ -170,12 +170,14 @@ async def _apply(request: web.Request) -> web.Response:
 
 
 def _refused(parsed: Parsed, now: Pass) -> list[str]:
-    """Objects that are well-formed but clash with what else there is."""
-    reasons = {item.ref: item.reason for item in now.refusals}
+    """Objects that are well-formed, but clash with what else there is or hold a bad rule."""
+    reasons: dict[ObjectRef, list[str]] = {}
+    for item in now.refusals:
+        reasons.setdefault(item.ref, []).append(item.reason)
     return [
-        f"{placed.file}:{placed.line}: {ref_of(placed.obj)}: {reasons[ref_of(placed.obj)]}"
+        f"{placed.file}:{placed.line}: {ref_of(placed.obj)}: {reason}"
         for placed in parsed.objects
-        if ref_of(placed.obj) in reasons
+        for reason in reasons.get(ref_of(placed.obj), ())
     ]
 
 

@@ -20,14 +20,20 @@ from .lines import ParsedPolicy
 from .parts import DERIVED
 from .rules import Action, Policy, PolicyRule, Tier
 
-Limits = Mapping[str, int]  # entries per map
+Limits = Mapping[str, int]  # entries per map, and what else is bounded
+LISTENERS = "listeners"
 # Half of each map, as a change puts the new beside the old before it deletes that.
-LIMITS: Limits = {name: MAPS[name].max_entries // 2 for name in DERIVED}
+LIMITS: Limits = {
+    **{name: MAPS[name].max_entries // 2 for name in DERIVED},
+    LISTENERS: 1024,  # of rule sets: each has sockets, filters and routes in the proxy
+}
 # Kept free for those whose policies do not fit: a rule and an entry for each way and reason.
 DENIALS = 6
 
 
 def full(name: str, limits: Limits) -> str:
+    if name == LISTENERS:
+        return f"the node's proxy is full (limit {limits[name]} sets of layer 7 rules)"
     return f"map {name} is full (limit {limits[name]})"
 
 

@@ -19,10 +19,19 @@ NOBODY = -1  # as a line: none decides
 
 
 class Decision(NamedTuple):
-    """Positions of lines: what decides, and what would deny if no policy were in audit mode."""
+    """Positions of lines: what decides, and what would deny if no policy were in audit mode.
+
+    `asked` are those of which each request must meet one. If what decides is none of them, they
+    would be asked if no policy were in audit mode.
+    """
 
     line: int
     audit: int = NOBODY
+    asked: tuple[int, ...] = ()
+
+    @property
+    def shadows(self) -> bool:
+        return self.line not in self.asked
 
 
 class Cell(NamedTuple):
@@ -43,7 +52,8 @@ class Match(NamedTuple):
 
 
 Range = tuple[int, int]
-Piece = tuple[int, int, int]  # first and last port, position of the line that decides
+Shared = tuple[int, int, tuple[int, ...]]  # first and last port, lines of layer 7
+Piece = tuple[int, int, int, tuple[int, ...]]  # first, last port, line that decides, asked ones
 Judged = tuple[int, int, Decision]
 
 
@@ -61,7 +71,7 @@ def _judged(matches: Sequence[Match], protocol: int) -> list[Judged]:
     """Ranges of ports with neighbours that differ, from 0 to the last."""
     in_force = [match for match in matches if not match.line.audit]
     pieces = _painted(in_force, protocol)
-    judged = [(first, last, Decision(line)) for first, last, line in pieces]
+    judged = [(first, last, Decision(line, asked=asked)) for first, last, line, asked in pieces]
     if len(in_force) != len(matches):
         lines = {match.position: match.line for match in matches}
         strict = _painted(matches, protocol)
@@ -70,10 +80,11 @@ def _judged(matches: Sequence[Match], protocol: int) -> list[Judged]:
 
 
 def _painted(matches: Sequence[Match], protocol: int) -> list[Piece]:
-    """Each line takes what the lines before it left."""
+    """Each line takes what the lines before it left, and those of layer 7 share what they take."""
     free: list[Range] = [(0, LAST_PORT)]
     passed: list[Range] = []
     done: list[Piece] = []
+    shared: list[Shared] = []
     tier = Tier.ADMIN
     for match in matches:
         if match.line.tier is not tier:
@@ -83,13 +94,28 @@ def _painted(matches: Sequence[Match], protocol: int) -> list[Piece]:
         for of, first, last in match.spans:
             if of in (protocol, ANY_PROTOCOL):
                 free, taken = _cut(free, first, last)
-                if match.line.action is Action.PASS:
+                if match.line.layer7 is not None:
+                    shared = list(_joined(shared, first, last, match.position))
+                    shared += [(start, end, (match.position,)) for start, end in taken]
+                elif match.line.action is Action.PASS:
                     passed += taken
                 else:
-                    done += [(start, end, match.position) for start, end in taken]
-        if not free and not passed:
+                    done += [(start, end, match.position, ()) for start, end in taken]
+        if not free and not passed and not shared:
             break
-    return sorted([*done, *((first, last, NOBODY) for first, last in free + passed)])
+    done += [(first, last, asked[0], asked) for first, last, asked in shared]
+    return sorted([*done, *((first, last, NOBODY, ()) for first, last in free + passed)])
+
+
+def _joined(shared: Iterable[Shared], first: int, last: int, position: int) -> Iterator[Shared]:
+    """What lines of layer 7 have taken, with one more that is about first..last."""
+    for start, end, asked in shared:
+        if position in asked:
+            yield start, end, asked
+            continue
+        left, taken = _cut([(start, end)], first, last)
+        yield from ((a, b, asked) for a, b in left)
+        yield from ((a, b, (*asked, position)) for a, b in taken)
 
 
 def _cut(free: list[Range], first: int, last: int) -> tuple[list[Range], list[Range]]:
@@ -114,7 +140,7 @@ def _with_audit(
     def denies(position: int) -> bool:
         return position != NOBODY and lines[position].action is Action.DENY
 
-    starts = sorted({first for first, _, _ in (*pieces, *strict)})
+    starts = sorted({piece[0] for piece in (*pieces, *strict)})
     ends = [*(start - 1 for start in starts[1:]), LAST_PORT]
     mine, theirs = iter(pieces), iter(strict)
     now, would = next(mine), next(theirs)
@@ -124,7 +150,8 @@ def _with_audit(
         if would[1] < first:
             would = next(theirs)
         audited = denies(would[2]) and not denies(now[2])
-        yield first, last, Decision(now[2], would[2] if audited else NOBODY)
+        asked = now[3] if denies(now[2]) or now[3] else would[3]
+        yield first, last, Decision(now[2], would[2] if audited else NOBODY, asked)
 
 
 def _merged(judged: Iterable[Judged]) -> list[Judged]:

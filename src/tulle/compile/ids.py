@@ -1,4 +1,4 @@
-"""Numbers for names: identities, rules and services, which all must fit into 24 or 32 bits.
+"""Numbers for names: identities, rules, services and rule sets, of 16 to 32 bits.
 
 A number stays with its name as long as the name is in use, and a number that was given back is
 not given out again before the counter has gone round, so that a late packet or event never speaks
@@ -31,6 +31,7 @@ SPACES: Mapping[str, Space] = {
     "identity": Space(Identity.FIRST, (1 << 24) - CROSSINGS),
     "rule": Space(RuleId.FIRST, 1 << 32),
     "service": Space(1, 1 << 32),
+    "rule set": Space(1024, 1 << 16),  # a port; those below need a privilege
 }
 
 
@@ -64,6 +65,7 @@ def counters_above(maps: Mapping[str, Mapping[bytes, bytes]]) -> Ids:
         "rule": [*counted, *decided],
         "identity": [number for number in known if number < SPACES["identity"].limit],
         "service": [item.id for item in services],
+        "rule set": [entry.proxy for _, entry in policy if entry.proxy],
     }
     return Ids(
         {}, {kind: SPACES[kind].after(max(numbers, default=0)) for kind, numbers in seen.items()}

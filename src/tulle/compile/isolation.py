@@ -10,7 +10,7 @@ from tulle.abi import PolicySet as Reserved
 from tulle.model.verdict import Rule
 from tulle.model.world import Key, Refusal, World
 
-from .capacity import DENIALS, Limits, full
+from .capacity import DENIALS, LISTENERS, Limits, full
 from .identities import port_table
 from .ids import Allocator
 from .lines import Line, ParsedPolicy, in_order
@@ -18,6 +18,8 @@ from .members import NONE, Members
 from .parts import Part
 from .places import Places, Row
 from .policies import DIRECTIONS, PolicyIndex, Rules, Selected
+from .rule_sets import KIND as RULE_SET
+from .rule_sets import Numbering, RuleSet
 from .sets import PolicySet, Subject, closed, groups_of, packed_set
 
 Who = Key | None  # a workload of this node, or the node itself
@@ -45,6 +47,7 @@ class Known(NamedTuple):
     members: tuple[frozenset[int], ...]  # of each term of the policies
     numbers: tuple[int | None, ...]  # of the rules of the lines
     content: PolicySet
+    rule_sets: tuple[RuleSet, ...]
 
 
 class Isolation(NamedTuple):
@@ -53,6 +56,7 @@ class Isolation(NamedTuple):
     refusals: tuple[Refusal, ...] = ()
     denials: Mapping[Rule, int] = {}  # rules that stand in for what does not fit
     known: Mapping[tuple[object, ...], Known] = {}
+    rule_sets: Mapping[int, RuleSet] = {}  # by number: those that some entry names
     made_from: tuple[object, ...] = ()
 
     @property
@@ -86,6 +90,7 @@ def isolate(
     """`before` itself if nothing has changed. What does not fit is denied, by name."""
     made_from = choices, members, rules
     if not before.denials and all(map(is_, made_from, before.made_from or (None,))):
+        allocator.keep(RULE_SET)
         return before
     work = _Work(members, rules, limits, allocator, before)
     sets = {
@@ -95,7 +100,8 @@ def isolate(
     parts: dict[Hashable, Part] = {
         ("set", item.number): work.part(item) for item in work.placed.values()
     }
-    return Isolation(sets, parts, tuple(work.refusals), work.denials, work.known, made_from)
+    refusals = tuple(work.refusals)
+    return Isolation(sets, parts, refusals, work.denials, work.known, work.rule_sets, made_from)
 
 
 class _Work:
@@ -120,6 +126,7 @@ class _Work:
         self.placed: dict[int, PolicySet] = {}
         self.refusals: list[Refusal] = []
         self.denials: dict[Rule, int] = {}
+        self.rule_sets: dict[int, RuleSet] = {}
 
     def set_of(self, choices: Choices, who: Who, direction: str) -> int:
         selected = choices.of[who][direction]
@@ -144,22 +151,25 @@ class _Work:
     def _place(
         self, key: tuple[object, ...], subject: Subject, selected: Selected, who: Who
     ) -> int:
-        content, problem = self._content(key, subject, selected)
-        if content and not problem:
-            problem = self._problem(content)
+        known, problem = self._known(key, subject, selected)
+        content = known.content if known else None
+        if known and not problem:
+            problem = self._problem(known)
         if problem or not content:
             whom = f"{who[0]}/{who[1]}" if who else "this node"
             reason = f"{problem}: all {subject.direction} of {whom} is denied"
             self.refusals += [Refusal(item.policy.ref, reason) for item in selected]
             content = closed(self._denial(Rule(subject.direction, builtin=f"refused: {problem}")))
+        elif known:
+            self.rule_sets.update((item.number, item) for item in known.rule_sets)
         if content.number not in self.placed:
             self.placed[content.number] = content
             self._size += len(content.entries)
         return content.number
 
-    def _content(
+    def _known(
         self, key: tuple[object, ...], subject: Subject, selected: Selected
-    ) -> tuple[PolicySet | None, str]:
+    ) -> tuple[Known | None, str]:
         known = self._before.known.get(key)
         if known is None or not self._holds(known):
             lines = tuple(in_order(selected))
@@ -167,10 +177,14 @@ class _Work:
             if None in numbers:
                 return None, full("rules", self._limits)
             groups = groups_of(subject, lines, self._members)
-            content = packed_set(groups, lines, self._rules.numbers)
-            known = Known(lines, selected, tuple(self._meant(selected)), numbers, content)
+            listeners = Numbering(lines, self._allocator)
+            content = packed_set(groups, lines, self._rules.numbers, listeners)
+            members = tuple(self._meant(selected))
+            known = Known(lines, selected, members, numbers, content, listeners.made)
+        for item in known.rule_sets:
+            self._allocator.get(RULE_SET, item.name)
         self.known[key] = known
-        return known.content, ""
+        return known, ""
 
     def _holds(self, known: Known) -> bool:
         numbers = (self._rules.numbers.get(line.rule) for line in known.lines)
@@ -183,13 +197,17 @@ class _Work:
             for term in item.terms:
                 yield self._members.of.get(term, NONE)
 
-    def _problem(self, content: PolicySet) -> str:
+    def _problem(self, known: Known) -> str:
+        content = known.content
         there = self.placed.get(content.number)
         if there is not None and there.digest != content.digest:
             return "its number belongs to another policy set"
         size = 0 if there else len(content.entries)
         if self._size + size + DENIALS > self._limits["policy"]:
             return full("policy", self._limits)
+        listeners = {*self.rule_sets, *(item.number for item in known.rule_sets)}
+        if len(listeners) > self._limits[LISTENERS]:
+            return full(LISTENERS, self._limits)
         return ""
 
     def _denial(self, rule: Rule) -> int:

@@ -16,6 +16,7 @@ from .rules import (
     Action,
     Cidr,
     Entity,
+    Layer7,
     Nodes,
     PeerTerm,
     Pods,
@@ -61,6 +62,7 @@ class Line(NamedTuple):
     names: tuple[PortName, ...]
     reject: bool
     audit: bool
+    layer7: Layer7 | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +137,8 @@ def in_order(policies: Iterable[ParsedPolicy]) -> list[Line]:
     lines = list(_ranked(by_tier[Tier.ADMIN]))
     within = [line for item in by_tier[Tier.NAMESPACE] for line in item.lines]
     lines += [line for line in within if line.action is Action.DENY]
-    lines += [line for line in within if line.action is Action.ALLOW]
+    allowing = [line for line in within if line.action is Action.ALLOW]
+    lines += sorted(allowing, key=lambda line: line.layer7 is not None)
     lines += _defaults([item.default for item in by_tier[Tier.NAMESPACE] if item.default])
     return [*lines, *_ranked(by_tier[Tier.BASELINE])]
 
@@ -175,6 +178,7 @@ def _line(policy: Policy, item: PolicyRule) -> Line:
         tuple(names),
         policy.reject,
         policy.audit,
+        item.layer7,
     )
 
 

@@ -6,8 +6,9 @@ How it is judged, for a subject in a direction, a peer, a protocol and a port:
 2. tier ADMIN: policies by (priority, name), their rules in order; the first that matches allows,
    denies, or passes on to 3;
 3. tier NAMESPACE: a DENY rule that matches denies (the first by policy, then position); else an
-   ALLOW rule that matches allows; else, if a policy isolates, the first that does denies by
-   default;
+   ALLOW rule that matches allows, first those that allow every request; where only rules with
+   `layer7` match, each request must meet a part of one of them; else, if a policy isolates, the
+   first that does denies by default;
 4. tier BASELINE: like ADMIN, but its PASS means that the rest does not match either;
 5. else allowed (NOT_ISOLATED).
 """
@@ -122,13 +123,51 @@ class PortTerm:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderTest:
+    """`value` None is any value. On a mismatch the request is not met, or what `mismatch` says:
+
+    it passes, and the header is noted (LOG), gets `value` added, is deleted, or is replaced.
+    """
+
+    name: str
+    value: str | None = None
+    mismatch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRule:
+    """Met by requests that meet all parts: regular expressions (RE2) of the whole text, "" any."""
+
+    place: str  # within its rule, such as toPorts[0].rules.http[2]
+    method: str = ""
+    path: str = ""  # with the query
+    host: str = ""
+    headers: tuple[HeaderTest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layer7:
+    """What a rule allows of connections: requests that one of `http` meets, TLS to one of the
+    names (`*.` is one label more, `**.` any number of them). Neither allows nothing.
+    """
+
+    place: str  # within its rule, such as toPorts[0]
+    http: tuple[HttpRule, ...] = ()
+    server_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyRule:
-    """`peers` and `ports` are alternatives; None is everybody and everything, () nobody."""
+    """`peers` and `ports` are alternatives; None is everybody and everything, () nobody.
+
+    `layer7` is of ALLOW rules for TCP in tier NAMESPACE only; None allows every request.
+    """
 
     rule: Rule
     action: Action
     peers: tuple[PeerTerm, ...] | None = None
     ports: tuple[PortTerm, ...] | None = None
+    layer7: Layer7 | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from .cells import NOBODY, Cell, Decision, Match, cells
 from .identities import NamedPort
 from .lines import PROTOCOLS, Line, Span, Term
 from .members import NONE, Members
+from .rule_sets import Numbering
 from .rules import Action
 
 _FROM_NODE = -2  # as a line: this node always passes
@@ -109,10 +110,15 @@ def _matches(
 
 
 def packed_set(
-    groups: Sequence[Group], lines: Sequence[Line], numbers: Mapping[Rule, int]
+    groups: Sequence[Group],
+    lines: Sequence[Line],
+    numbers: Mapping[Rule, int],
+    listeners: Numbering,
 ) -> PolicySet:
     """`numbers` has every rule of the lines."""
-    packed = [[_packed(cell, lines, numbers) for cell in group.cells] for group in groups]
+    packed = [
+        [_packed(cell, lines, numbers, listeners) for cell in group.cells] for group in groups
+    ]
     digest = hashlib.blake2b()
     for group, shape in zip(groups, packed, strict=True):
         digest.update(repr((shape, len(group.peers))).encode())
@@ -129,9 +135,9 @@ def packed_set(
 
 
 def _packed(
-    cell: Cell, lines: Sequence[Line], numbers: Mapping[Rule, int]
+    cell: Cell, lines: Sequence[Line], numbers: Mapping[Rule, int], listeners: Numbering
 ) -> tuple[int, int, int, bytes]:
-    decider, audit = cell.decision
+    decider, audit, _ = cell.decision
     audited = int(RuleId.NONE) if audit == NOBODY else numbers[lines[audit].rule]
     rule, answer = int(RuleId.NOT_ISOLATED), Answer.ALLOW
     if decider == _FROM_NODE:
@@ -141,7 +147,7 @@ def _packed(
         rule = numbers[line.rule]
         if line.action is Action.DENY:
             answer = Answer.REJECT if line.reject else Answer.DENY
-    entry = abi.PolicyEntry(rule, answer, audited).pack()
+    entry = abi.PolicyEntry(rule, answer, audited, listeners.number(cell.decision)).pack()
     return cell.prefix, cell.protocol, cell.port, entry
 
 

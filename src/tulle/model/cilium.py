@@ -1,7 +1,7 @@
-"""Cilium's own kinds that Tulle reads as they are (cilium.io/v2), the parts at L3 and L4.
+"""Cilium's own kinds that Tulle reads as they are (cilium.io/v2).
 
-Fields are those of Cilium's CRDs. Parts that need a proxy or DNS are typed `Any`, so that they are
-refused by name and not as unknown fields.
+Fields are those of Cilium's CRDs. What is not honoured is typed `Any`, so that it is refused by
+name and not as an unknown field.
 """
 
 from __future__ import annotations
@@ -62,14 +62,51 @@ class PortProtocol(Object, frozen=True):
     protocol: Literal["TCP", "UDP", "SCTP", "ANY", "ICMP", "ICMPv6", ""] = ""  # the same as ANY
 
 
+class HeaderMatch(Object, frozen=True):
+    """`value` "" is any. Without `mismatch` a header that does not match fails the rule."""
+
+    name: str
+    value: str = ""
+    mismatch: Literal["", "LOG", "ADD", "DELETE", "REPLACE"] = ""
+    secret: Any = None  # refused
+
+
+class PortRuleHttp(Object, frozen=True):
+    """Regular expressions of the whole text, "" is any. A header is `Name` or `Name: value`."""
+
+    path: str = ""
+    method: str = ""
+    host: str = ""
+    headers: tuple[str, ...] = ()
+    header_matches: tuple[HeaderMatch, ...] = ()
+
+
+class PortRuleDns(Object, frozen=True):
+    match_name: str = ""
+    match_pattern: str = ""
+
+
+class L7Rules(Object, frozen=True):
+    """At most one of them; any one item of a list allows a request."""
+
+    http: tuple[PortRuleHttp, ...] | None = None
+    dns: tuple[PortRuleDns, ...] | None = None
+    # refused
+    kafka: Any = None
+    l7proto: Any = None
+    l7: Any = None
+
+
 class PortRule(Object, frozen=True):
+    """`server_names` are SNIs, of which a TLS client must send one."""
+
     ports: tuple[PortProtocol, ...] = ()
-    # refused: a proxy's work
-    rules: Any = None
+    rules: L7Rules = L7Rules()
+    server_names: tuple[str, ...] = ()
+    # refused
     terminating_tls: Any = field(name="terminatingTLS", default=None)
     originating_tls: Any = field(name="originatingTLS", default=None)
     listener: Any = None
-    server_names: Any = None
 
 
 class PortDenyRule(Object, frozen=True):

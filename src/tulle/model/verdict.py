@@ -37,6 +37,17 @@ class Rule:
         return f"{self.policy} {within + '.' if within else ''}{field}"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class RequestRule:
+    """What a rule says of requests; `place` is within the rule, such as `toPorts[0]`."""
+
+    rule: Rule
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}.{self.place}"
+
+
 NOT_ISOLATED = "no policy selects the workload"
 FROM_NODE = "a node always reaches its own workloads"
 
@@ -59,7 +70,8 @@ class Verdict:
     """`egress` and `ingress` decided: both if allowed, the denying one alone if not.
 
     `audit` would have denied in a direction that allowed, if no policy were in audit mode. With
-    `reject` the sender is told of its denial.
+    `reject` the sender is told of its denial. Of the `requests` of each direction one must allow
+    each request; of `audit_requests` one would have to, if no policy were in audit mode.
     """
 
     reason: Reason
@@ -67,6 +79,8 @@ class Verdict:
     ingress: Rule | None = None
     audit: Rule | None = None
     reject: bool = False
+    requests: tuple[RequestRule, ...] = ()
+    audit_requests: tuple[RequestRule, ...] = ()
 
     @property
     def allowed(self) -> bool:

@@ -13,7 +13,7 @@ from tulle import abi
 from tulle.abi import Action, EndpointFlag, Identity, PolicyPrefix, PolicySet, Reason, RuleId
 from tulle.compile import Compiled
 from tulle.compile.parts import packed
-from tulle.model.verdict import Flow, Rule, Verdict
+from tulle.model.verdict import Flow, RequestRule, Rule, Verdict
 from tulle.model.world import IPAddress
 
 PROTOCOLS = {"ICMP": 1, "TCP": 6, "UDP": 17, "ICMPv6": 58, "SCTP": 132}
@@ -28,6 +28,7 @@ class Ruling(NamedTuple):
     ingress: int = int(RuleId.NONE)
     audit: int = int(RuleId.NONE)
     action: int = int(Action.ALLOW)
+    listeners: tuple[int, ...] = ()  # of the proxy, which judge requests, egress first
 
 
 def evaluate(maps: Maps, flow: Flow) -> Ruling:
@@ -41,7 +42,8 @@ def evaluate(maps: Maps, flow: Flow) -> Ruling:
     audit = egress.audit or ingress.audit
     if ingress.reason != Reason.ALLOWED:
         return ingress._replace(audit=audit)
-    return ingress._replace(egress=egress.egress, audit=audit)
+    listeners = egress.listeners + ingress.listeners
+    return ingress._replace(egress=egress.egress, audit=audit, listeners=listeners)
 
 
 def judge_egress(maps: Maps, flow: Flow) -> Ruling:
@@ -51,7 +53,13 @@ def judge_egress(maps: Maps, flow: Flow) -> Ruling:
     if not _is_subject(source, number):
         return Ruling(Reason.ALLOWED)
     reason, entry = _judge(maps, number, identity_of(maps, flow.dst), flow)
-    return Ruling(reason, egress=entry.rule, audit=entry.audit_rule, action=entry.action)
+    return Ruling(
+        reason,
+        egress=entry.rule,
+        audit=entry.audit_rule,
+        action=entry.action,
+        listeners=(entry.proxy,) if entry.proxy else (),
+    )
 
 
 def judge_ingress(maps: Maps, flow: Flow) -> Ruling:
@@ -61,7 +69,13 @@ def judge_ingress(maps: Maps, flow: Flow) -> Ruling:
     if not _is_subject(destination, number):
         return Ruling(Reason.ALLOWED)
     reason, entry = _judge(maps, number, identity_of(maps, flow.src), flow)
-    return Ruling(reason, ingress=entry.rule, audit=entry.audit_rule, action=entry.action)
+    return Ruling(
+        reason,
+        ingress=entry.rule,
+        audit=entry.audit_rule,
+        action=entry.action,
+        listeners=(entry.proxy,) if entry.proxy else (),
+    )
 
 
 def verdict_of(compiled: Compiled, ruling: Ruling) -> Verdict:
@@ -72,6 +86,18 @@ def verdict_of(compiled: Compiled, ruling: Ruling) -> Verdict:
         _rule(compiled, ruling.ingress, "ingress"),
         _rule(compiled, ruling.audit, ""),
         ruling.action == Action.REJECT,
+        _requests(compiled, ruling, audit=False),
+        _requests(compiled, ruling, audit=True),
+    )
+
+
+def _requests(compiled: Compiled, ruling: Ruling, audit: bool) -> tuple[RequestRule, ...]:
+    known = compiled.memo.isolation.rule_sets
+    return tuple(
+        RequestRule(part.rule, part.layer7.place)
+        for number in ruling.listeners
+        if known[number].audit is audit
+        for part in known[number].parts
     )
 
 

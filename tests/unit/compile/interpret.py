@@ -19,10 +19,12 @@ from tulle.compile.rules import (
     Tier,
 )
 from tulle.compile.selectors import matches, named_port
-from tulle.model.verdict import FROM_NODE, NOT_ISOLATED, Flow, Rule, Verdict
+from tulle.model.verdict import FROM_NODE, NOT_ISOLATED, Flow, RequestRule, Rule, Verdict
 from tulle.model.world import World
 
-Ruling = tuple[Rule, bool, bool]  # rule, whether it denies, whether the sender is told
+Requests = tuple[RequestRule, ...]
+# Rule, whether it denies, whether the sender is told, what judges requests
+Ruling = tuple[Rule, bool, bool, Requests]
 
 
 def verdict_of(world: World, policies: Sequence[Policy], flow: Flow) -> Verdict:
@@ -31,6 +33,8 @@ def verdict_of(world: World, policies: Sequence[Policy], flow: Flow) -> Verdict:
     if Kind.SERVICE in (source.kind, destination.kind):
         return Verdict(Reason.NO_SERVICE_PORT)
     rules: dict[str, Rule] = {}
+    requests: Requests = ()
+    audit_requests: Requests = ()
     audit = None
     for direction, subject in ends.items():
         peer = destination if subject is source else source
@@ -42,16 +46,27 @@ def verdict_of(world: World, policies: Sequence[Policy], flow: Flow) -> Verdict:
         if not subject.is_local or (subject.kind is Kind.HOST and not selecting):
             continue
         enforced = [item for item in selecting if not item.audit]
-        rule, denies, reject = _judge(direction, enforced, peer, flow, destination)
-        would, would_deny, _ = _judge(direction, selecting, peer, flow, destination)
+        rule, denies, reject, asked = _judge(direction, enforced, peer, flow, destination)
+        would, would_deny, _, shadow = _judge(direction, selecting, peer, flow, destination)
         if selecting and peer.kind is Kind.HOST:
             rule, denies, would_deny = Rule(direction, builtin=FROM_NODE), False, False
+            asked, shadow = (), ()
         if denies:
             told = {direction: rule}
             return Verdict(Reason.POLICY_DENIED, audit=audit, reject=reject, **told)
         rules[direction] = rule
+        requests += asked
+        audit_requests += () if asked else shadow
         audit = audit or (would if would_deny else None)
-    return Verdict(Reason.ALLOWED, rules.get("egress"), rules.get("ingress"), audit)
+    egress, ingress = rules.get("egress"), rules.get("ingress")
+    return Verdict(
+        Reason.ALLOWED,
+        egress,
+        ingress,
+        audit,
+        requests=requests,
+        audit_requests=audit_requests,
+    )
 
 
 def _judge(
@@ -73,23 +88,28 @@ def _judge(
             if rule.action is Action.PASS:
                 return None
             denies = rule.action is Action.DENY
-            return rule.rule, denies, denies and policy.reject
+            return rule.rule, denies, denies and policy.reject, ()
         return None
 
     def namespaced() -> Ruling | None:
         found = matching(Tier.NAMESPACE)
         for wanted in (Action.DENY, Action.ALLOW):
             for rule, policy in found:
-                if rule.action is wanted:
-                    return rule.rule, wanted is Action.DENY, wanted is Action.DENY and policy.reject
+                if rule.action is wanted and rule.layer7 is None:
+                    denies = wanted is Action.DENY
+                    return rule.rule, denies, denies and policy.reject, ()
+        reading = [rule for rule, _ in found if rule.layer7]
+        if reading:
+            asked = (RequestRule(rule.rule, rule.layer7.place) for rule in reading if rule.layer7)
+            return reading[0].rule, False, False, tuple(asked)
         isolating = [item for item in policies if item.tier is Tier.NAMESPACE and item.isolates]
         if not isolating:
             return None
         spec = isolating[0].spec
         default = Rule(direction, isolating[0].ref, spec=spec)
-        return default, True, any(item.reject for item in isolating)
+        return default, True, any(item.reject for item in isolating), ()
 
-    open_to_all = Rule(direction, builtin=NOT_ISOLATED), False, False
+    open_to_all = Rule(direction, builtin=NOT_ISOLATED), False, False, ()
     return first(Tier.ADMIN) or namespaced() or first(Tier.BASELINE) or open_to_all
 
 

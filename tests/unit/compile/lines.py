@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tulle.compile.lines import ANY_PROTOCOL, LAST_PORT, Line, PortName, Span, Term
-from tulle.compile.rules import Action, Tier
+from tulle.compile.rules import Action, Layer7, Tier
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.verdict import Rule
 
@@ -19,6 +19,7 @@ def line(
     reject: bool = False,
     audit: bool = False,
     name: str = "p",
+    layer7: Layer7 | None = None,
 ) -> Line:
     rule = Rule("ingress", ObjectRef("NetworkPolicy", "shop", name), 0)
-    return Line(rule, action, tier, terms, spans, names, reject, audit)
+    return Line(rule, action, tier, terms, spans, names, reject, audit, layer7)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from tulle.model.cilium import (
     CIDRGroupSpec,
     CIDRRule,
@@ -22,9 +24,11 @@ from tulle.model.cilium import (
     IngressDenyRule,
     IngressRule,
     K8sServiceNamespace,
+    L7Rules,
     PortDenyRule,
     PortProtocol,
     PortRule,
+    PortRuleHttp,
 )
 from tulle.model.cluster_policy import (
     ClusterEgressPeer,
@@ -294,10 +298,24 @@ def _ports(rng: Random, kind: type[PortRule] | type[PortDenyRule]) -> dict[str, 
     match rng.choice(("none", "none", "ports", "ports", "icmps")):
         case "ports":
             listed = tuple(_port_protocol(rng) for _ in range(rng.choice((1, 1, 2))))
+            if kind is PortRule and rng.random() < 0.4:
+                reading = tuple(_reading(rng) for _ in range(rng.choice((1, 1, 2))))
+                return {"to_ports": rng.choice((reading, (PortRule(listed), *reading)))}
             return {"to_ports": (kind(ports=listed),)}
         case "icmps":
             return {"icmps": (IcmpRule(tuple(_icmp(rng) for _ in range(rng.choice((1, 2))))),)}
     return {}
+
+
+def _reading(rng: Random) -> PortRule:
+    """Ports of which some requests only are allowed; a rule may be one that is refused."""
+    ports = tuple(
+        replace(_port_protocol(rng), protocol="TCP") for _ in range(rng.choice((1, 1, 2)))
+    )
+    if rng.random() < 0.2:
+        return PortRule(ports, server_names=(rng.choice(("a.test", "*.b.test", "-")),))
+    paths = rng.choice((("/a",), ("/a", "/b.*"), ("(",)))
+    return PortRule(ports, L7Rules(tuple(PortRuleHttp(path) for path in paths)))
 
 
 def _port_protocol(rng: Random) -> PortProtocol:

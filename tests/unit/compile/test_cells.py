@@ -11,7 +11,7 @@ from tests.unit.compile.lines import line
 from tulle.abi import PolicyPrefix
 from tulle.compile.cells import NOBODY, Cell, Decision, Match, cells, port_prefixes
 from tulle.compile.lines import ANY_PROTOCOL, Line, Span
-from tulle.compile.rules import Action, Tier
+from tulle.compile.rules import Action, Layer7, Tier
 
 TCP, UDP, ICMP = 6, 17, 1
 PORTS = (0, 1, 79, 80, 81, 443, 1023, 1024, 32768, 65535)
@@ -57,17 +57,32 @@ def found_in(decided: tuple[Cell, ...], protocol: int, port: int) -> Decision:
     return best.decision
 
 
+def about(item: Line, protocol: int, port: int) -> bool:
+    return any(of in (protocol, ANY_PROTOCOL) and a <= port <= b for of, a, b in item.spans)
+
+
 def decided(lines: list[Line], protocol: int, port: int) -> int:
     """The words of `rules`, line by line."""
     passed: Tier | None = None
     for position, item in enumerate(lines):
         if item.tier is passed:
             continue
-        if any(of in (protocol, ANY_PROTOCOL) and a <= port <= b for of, a, b in item.spans):
+        if about(item, protocol, port):
             if item.action is not Action.PASS:
                 return position
             passed = item.tier
     return NOBODY
+
+
+def asked(lines: list[Line], decider: int, protocol: int, port: int) -> tuple[int, ...]:
+    """All lines of layer 7, if the one that decides is one of them."""
+    if decider == NOBODY or lines[decider].layer7 is None:
+        return ()
+    return tuple(
+        position
+        for position, item in enumerate(lines)
+        if item.layer7 is not None and about(item, protocol, port)
+    )
 
 
 def expected(lines: list[Line], protocol: int, port: int) -> Decision:
@@ -77,7 +92,11 @@ def expected(lines: list[Line], protocol: int, port: int) -> Decision:
     def denies(position: int) -> bool:
         return position != NOBODY and lines[position].action is Action.DENY
 
-    return Decision(now, strict if denies(strict) and not denies(now) else NOBODY)
+    audit = strict if denies(strict) and not denies(now) else NOBODY
+    found = asked(audited, now, protocol, port)
+    if not found and not denies(now):
+        found = asked(lines, strict, protocol, port)
+    return Decision(now, audit, found)
 
 
 def random_spans(rng: Random) -> tuple[Span, ...]:
@@ -91,6 +110,19 @@ def random_spans(rng: Random) -> tuple[Span, ...]:
     return tuple(spans)
 
 
+def reading(rng: Random, lines: list[Line]) -> list[Line]:
+    """With lines of layer 7, which stand behind the others of their tier, and a default denial."""
+    rest = [item for item in lines if item.tier is Tier.BASELINE]
+    before = lines[: len(lines) - len(rest)]
+    for number in range(rng.randint(0, 3)):
+        spans = tuple((TCP, first, last) for _, first, last in random_spans(rng))
+        part = Layer7(f"toPorts[{number}]")
+        before.append(line(Action.ALLOW, spans, audit=rng.random() < 0.2, layer7=part))
+    if rng.random() < 0.5:
+        before.append(line(Action.DENY, audit=rng.random() < 0.2))
+    return [*before, *rest]
+
+
 def test_the_first_line_that_matches_decides() -> None:
     rng = Random(4)
     for _ in range(400):
@@ -102,6 +134,7 @@ def test_the_first_line_that_matches_decides() -> None:
             lines.append(
                 line(rng.choice(actions), random_spans(rng), tier, audit=rng.random() < 0.2)
             )
+        lines = reading(rng, lines)
         result = cells([Match(number, item, item.spans) for number, item in enumerate(lines)])
         assert len({cell[:3] for cell in result}) == len(result)
         for protocol in (TCP, UDP, ICMP, 132):
@@ -117,3 +150,19 @@ def test_what_most_ports_have_in_common_is_said_once() -> None:
         Cell(PolicyPrefix.PORT, TCP, 0, Decision(1)),
         Cell(PolicyPrefix.FULL, TCP, 22, Decision(0)),
     )
+
+
+def test_lines_of_layer_7_share_what_no_other_line_allows() -> None:
+    part = Layer7("toPorts[0]")
+    lines = [
+        line(Action.ALLOW, ((TCP, 443, 443),)),
+        line(Action.ALLOW, ((TCP, 80, 81),), layer7=part),
+        line(Action.ALLOW, ((TCP, 81, 443),), layer7=part),
+        line(Action.DENY),
+    ]
+    result = cells([Match(number, item, item.spans) for number, item in enumerate(lines)])
+    assert found_in(result, TCP, 443) == Decision(0)
+    assert found_in(result, TCP, 80) == Decision(1, asked=(1,))
+    assert found_in(result, TCP, 81) == Decision(1, asked=(1, 2))
+    assert found_in(result, TCP, 82) == Decision(2, asked=(2,))
+    assert found_in(result, TCP, 79) == Decision(3)

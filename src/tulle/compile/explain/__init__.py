@@ -43,11 +43,14 @@ def explain(world: World, flow: Flow) -> Verdict:
         return Verdict(
             Reason.POLICY_DENIED, ingress=ingress.rule, audit=audit, reject=ingress.reject
         )
+    both = [decision for decision in (egress, ingress) if decision]
     return Verdict(
         Reason.ALLOWED,
         egress.rule if egress else None,
         ingress.rule if ingress else None,
         audit or (ingress.audit if ingress else None),
+        requests=tuple(item for decision in both for item in decision.requests),
+        audit_requests=tuple(item for decision in both for item in decision.audit_requests),
     )
 
 

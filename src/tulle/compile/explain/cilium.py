@@ -16,14 +16,17 @@ from tulle.model.cilium import (
     EgressRule,
     IngressDenyRule,
     IngressRule,
+    PortDenyRule,
+    PortRule,
 )
 from tulle.model.icmp import ICMP_TYPES
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import AUDIT_ANNOTATION, REJECT_ANNOTATION
-from tulle.model.verdict import Rule
+from tulle.model.verdict import RequestRule, Rule
 
 from ..rules import Action
 from .cilium_peers import Lists, labels_match, names_endpoint, names_somebody
+from .cilium_requests import reads_requests
 from .ends import Direction, End, Kind, Question
 from .tiers import Opinion
 
@@ -74,6 +77,11 @@ def _opinion(
     denied = [index for index, rule in enumerate(deny) if _matches(question, namespace, rule)]
     unmet = [index for index, rule in enumerate(allow) if _is_unmet(question, namespace, rule)]
     allowed = [index for index, rule in enumerate(allow) if _matches(question, namespace, rule)]
+    requests = [
+        RequestRule(Rule(direction, ref, index, spec=number), f"toPorts[{position}]")
+        for index, rule in enumerate(allow)
+        for position in _reading(question, namespace, rule)
+    ]
     matched = [
         *((Rule(direction, ref, i, spec=number, deny=True), Action.DENY) for i in denied),
         *((Rule(direction, ref, i, spec=number), Action.DENY) for i in unmet),
@@ -85,6 +93,7 @@ def _opinion(
         default=Rule(direction, ref, spec=number) if isolates else None,
         audit=policy.metadata.says(AUDIT_ANNOTATION),
         reject=policy.metadata.says(REJECT_ANNOTATION),
+        requests=tuple(requests),
     )
 
 
@@ -111,19 +120,38 @@ def _is_unmet(question: Question, namespace: str, rule: AnyRule) -> bool:
 
 def _matches(question: Question, namespace: str, rule: AnyRule) -> bool:
     """Both parts must hold. No peers are everybody where ports are named, and else nobody."""
-    lists = Lists.of(rule)
     has_ports = bool(rule.to_ports or rule.icmps)
-    if not lists.say_something:
-        return has_ports and _ports_match(question, rule)
     if has_ports and not _ports_match(question, rule):
         return False
+    return _peers_match(question, namespace, rule) if _says_whom(rule) else has_ports
+
+
+def _reading(question: Question, namespace: str, rule: AnyRule) -> Iterator[int]:
+    """Which items of toPorts mean the flow, but some of its requests only."""
+    if _says_whom(rule) and not _peers_match(question, namespace, rule):
+        return
+    listed: Sequence[PortRule | PortDenyRule] = rule.to_ports or ()
+    for position, item in enumerate(listed):
+        if reads_requests(item) and any(
+            _port_matches(question, port.protocol, port.port, port.end_port) for port in item.ports
+        ):
+            yield position
+
+
+def _says_whom(rule: AnyRule) -> bool:
+    return Lists.of(rule).say_something
+
+
+def _peers_match(question: Question, namespace: str, rule: AnyRule) -> bool:
+    lists = Lists.of(rule)
     return names_somebody(question, lists) or any(
         names_endpoint(question.peer, namespace, item) for item in lists.endpoints or ()
     )
 
 
 def _ports_match(question: Question, rule: AnyRule) -> bool:
-    ports = (port for item in rule.to_ports or () for port in item.ports)
+    listed: Sequence[PortRule | PortDenyRule] = rule.to_ports or ()
+    ports = (port for item in listed if not reads_requests(item) for port in item.ports)
     fields = (field for item in rule.icmps or () for field in item.fields)
     return any(
         _port_matches(question, port.protocol, port.port, port.end_port) for port in ports

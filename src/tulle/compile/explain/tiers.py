@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tulle.model.kubernetes import ObjectRef
-from tulle.model.verdict import NOT_ISOLATED, Rule
+from tulle.model.verdict import NOT_ISOLATED, RequestRule, Rule
 
 from ..rules import Action, Tier
 from .ends import Direction
@@ -16,8 +16,9 @@ from .ends import Direction
 class Opinion:
     """What one policy that selects the subject says of one flow in one direction.
 
-    `matched` are its rules that match the flow, in their order. `default` is its default deny,
-    None if it does not isolate. Smaller `priority` goes first.
+    `matched` are its rules that match the flow, in their order; those that allow some of its
+    requests only are `requests`. `default` is its default deny, None if it does not isolate.
+    Smaller `priority` goes first.
     """
 
     ref: ObjectRef
@@ -27,16 +28,22 @@ class Opinion:
     priority: int = 0
     audit: bool = False
     reject: bool = False
+    requests: tuple[RequestRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`audit` is the rule that would deny what is allowed, if no policy were in audit mode."""
+    """`audit` is the rule that would deny what is allowed, if no policy were in audit mode.
+
+    `requests` decide on each request of what is allowed; `audit_requests` would.
+    """
 
     rule: Rule
     denies: bool = False
     reject: bool = False
     audit: Rule | None = None
+    requests: tuple[RequestRule, ...] = ()
+    audit_requests: tuple[RequestRule, ...] = ()
 
 
 def decide(direction: Direction, opinions: Sequence[Opinion]) -> Decision:
@@ -45,6 +52,8 @@ def decide(direction: Direction, opinions: Sequence[Opinion]) -> Decision:
     strict = _decide(direction, opinions)
     if strict.denies and not decision.denies:
         return replace(decision, audit=strict.rule)
+    if not decision.denies and not decision.requests:
+        return replace(decision, audit_requests=strict.requests)
     return decision
 
 
@@ -71,13 +80,18 @@ def _first_match(opinions: Sequence[Opinion]) -> Decision | None:
 
 
 def _deny_over_allow(opinions: Sequence[Opinion]) -> Decision | None:
-    """A deny rule beats every allow rule; what nothing allows is denied if a policy isolates."""
+    """A deny rule beats every allow rule; what nothing allows is denied if a policy isolates.
+
+    Rules that allow some requests are asked where none allows all of them.
+    """
     for wanted in (Action.DENY, Action.ALLOW):
         for opinion in opinions:
             for rule, action in opinion.matched:
                 if action is wanted:
                     denies = action is Action.DENY
                     return Decision(rule, denies, denies and opinion.reject)
+    if requests := tuple(item for opinion in opinions for item in opinion.requests):
+        return Decision(requests[0].rule, requests=requests)
     isolating = [item for item in opinions if item.default]
     for opinion in isolating:
         assert opinion.default

@@ -32,15 +32,16 @@ class _Known:
     source: PolicyObject
     used: tuple[object, ...]
     policies: tuple[Policy, ...]
-    missing: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
     """`policies` are in order of their objects' names.
 
-    A policy of `refusals` is in force, but what it names is missing and selects nobody. `sources`
-    are the mappings of the world that all was made from.
+    A policy of `refusals` is in force, but what it names is missing and selects nobody, or a part
+    of it cannot be honoured and allows nothing. `sources` are the mappings of the world that all
+    was made from.
     """
 
     policies: tuple[Policy, ...] = ()
@@ -63,7 +64,7 @@ def policies_of(world: World, before: Translated | None = None) -> Translated:
     ordered = sorted(known.items())
     return Translated(
         tuple(policy for _, item in ordered for policy in item.policies),
-        tuple(Refusal(ref, reason) for ref, item in ordered for reason in item.missing),
+        tuple(Refusal(ref, reason) for ref, item in ordered for reason in item.problems),
         known,
         (*sources, *(used for item in known.values() for used in item.used)),
     )
@@ -105,4 +106,5 @@ def _translate(item: PolicyObject, world: World, last: _Known | None) -> _Known:
             policies = cilium_policy(item, named)
     if last and last.policies == policies:
         policies = last.policies
-    return _Known(item, tuple(named.used), policies, tuple(dict.fromkeys(named.missing)))
+    problems = tuple(dict.fromkeys((*named.missing, *named.refused)))
+    return _Known(item, tuple(named.used), policies, problems)

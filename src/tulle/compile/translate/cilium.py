@@ -24,6 +24,7 @@ from tulle.model.cilium import (
     IngressDenyRule,
     IngressRule,
     PortProtocol,
+    PortRule,
 )
 from tulle.model.icmp import ICMP_TYPES
 from tulle.model.kinds import ref_of
@@ -34,6 +35,7 @@ from ..rules import (
     WITH_PORTS,
     Action,
     Cidr,
+    Layer7,
     Nodes,
     PeerTerm,
     Pods,
@@ -42,6 +44,8 @@ from ..rules import (
     PortTerm,
 )
 from .labels import ENTITIES, both, in_namespace, others, peers, plain
+from .layer7 import has_layer7
+from .layer7 import layer7 as layer7_of
 from .named import Named
 
 CiliumPolicy = CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy
@@ -154,7 +158,29 @@ def _rules(
 ) -> Iterator[PolicyRule]:
     for index, item in enumerate(rules):
         where = replace(place, index=index, deny=action is Action.DENY)
-        yield PolicyRule(where, action, *_matching(item, _namespace(place), named))
+        peers, ports = _matching(item, _namespace(place), named)
+        limited = list(_limited(item, where, named))
+        if ports or not limited:
+            yield PolicyRule(where, action, peers, ports)
+        for only, layer7 in limited:
+            yield PolicyRule(where, action, peers, only, layer7)
+
+
+def _limited(
+    rule: AnyRule, where: Rule, named: Named
+) -> Iterator[tuple[tuple[PortTerm, ...], Layer7]]:
+    """Ports of which some requests only are allowed."""
+    for number, item in enumerate(rule.to_ports or ()):
+        if isinstance(item, PortRule):
+            layer7 = layer7_of(item, f"{_path(where)}.toPorts[{number}]", named.refused)
+            if layer7 is not None:
+                yield tuple(term for port in item.ports for term in _port(port)), layer7
+
+
+def _path(where: Rule) -> str:
+    """Where a rule stands in its object, as errors have it."""
+    spec = "spec" if where.spec is None else f"specs[{where.spec}]"
+    return f"{spec}.{where.direction}[{where.index}]"
 
 
 def _required(rules: Sequence[AnyRule], place: Rule) -> Iterator[PolicyRule]:
@@ -200,7 +226,10 @@ def _terms(chosen: _Peers, namespace: str, named: Named) -> Iterator[PeerTerm]:
 
 
 def _ports(rule: AnyRule) -> Iterator[PortTerm]:
+    """Those of which every request is meant."""
     for port_rule in rule.to_ports or ():
+        if isinstance(port_rule, PortRule) and has_layer7(port_rule):
+            continue
         for port in port_rule.ports:
             yield from _port(port)
     for icmp in rule.icmps or ():

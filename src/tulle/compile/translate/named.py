@@ -20,12 +20,13 @@ class Named:
     """Look-ups of one policy in one world.
 
     `used` are the parts of the world that the answers depend on, `missing` says what was asked for
-    in vain: it selects nobody.
+    in vain: it selects nobody. `refused` says what of the policy cannot be honoured.
     """
 
     world: World
     used: list[object] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     def group_cidrs(self, rule: CIDRRule) -> tuple[str, ...]:
         """All CIDRs of the groups that a rule names or selects."""

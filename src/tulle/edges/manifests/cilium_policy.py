@@ -24,6 +24,7 @@ from tulle.model.cilium import (
 from tulle.model.icmp import ICMP_TYPES
 
 from . import cilium_peers as peers
+from .cilium_l7 import check_layer7
 from .fields import FieldError, quote
 from .syntax import check_port_name
 
@@ -49,11 +50,9 @@ _MISSING = {
     "fqdns": "is not supported yet: it needs names learnt from DNS",
 }
 _PROXY_PARTS = {
-    "rules": "layer 7 rules are not supported yet: they need a proxy",
-    "terminating_tls": "is not supported yet: it needs a proxy",
-    "originating_tls": "is not supported yet: it needs a proxy",
-    "listener": "is not supported yet: it needs a proxy",
-    "server_names": "is not supported yet: it needs a proxy",
+    "terminating_tls": "is not supported yet: the node's proxy does not open TLS for a policy",
+    "originating_tls": "is not supported yet: the node's proxy does not open TLS for a policy",
+    "listener": "is not supported: the node's proxy has no listeners of one's own",
 }
 
 
@@ -87,6 +86,7 @@ def _check_spec(policy: CiliumPolicy, spec: CiliumRule, *path: str | int) -> Non
     _each(spec.ingress_deny, _check_rule, *path, "ingressDeny")
     _each(spec.egress, _check_rule, *path, "egress")
     _each(spec.egress_deny, _check_rule, *path, "egressDeny")
+    check_layer7(spec, *path)
 
 
 def _each(items: Sequence[Any] | None, check: Callable[..., None], *path: str | int) -> None:

@@ -32,22 +32,10 @@ def test_all_that_is_honoured() -> None:
     check(ingress=[], egressDeny=[{}])
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        {"rules": {"http": [{"method": "GET"}]}},
-        {"rules": {"dns": [{"matchPattern": "*"}]}},
-        {"rules": {"kafka": [{"topic": "a"}]}},
-        {"rules": {"l7proto": "a"}},
-        {"terminatingTLS": {"secret": {"name": "a"}}},
-        {"originatingTLS": {"secret": {"name": "a"}}},
-        {"listener": {"name": "a"}},
-        {"serverNames": ["a.example"]},
-    ],
-)
-def test_a_proxys_work_is_refused(part: dict[str, Any]) -> None:
-    said = refused(egress=[{"toPorts": [{"ports": [{"port": "80"}], **part}]}])
-    assert said.startswith(f"spec.egress[0].toPorts[0].{next(iter(part))}: ")
+@pytest.mark.parametrize("part", ["terminatingTLS", "originatingTLS", "listener"])
+def test_a_proxys_work_is_refused(part: str) -> None:
+    said = refused(egress=[{"toPorts": [{"ports": [{"port": "80"}], part: {"name": "a"}}]}])
+    assert said.startswith(f"spec.egress[0].toPorts[0].{part}: ")
     assert "proxy" in said
 
 

@@ -1,0 +1,166 @@
+"""What Cilium's policies say of requests: the reference model of the proxy's listeners for them.
+
+It reads the objects as Cilium documents them: regular expressions are of the whole text, and that
+of `path` sees the query too. What is judged is the request in the form in which the backend gets
+it; what could mean one thing here and another there is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tulle.model.cilium import HeaderMatch, L7Rules, PortDenyRule, PortRule, PortRuleHttp
+from tulle.model.verdict import RequestRule
+from tulle.model.world import World
+
+from ..regex import fullmatch, problem
+from .requests import Request
+
+_PERCENT = re.compile("%([0-9A-Fa-f]{2})")
+_UNRESERVED = re.compile(r"[0-9A-Za-z._~-]")
+_ESCAPED = '"<>^`{|}'  # what has no place in a path, and is passed on escaped
+_OPTIONAL = ("ADD", "DELETE", "LOG")  # of which a rule may have three
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_TO_MATCH = (
+    *("connection", "content-length", "expect", "host", "http2-settings", "keep-alive"),
+    *("proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+)
+# Invalid or double percent-encoding, control characters, dot segments and slashes in disguise.
+_AMBIGUOUS = (
+    re.compile(r"%(?![0-9A-Fa-f]{2})"),
+    re.compile(r"%25[0-9A-Fa-f]{2}"),
+    re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff]|2[Ff]|5[Cc])"),
+    re.compile(r"%(?:[Cc][01]|[Ff][5-9A-Fa-f]|[Ee]0%[89][0-9A-Fa-f]|[Ff]0%8[0-9A-Fa-f])"),
+    re.compile(r"/\.\.?%3[Bb]"),
+)
+
+
+def reads_requests(item: PortRule | PortDenyRule) -> bool:
+    """Whether an item of toPorts allows some requests only."""
+    return isinstance(item, PortRule) and (item.rules != L7Rules() or bool(item.server_names))
+
+
+def settled(request: Request) -> Request | None:
+    """The request as it is judged and as the backend gets it; None if it is refused (400)."""
+    path, mark, query = request.path.partition("?")
+    visible = all("\x21" <= char <= "\x7e" for char in request.path)
+    if not visible or not path.startswith("/") or "#" in request.path or "," in request.host:
+        return None
+    normal = _normal(path)
+    if not _TOKEN.fullmatch(request.method) or any(item.search(normal) for item in _AMBIGUOUS):
+        return None
+    return Request(request.method, f"{normal}{mark}{query}", request.host, request.headers)
+
+
+def _normal(path: str) -> str:
+    """Unreserved characters as they are, without dot segments (RFC 3986, 6.2.2) and `//`."""
+    plain = _PERCENT.sub(_decoded, path.replace("\\", "/"))
+    found: list[str] = []
+    segments = plain.split("/")[1:]
+    for position, segment in enumerate(segments):
+        bare = segment.partition(";")[0]
+        if bare not in (".", ".."):
+            found.append(segment)
+            continue
+        if bare == "..":
+            del found[-1:]
+        if position == len(segments) - 1:
+            found.append("")
+    joined = re.sub("/+", "/", "/" + "/".join(found))
+    return "".join(f"%{ord(char):02X}" if char in _ESCAPED else char for char in joined)
+
+
+def _decoded(match: re.Match[str]) -> str:
+    char = chr(int(match[1], 16))
+    return char if _UNRESERVED.fullmatch(char) else match[0]
+
+
+def allowing(world: World, rules: tuple[RequestRule, ...], request: Request) -> str:
+    """The name of the first that allows a settled request; "" if none does."""
+    for rule in rules:
+        for position, item in enumerate(_http_rules(world, rule)):
+            if _is_sound(item) and _allows(item, request):
+                return f"{rule}.rules.http[{position}]"
+    return ""
+
+
+def in_words(world: World, rule: RequestRule) -> Iterator[str]:
+    """What a rule allows, a line for each of its parts."""
+    for item in _http_rules(world, rule):
+        parts = [
+            f"{name} {value}"
+            for name, value in (("method", item.method), ("path", item.path), ("host", item.host))
+            if value
+        ]
+        parts += [f"header {text}" for text in item.headers]
+        parts += [
+            f"header {match.name}: {match.value}" + (f" or {match.mismatch}" * bool(match.mismatch))
+            for match in item.header_matches
+        ]
+        if _is_sound(item):
+            yield ", ".join(parts) or "any request"
+    if names := _port_rule(world, rule).server_names:
+        yield f"TLS to {', '.join(names)}"
+
+
+def _port_rule(world: World, of: RequestRule) -> PortRule:
+    """The item of toPorts itself."""
+    rule = of.rule
+    assert rule.policy is not None and rule.index is not None
+    namespace, name = rule.policy.namespace, rule.policy.name
+    if namespace:
+        policy = world.cilium_policies[namespace, name]
+        spec = policy.spec if rule.spec is None else policy.specs[rule.spec]
+    else:
+        wide = world.clusterwide_policies[name]
+        spec = wide.spec if rule.spec is None else wide.specs[rule.spec]
+    assert spec is not None
+    listed = spec.ingress if rule.direction == "ingress" else spec.egress
+    items = (listed or ())[rule.index].to_ports
+    return (items or ())[int(of.place.removeprefix("toPorts[").removesuffix("]"))]
+
+
+def _http_rules(world: World, of: RequestRule) -> tuple[PortRuleHttp, ...]:
+    return _port_rule(world, of).rules.http or ()
+
+
+def _is_sound(item: PortRuleHttp) -> bool:
+    """One that cannot be honoured allows nothing."""
+    expressions = (item.method, item.path, item.host)
+    optional = [match for match in item.header_matches if match.mismatch in _OPTIONAL]
+    return (
+        not any(map(problem, expressions))
+        and all(_is_usable(match.name) for match in item.header_matches)
+        and all(_is_usable(_split(text)[0]) for text in item.headers)
+        and not any(match.secret is not None for match in item.header_matches)
+        and len(optional) <= 3
+    )
+
+
+def _is_usable(name: str) -> bool:
+    return bool(_TOKEN.fullmatch(name)) and name.lower() not in _NOT_TO_MATCH
+
+
+def _allows(item: PortRuleHttp, request: Request) -> bool:
+    asked = ((item.method, request.method), (item.path, request.path), (item.host, request.host))
+    return (
+        all(not pattern or fullmatch(pattern, text) for pattern, text in asked)
+        and all(_has(request, *_split(text)) for text in item.headers)
+        and all(_meets(request, match) for match in item.header_matches)
+    )
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, blank, value = text.partition(" ")
+    return (name.rstrip(":") if blank else name), value.strip()
+
+
+def _meets(request: Request, match: HeaderMatch) -> bool:
+    """With a word for mismatches, the rule matches all the same."""
+    return bool(match.mismatch) or _has(request, match.name, match.value)
+
+
+def _has(request: Request, name: str, value: str) -> bool:
+    found = request.header(name)
+    return found is not None and value in ("", found)

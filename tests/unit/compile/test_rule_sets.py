@@ -1,0 +1,88 @@
+"""Rule sets: one for what holds together, with a number that stands for the rules' names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.unit.compile.explain.town import policy, town
+from tulle import abi
+from tulle.compile import Compiled, compile_world
+from tulle.compile.capacity import LIMITS, LISTENERS
+from tulle.compile.ids import Ids
+from tulle.compile.parts import flat
+from tulle.model.world import World
+
+CNP = "CiliumNetworkPolicy"
+
+
+def reading(name: str, path: str, peer: str = "{}", audit: str = "false") -> object:
+    text = (
+        f"{{endpointSelector: {{}}, ingress: [{{fromEndpoints: [{peer}], toPorts: [{{ports: "
+        f"[{{port: '80', protocol: TCP}}], rules: {{http: [{{path: {path}}}]}}}}]}}]}}"
+    )
+    return policy(f"shop/{name}", text, CNP, audit=audit)
+
+
+def compiled(*policies: object, before: Compiled | None = None) -> Compiled:
+    return compile_world(town(*policies), before.ids if before else Ids(), before=before)
+
+
+def in_entries(result: Compiled) -> set[int]:
+    entries = flat(result.image)["policy"].values()
+    return {abi.PolicyEntry.unpack(raw).proxy for raw in entries} - {0}
+
+
+def paths(result: Compiled) -> dict[int, list[str]]:
+    return {
+        number: [rule.path for part in item.parts for rule in part.layer7.http]
+        for number, item in result.memo.isolation.rule_sets.items()
+    }
+
+
+def test_rules_that_hold_for_one_peer_and_port_are_one_set() -> None:
+    result = compiled(
+        reading("a", "/a"),
+        reading("b", "/b"),
+        reading("c", "/c", "{matchLabels: {app: api}}"),
+    )
+    assert sorted(paths(result).values()) == [["/a", "/b"], ["/a", "/b", "/c"]]
+    assert in_entries(result) == set(paths(result))
+    assert all(1024 <= number < 1 << 16 for number in paths(result))
+
+
+def test_a_number_stays_while_what_the_rules_say_changes() -> None:
+    first = compiled(reading("a", "/a"))
+    second = compiled(reading("a", "/other"), before=first)
+    assert paths(first).keys() == paths(second).keys()
+    assert list(paths(second).values()) == [["/other"]]
+    assert flat(first.image)["policy"] == flat(second.image)["policy"]
+    third = compiled(reading("a", "/other"), reading("b", "/b"), before=second)
+    assert paths(third).keys().isdisjoint(paths(second))
+
+
+def test_an_unchanged_world_keeps_its_numbers() -> None:
+    world = town(reading("a", "/a"))
+    first = compile_world(world, Ids())
+    again = compile_world(world, first.ids, before=first)
+    assert again.ids is first.ids
+    moved = replace(world, workloads=dict(world.workloads))
+    assert paths(compile_world(moved, again.ids, before=again)) == paths(first)
+    other = World(**{name: getattr(world, name) for name in world.__slots__})
+    assert paths(compile_world(other, first.ids)) == paths(first)
+
+
+def test_a_set_of_audited_rules_is_another() -> None:
+    enforced, audited = compiled(reading("a", "/a")), compiled(reading("a", "/a", audit="true"))
+    (first,), (second,) = (
+        result.memo.isolation.rule_sets.values() for result in (enforced, audited)
+    )
+    assert (first.audit, second.audit) == (False, True)
+    assert first.name != second.name
+
+
+def test_what_the_proxy_has_no_room_for_is_denied_by_name() -> None:
+    policies = (reading("a", "/a"), reading("b", "/b", "{matchLabels: {app: api}}"))
+    result = compile_world(town(*policies), Ids(), {**LIMITS, LISTENERS: 1})
+    assert not paths(result) and not in_entries(result)
+    reasons = {item.reason.partition(":")[0] for item in result.refusals}
+    assert reasons == {"the node's proxy is full (limit 1 sets of layer 7 rules)"}
