@@ -1,0 +1,123 @@
+"""Delta ADS: gives the Envoys of this node their configuration, and learns what they make of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from grpclib.const import Cardinality, Handler
+from grpclib.server import Stream
+
+from tulle import xds
+from tulle.model.kubernetes import ObjectRef
+from tulle.model.proxy import XdsImage
+
+from .catalogue import Catalogue, Names
+from .subscriber import REQUEST, RESPONSE, Subscriber
+
+log = logging.getLogger("tulle")
+
+METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+FOLLOW_UP_S = 0.005  # so soon after it confirmed a listener, an Envoy asks for its routes
+
+
+class Ads:
+    """Methods are for the event loop's thread."""
+
+    def __init__(self) -> None:
+        self._catalogue = Catalogue()
+        self._streams: dict[Subscriber, asyncio.Event] = {}
+        self._progress = asyncio.Event()
+
+    @property
+    def refusals(self) -> Mapping[ObjectRef, str]:
+        """Whose configuration Envoy refuses, and why. What it had before stays in force."""
+        found: dict[ObjectRef, str] = {}
+        for refused in self._catalogue.refused.values():
+            for refusal in refused.values():
+                for origin in refusal.origins:
+                    found.setdefault(origin, f"the proxy refuses it: {refusal.reason}")
+        return found
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Resources that Envoy refuses, and why; of those without an origin nobody else tells."""
+        return {
+            f"{kind} {name}": refusal.reason
+            for kind, refused in self._catalogue.refused.items()
+            for name, refusal in refused.items()
+        }
+
+    @property
+    def settled_nodes(self) -> frozenset[str]:
+        """Ids of the Envoys that have confirmed all that they should have."""
+        if not self._catalogue.complete:
+            return frozenset()
+        return frozenset(each.node for each in self._streams if each.settled)
+
+    def update(self, image: XdsImage) -> None:
+        """What every Envoy should have from now on."""
+        self._tell(self._catalogue.update(image))
+
+    async def settled(self, timeout_s: float, nodes: Iterable[str] = ()) -> bool:
+        """Whether within `timeout_s` all that are connected, and at least `nodes`, have confirmed.
+
+        What they refuse counts as confirmed. With nobody connected nothing is settled.
+        """
+        wanted = set(nodes)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not self._is_settled(wanted):
+                    self._progress.clear()
+                    await self._progress.wait()
+                if all(subscriber.has_asked_for_all for subscriber in self._streams):
+                    return True
+                await asyncio.sleep(FOLLOW_UP_S)
+                return self._is_settled(wanted) or await self.settled(timeout_s, wanted)
+        return False
+
+    def _is_settled(self, wanted: set[str]) -> bool:
+        settled = self.settled_nodes
+        connected = {each.node for each in self._streams}
+        return bool(connected) and settled == connected and wanted <= connected
+
+    def handlers(self) -> Iterator[tuple[str, Handler]]:
+        """For the gRPC server: path and how it is served."""
+        request, response = xds.message(REQUEST), xds.message(RESPONSE)
+        yield METHOD, Handler(self._serve, Cardinality.STREAM_STREAM, request, response)
+
+    async def _serve(self, stream: Stream[Any, Any]) -> None:
+        subscriber, news = Subscriber(self._catalogue), asyncio.Event()
+        self._streams[subscriber] = news
+        sending = asyncio.create_task(self._send(stream, subscriber, news))
+        try:
+            while (request := await stream.recv_message()) is not None:
+                self._tell(subscriber.receive(request))
+                news.set()
+        finally:
+            del self._streams[subscriber]
+            self._progress.set()
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def _send(
+        self, stream: Stream[Any, Any], subscriber: Subscriber, news: asyncio.Event
+    ) -> None:
+        while True:
+            while (response := subscriber.next()) is not None:
+                await stream.send_message(response)
+            self._progress.set()
+            await news.wait()
+            news.clear()
+
+    def _tell(self, names: Names) -> None:
+        """Wakes all: each finds out what concerns it."""
+        for kind, name in names:
+            if refusal := self._catalogue.refused[kind].get(name):
+                log.warning("the proxy refuses %s %s: %s", kind, name, refusal.reason)
+        for subscriber, news in self._streams.items():
+            subscriber.changed(names)
+            news.set()

@@ -1,0 +1,140 @@
+"""Delta ADS over a real socket, with a client that answers as Envoy does."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from grpclib.client import Channel, StreamStreamMethod
+
+from tests.unit.edges.envoy.sample import cluster, ref
+from tulle import xds
+from tulle.edges.envoy.ads import METHOD, Ads
+from tulle.edges.envoy.catalogue import TYPES
+from tulle.edges.envoy.server import GrpcServer
+from tulle.edges.envoy.subscriber import REQUEST, RESPONSE
+from tulle.model.proxy import XdsImage
+
+Work = Callable[[Ads, Path], Awaitable[None]]
+
+
+def served(tmp_path: Path, work: Work) -> None:
+    async def run() -> None:
+        ads, path = Ads(), tmp_path / "ads.sock"
+        server = GrpcServer(path, ads.handlers())
+        await server.start()
+        try:
+            async with asyncio.timeout(10):
+                await work(ads, path)
+        finally:
+            await server.close()
+
+    asyncio.run(run())
+
+
+@asynccontextmanager
+async def envoy(path: Path, node: str, refuses: str = "") -> AsyncIterator[list[str]]:
+    """Asks for clusters and listeners, and accepts all but what is called `refuses`."""
+    got: list[str] = []
+    channel = Channel(path=str(path))
+    request, response_type = xds.message(REQUEST), xds.message(RESPONSE)
+    method = StreamStreamMethod[Any, Any](channel, METHOD, request, response_type)
+    async with method.open() as stream:
+
+        async def say(type_url: str, **fields: Any) -> None:
+            await stream.send_message(xds.message(REQUEST)(type_url=type_url, **fields))
+
+        async def answer() -> None:
+            async for response in stream:
+                names = [item.name for item in response.resources]
+                got.extend(names)
+                error = {"message": f"{refuses}: no"} if refuses in names else None
+                await say(response.type_url, response_nonce=response.nonce, error_detail=error)
+
+        for kind in ("cluster", "listener"):
+            await say(xds.TYPE_URL + TYPES[kind], node={"id": node})
+        answering = asyncio.create_task(answer())
+        try:
+            yield got
+        finally:
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
+            await stream.cancel()
+    channel.close()
+
+
+def image(*names: str, **fields: Any) -> XdsImage:
+    return {"cluster": {name: cluster(name, type="STATIC", **fields) for name in names}}
+
+
+def test_only_the_owner_may_connect(tmp_path: Path) -> None:
+    async def work(ads: Ads, path: Path) -> None:
+        assert stat.S_IMODE((await asyncio.to_thread(path.stat)).st_mode) == 0o600
+
+    served(tmp_path, work)
+
+
+def test_it_is_settled_when_all_have_confirmed(tmp_path: Path) -> None:
+    async def work(ads: Ads, path: Path) -> None:
+        ads.update(image("web"))
+        assert not await ads.settled(0.05), "with nobody there"
+        async with envoy(path, "n/1") as one:
+            assert await ads.settled(5, ["n/1"])
+            assert not await ads.settled(0.05, ["n/1", "n/2"])
+            async with envoy(path, "n/2") as two:
+                assert await ads.settled(5, ["n/1", "n/2"])
+                assert ads.settled_nodes == {"n/1", "n/2"}
+                assert one == two == ["web"]
+                ads.update(image("web", "db"))
+                assert await ads.settled(5)
+                assert one == two == ["web", "db"]
+            await asyncio.sleep(0.1)
+            assert ads.settled_nodes == {"n/1"}
+
+    served(tmp_path, work)
+
+
+def test_a_refusal_names_the_object(tmp_path: Path) -> None:
+    async def work(ads: Ads, path: Path) -> None:
+        async with envoy(path, "n/1", refuses="bad"):
+            ads.update(image("good", "bad"))
+            assert await ads.settled(5, ["n/1"])
+            assert ads.refusals == {ref("bad"): "the proxy refuses it: bad: no"}
+            assert ads.refused == {"cluster bad": "bad: no"}
+            ads.update(image("good"))
+            assert await ads.settled(5)
+            assert not ads.refusals
+
+    served(tmp_path, work)
+
+
+def test_nobody_hears_of_an_image_that_is_not_there_yet(tmp_path: Path) -> None:
+    async def work(ads: Ads, path: Path) -> None:
+        async with envoy(path, "n/1") as got:
+            await asyncio.sleep(0.1)
+            assert got == [] and ads.settled_nodes == frozenset()
+            ads.update(image("web"))
+            assert await ads.settled(5)
+            assert got == ["web"]
+
+    served(tmp_path, work)
+
+
+def test_a_reason_shows_no_configuration(tmp_path: Path) -> None:
+    """A message that Envoy quotes may hold a key."""
+    reason = 'goo.gle/debugstr \nkey: "SECRET"\n: Proto constraint validation failed (TooBad: no)'
+
+    async def work(ads: Ads, path: Path) -> None:
+        async with envoy(path, "n/1", refuses="bad") as _:
+            ads.update(image("bad"))
+            assert await ads.settled(5)
+            refusal = ads._catalogue.refused["cluster"]["bad"]
+            assert ads._catalogue.forgive("cluster")
+            assert ads._catalogue.refuse("cluster", "bad", refusal.version, reason)
+            assert ads.refused == {"cluster bad": "TooBad: no"}
+
+    served(tmp_path, work)
