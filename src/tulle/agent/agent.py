@@ -76,6 +76,7 @@ from .options import NodeOptions
 from .pacer import Pacer
 from .pods import Pods
 from .pressure import Pressure
+from .proxy import Proxy
 from .vanished import Vanished
 from .workloads import Workloads
 
@@ -122,6 +123,7 @@ class Agent:
             lambda: self.current.world if self.current else None,
         )
         self.flows = FlowLog()
+        self.proxy = Proxy(paths, self.cgroups, options.proxy_workers)
         self.problem = ""
         self.after_pass: Callable[[], object] = lambda: None
         self.started_s = time.monotonic()
@@ -158,6 +160,7 @@ class Agent:
             log.info("removed %s", line)
         await asyncio.to_thread(self._look_at_network)
         self.pods.recover()
+        await self.proxy.start()
         self._ids = recall(self._ids_path) or counters_above(self.datapath.read())
 
     async def run(self) -> None:
@@ -169,6 +172,7 @@ class Agent:
             partial(_every, REREAD_PERIOD_S, self._reread),
             partial(_every, PRESSURE_PERIOD_S, partial(asyncio.to_thread, self.pressure.warn)),
             self.vanished.run,
+            self.proxy.run,
         ]
         try:
             self.manifests.watch(self.request)
@@ -216,6 +220,7 @@ class Agent:
         await self.pods.settled()
         for key in list(self.workloads.all()):
             await asyncio.to_thread(self.workloads.delete, key)
+        await self.proxy.stop()
         remove_datapath(self.paths.bpffs)
         await asyncio.to_thread(self.network.dismantle)
         self.neighbours.withdraw()

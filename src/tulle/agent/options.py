@@ -27,6 +27,7 @@ class NodeOptions:
     uplink: str = ""
     host_cgroups: tuple[Path, ...] = ()
     xdp: XdpMode = "off"
+    proxy_workers: int = 2  # threads of each Envoy that serve connections
     settings: Settings = field(default_factory=Settings)
 
     @property

@@ -47,11 +47,13 @@ def status(agent: Agent) -> Json:
     filled = fills(agent, now) if now else []
     problems = [agent.problem] if agent.problem else []
     problems += agent.network.problems + agent.workloads.problems
+    problems += agent.proxy.problems
     problems += [fill.warning for fill in filled if fill.warning]
     refused = (
         [{"object": str(item.ref), "reason": item.reason} for item in now.refusals] if now else []
     )
     refused += routed.not_in_force(now) if now else []
+    refused += [{"object": str(item.ref), "reason": item.reason} for item in agent.proxy.refusals]
     refused += [
         {"object": f"Pod {namespace}/{name}", "reason": reason}
         for (namespace, name), reason in sorted({**agent.pending, **agent.pods.problems()}.items())
@@ -65,6 +67,7 @@ def status(agent: Agent) -> Json:
         "health": "degraded" if problems or refused or not now else "ok",
         "problems": problems,
         "rungs": _rungs(agent, now),
+        "proxy": agent.proxy.status(),
         "refused": refused,
         "maps": [asdict(fill) | {"warning": bool(fill.warning)} for fill in filled],
         "counts": _counts(now) if now else {},

@@ -70,7 +70,7 @@ def up(names: tuple[str, ...], cluster_name: str | None, output: str, **values: 
     cluster = starting.choose_cluster(cluster_name, names)
     shared = starting.shared_arguments(cluster, names, words(values, OF_A_CLUSTER))
     cidrs = [ip_network(text) for text in values["pod_cidr"]]
-    own = words(values, ["--node-label", "--xdp"])
+    own = words(values, ["--node-label", "--xdp", "--proxy-workers"])
     made: list[str] = []
     try:
         lines = {}

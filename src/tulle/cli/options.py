@@ -95,6 +95,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "Whether services for the outside are translated before the kernel makes a packet "
         "buffer: in the device's driver, or for any device.  [default: off]",
     },
+    "--proxy-workers": {
+        "type": click.IntRange(1, 256),
+        "metavar": "NUMBER",
+        "help": "Threads of the node's proxy that serve connections.  [default: 2]",
+    },
     "--host-cgroup": {
         "type": click.Path(path_type=str),
         "multiple": True,
@@ -109,7 +114,7 @@ OF_A_CLUSTER = (
     "--no-masquerade",
     "--no-masquerade-cidr",
 )
-OF_A_LAB = ("--pod-cidr", *OF_A_CLUSTER, "--node-label", "--xdp")
+OF_A_LAB = ("--pod-cidr", *OF_A_CLUSTER, "--node-label", "--xdp", "--proxy-workers")
 
 
 def up_options(flags: Iterable[str] = _OPTIONS) -> Callable[[F], F]:
@@ -136,8 +141,8 @@ def words(values: Mapping[str, Any], flags: Iterable[str] = _OPTIONS) -> list[st
                 pass
             case True:
                 line.append(flag)
-            case str() as value:
-                line += [flag, value]
+            case str() | int() as value:
+                line += [flag, str(value)]
             case several:
                 line += [word for value in several for word in (flag, value)]
     return line
@@ -167,6 +172,7 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
         uplink=values["uplink"] or "",
         host_cgroups=tuple(Path(path).absolute() for path in values["host_cgroup"]),
         xdp=values["xdp"] or base.xdp,
+        proxy_workers=values["proxy_workers"] or base.proxy_workers,
         settings=settings,
     )
 

@@ -73,6 +73,16 @@ class NodePaths:
         return self.state / "agent.lock"
 
     @property
+    def proxy(self) -> Path:
+        """What belongs to the node's Envoys: configuration, admin sockets, logs."""
+        return self.state / "proxy"
+
+    @property
+    def ads(self) -> Path:
+        """The socket where the agent configures them."""
+        return self.proxy / "ads.sock"
+
+    @property
     def manifests(self) -> Path:
         return Path("/etc/tulle/manifests") if self.node == LOCAL else self.state / "manifests"
 

@@ -23,6 +23,9 @@ class Resource(NamedTuple):
 
 XdsImage = Mapping[XdsKind, Mapping[str, Resource]]
 
+# Name of the cluster, there from the start, where the agent takes access logs by gRPC.
+AGENT = "tulle-agent"
+
 # Where it listens for L7 rules, the port being their number: reachable by no route.
 RULES_ADDRESSES = (IPv4Address("192.0.0.8"), IPv6Address("100::8"))
 # Source ports of its connections in a workload's name, first and last; its own are lower.

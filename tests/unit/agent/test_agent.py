@@ -35,6 +35,10 @@ async def idle() -> None:
     await asyncio.Event().wait()
 
 
+async def nothing_to_do() -> None:
+    pass
+
+
 @pytest.fixture
 def agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
     """One without a kernel below it, and without neighbours."""
@@ -43,6 +47,7 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
         events=list,
         gauge=None,
         maps={},
+        stop=nothing_to_do,
         owned_by=lambda _: [],
         run=idle,
         sweep=None,
@@ -52,7 +57,7 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
         watch=lambda _: None,
     )
     edges = ("Datapath", "Workloads", "NodeCgroup", "find_mount", "Neighbours", "Network", "Hooks")
-    for name in (*edges, "Vanished", "Pressure", "ManifestDirectory"):
+    for name in (*edges, "Vanished", "Pressure", "ManifestDirectory", "Proxy"):
         monkeypatch.setattr(module, name, lambda *_, **__: nothing)
     monkeypatch.setattr(module, "Pods", FakePods)
     return Agent(NodePaths("lab-1"), NodeOptions("lab-1"))

@@ -1,0 +1,365 @@
+"""The node's Envoys: two of a kind, of which the elder serves and the younger stands by.
+
+Both have the same configuration and listen on the same ports; the kernel gives connections to the
+elder, and to the other one in the moment in which that dies (edges/bpf/elder.py). When they should
+be started otherwise, two new ones come up beside them, and the old ones drain once the new ones
+have all of their configuration. Envoys outlive the agent; the next one takes them over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tulle.edges import netlink, netns
+from tulle.edges.bpf import elder
+from tulle.edges.cgroup import NodeCgroup
+from tulle.edges.envoy import admin, process
+from tulle.edges.envoy.bootstrap import Bootstrap
+from tulle.errors import TulleError, Unavailable
+from tulle.model.paths import NodePaths
+
+from .backoff import Backoff
+from .records import write_atomically
+
+log = logging.getLogger("tulle")
+
+INSTANCES = 2
+STEP_S = 1.0  # at most between two looks at what drains and what is logged
+BUSY_STEP_S = 0.02  # while one starts
+HELD_S = 5.0  # who lived so long is started again at once
+DRAIN_S = 30.0
+END_S = 2.0  # from SIGTERM to SIGKILL
+LOG_LIMIT_BYTES = 4_000_000  # of each
+
+State = Literal["starting", "serving", "standing by", "draining"]
+
+
+class Record(msgspec.Struct):
+    """What an agent must know of an Envoy that an earlier one started."""
+
+    number: int
+    spec: str  # digest of how it was started
+    pid: int = 0
+    started: int = 0
+    draining_since_s: float | None = None  # CLOCK_MONOTONIC
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyStatus:
+    number: int
+    pid: int
+    state: State
+
+
+class Envoys:
+    """`settled` says which Envoys, by id, have all of their configuration.
+
+    `wanted` is whether there is anything for them to do. Methods are for the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        paths: NodePaths,
+        cgroups: NodeCgroup,
+        workers: int,
+        settled: Callable[[], frozenset[str]],
+    ) -> None:
+        self.problem = ""
+        self.restarts = 0  # by this agent, of what ended by itself
+        self._paths, self._cgroups, self._workers = paths, cgroups, workers
+        self._settled = settled
+        self._wanted: bool | None = None  # nobody has said yet
+        self._wake = asyncio.Event()
+        self._stepping = asyncio.Lock()
+        self._records: list[Record] = []  # the eldest first
+        self._last = 0
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._watches: dict[int, process.Watch] = {}
+        self._backoff, self._not_before_s = Backoff(), 0.0
+        self._began_s: dict[int, float] = {}
+        self._program = -1
+
+    @property
+    def cgroup(self) -> Path:
+        """All of them are below, and nothing else."""
+        return self._cgroups.root / "proxy"
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self._wanted)
+
+    @wanted.setter
+    def wanted(self, value: bool) -> None:
+        if value != self._wanted:
+            self._wanted = value
+            self._wake.set()
+
+    @property
+    def ids(self) -> list[str]:
+        """Of those that are to serve, as ADS knows them."""
+        return [self._id(record) for record in self._records if record.draining_since_s is None]
+
+    def status(self) -> list[EnvoyStatus]:
+        settled, found, serves = self._settled(), [], False
+        for record in self._records:
+            state: State = "starting"
+            if record.draining_since_s is not None:
+                state = "draining"
+            elif self._id(record) in settled:
+                state, serves = ("standing by" if serves else "serving"), True
+            found.append(EnvoyStatus(record.number, record.pid, state))
+        return found
+
+    async def run(self) -> None:
+        """Until cancelled; what runs then goes on."""
+        self._recover()
+        try:
+            while True:
+                try:
+                    async with self._stepping:
+                        delay_s = await self._step()
+                except (TulleError, OSError) as error:
+                    self._failed(str(error), 0.0)
+                    delay_s = STEP_S
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(delay_s):
+                        await self._wake.wait()
+                self._wake.clear()
+        finally:
+            for watch in self._watches.values():
+                watch.close()
+            if self._program >= 0:
+                os.close(self._program)
+
+    async def stop(self) -> None:
+        """End all at once: the node is being taken down."""
+        self._wanted = False
+        async with self._stepping:
+            for record in list(self._records):
+                await self._end(record)
+
+    # --- one look at all of them ---
+
+    async def _step(self) -> float:
+        """Seconds until the next is due, if nothing happens before."""
+        for record in [each for each in self._records if not _process(each).is_alive]:
+            await self._ended(record)
+        spec = self._spec()
+        now = [each for each in self._records if each.draining_since_s is None]
+        current = [each for each in now if each.spec == spec]
+        if self._wanted is False:
+            await self._drain(now)
+        elif not self._wanted:
+            return STEP_S
+        elif len(current) < INSTANCES:
+            self._start_if_due(spec, current)
+        elif self._are_settled(current):
+            self.problem = ""
+            await self._drain([each for each in now if each not in current])
+        await self._end_drained()
+        self._trim_logs()
+        is_busy = self._wanted and not (len(current) == INSTANCES and self._are_settled(current))
+        return BUSY_STEP_S if is_busy else STEP_S
+
+    def _are_settled(self, records: list[Record]) -> bool:
+        settled = self._settled()
+        return all(self._id(record) in settled for record in records)
+
+    def _start_if_due(self, spec: str, before: list[Record]) -> None:
+        """One after the other, so that the first is ready sooner."""
+        if time.monotonic() >= self._not_before_s and self._are_settled(before):
+            self._start(spec)
+
+    async def _ended(self, record: Record) -> None:
+        held_s = time.monotonic() - self._began_s.get(record.number, 0.0)
+        await self._forget(record)
+        if record.draining_since_s is None and self._wanted:
+            self.restarts += 1
+            self._failed(f"an Envoy ended: {self._last_words(record.number)}", held_s)
+
+    def _failed(self, problem: str, held_s: float) -> None:
+        if problem != self.problem:
+            log.error("the proxy: %s", problem)
+        self.problem = problem
+        if held_s < HELD_S:
+            self._not_before_s = time.monotonic() + self._backoff.after(held_s)
+
+    async def _drain(self, records: list[Record]) -> None:
+        """They take no new connections from now on, and end when the old ones have."""
+        for record in records:
+            record.draining_since_s = time.monotonic()
+            try:
+                await admin.stop_listening(self._file(record.number, "admin"))
+            except Unavailable as error:  # not up yet, or not well: nothing to wait for
+                log.info("%s", error)
+                record.draining_since_s = 0.0
+        if records:
+            self._save()
+
+    async def _end_drained(self) -> None:
+        for record in list(self._records):
+            if record.draining_since_s is None:
+                continue
+            is_over = time.monotonic() - record.draining_since_s > DRAIN_S
+            if is_over or not await self._has_connections(record):
+                await self._end(record)
+
+    async def _has_connections(self, record: Record) -> bool:
+        try:
+            return await admin.connections(self._file(record.number, "admin")) > 0
+        except Unavailable:
+            return False
+
+    # --- one of them ---
+
+    def _start(self, spec: str) -> None:
+        """The record comes first: what has none is ended by the next agent."""
+        if self._program < 0:
+            self._program = elder.load(self._workers)
+            # what a dying Envoy has not accepted yet, another one does
+            migrate = partial(netlink.sysctl, "ipv4/tcp_migrate_req", "1")
+            netns.run_in(self._paths.netns, migrate)
+        self._last += 1
+        record = Record(self._last, spec)
+        cgroup = self._cgroups.make("proxy", str(record.number))
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        config = self._file(record.number, "pb")
+        write_atomically(config, self._bootstrap(record.number).pack())
+        child = process.start(
+            self._arguments(config),
+            cgroup=cgroup,
+            netns=self._paths.netns,
+            log=self._file(record.number, "log"),
+            program=self._program,
+        )
+        found = process.process_of(child.pid)
+        record.pid, record.started = found.pid, found.started
+        self._records.append(record)
+        self._children[record.number] = child
+        self._began_s[record.number] = time.monotonic()
+        self._watch(record)
+        self._save()
+
+    def _arguments(self, config: Path) -> list[str]:
+        return [
+            *("--config-path", str(config)),
+            *("--concurrency", str(self._workers)),
+            "--disable-hot-restart",
+            *("--log-level", "warning"),
+            *("--drain-time-s", str(int(DRAIN_S))),
+            *("--drain-strategy", "immediate"),
+        ]
+
+    async def _end(self, record: Record) -> None:
+        """SIGTERM, and after END_S all that is left is killed."""
+        ended = asyncio.Event()
+        watch = _process(record).watch(ended)
+        _process(record).signal(signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_S):
+                await ended.wait()
+        watch.close()
+        await self._forget(record)
+
+    async def _forget(self, record: Record) -> None:
+        await asyncio.to_thread(self._cgroups.remove, self.cgroup / str(record.number))
+        if child := self._children.pop(record.number, None):
+            child.wait()
+        if watch := self._watches.pop(record.number, None):
+            watch.close()
+        self._records.remove(record)
+        self._began_s.pop(record.number, None)
+        for suffix in ("pb", "admin"):
+            self._file(record.number, suffix).unlink(missing_ok=True)
+        self._keep_last_log(record.number)
+        self._save()
+
+    def _watch(self, record: Record) -> None:
+        self._watches[record.number] = _process(record).watch(self._wake)
+
+    # --- what an agent leaves to the next ---
+
+    def _recover(self) -> None:
+        with suppress(FileNotFoundError, msgspec.MsgspecError):
+            content = self._state_file.read_bytes()
+            self._records = msgspec.json.decode(content, type=list[Record])
+        known = {str(record.number) for record in self._records}
+        for cgroup in self._cgroups.children(self.cgroup):
+            if cgroup.name not in known:
+                self._cgroups.remove(cgroup)
+        self._last = max((record.number for record in self._records), default=0)
+        for record in self._records:
+            self._watch(record)
+
+    def _save(self) -> None:
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        write_atomically(self._state_file, msgspec.json.encode(self._records))
+
+    @property
+    def _state_file(self) -> Path:
+        return self._directory / "envoys.json"
+
+    @property
+    def _directory(self) -> Path:
+        return self._paths.proxy
+
+    def _file(self, number: int, suffix: str) -> Path:
+        return self._directory / f"{number}.{suffix}"
+
+    def _id(self, record: Record) -> str:
+        return f"{self._paths.node}/{record.number}"
+
+    def _bootstrap(self, number: int) -> Bootstrap:
+        return Bootstrap(
+            node=self._paths.node,
+            id=f"{self._paths.node}/{number}",
+            agent=self._paths.ads,
+            admin=self._file(number, "admin"),
+        )
+
+    def _spec(self) -> str:
+        """A digest of all that tells one that was started now from one that was before."""
+        path, version = process.binary()
+        stat = path.stat()
+        parts = (path, version, stat.st_size, stat.st_mtime_ns, *self._arguments(Path()))
+        whole = repr(parts).encode() + self._bootstrap(0).pack()
+        return blake2b(whole, digest_size=8).hexdigest()
+
+    # --- logs ---
+
+    def _trim_logs(self) -> None:
+        """Its writer appends, and goes on at the start."""
+        for record in self._records:
+            path = self._file(record.number, "log")
+            with suppress(FileNotFoundError):
+                if path.stat().st_size > LOG_LIMIT_BYTES:
+                    os.truncate(path, 0)
+
+    def _keep_last_log(self, number: int) -> None:
+        with suppress(FileNotFoundError):
+            self._file(number, "log").replace(self._directory / "last.log")
+
+    def _last_words(self, number: int) -> str:
+        try:
+            lines = (self._directory / "last.log").read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            lines = []
+        return lines[-1] if lines else "it said nothing"
+
+
+def _process(record: Record) -> process.Process:
+    return process.Process(record.pid, record.started)
