@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -16,15 +16,26 @@ from pathlib import Path
 import pytest
 
 from tests.unit.edges.envoy.sample import cluster, listener, ref, route
+from tulle import xds
 from tulle.agent.proxy import Proxy
 from tulle.edges import netns
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.edges.envoy import admin, process
 from tulle.lab import node
+from tulle.model.access import Access
 from tulle.model.paths import NodePaths
-from tulle.model.proxy import XdsImage
+from tulle.model.proxy import AGENT, XdsImage
 
 PORT = 8080
+LOG = xds.any_of(
+    "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
+    common_config={
+        "log_name": "test",
+        "transport_api_version": "V3",
+        "grpc_service": {"envoy_grpc": {"cluster_name": AGENT}},
+        "buffer_flush_interval": {"nanos": 50_000_000},
+    },
+)
 CAPABILITIES = 1 << 10 | 1 << 13  # CAP_NET_BIND_SERVICE, CAP_NET_RAW
 Work = Callable[[Proxy], Awaitable[None]]
 
@@ -49,9 +60,16 @@ def image(says: str) -> XdsImage:
 
 
 @asynccontextmanager
-async def agent(paths: NodePaths, workers: int = 1) -> AsyncIterator[Proxy]:
-    """What an agent has of the proxy, until it dies."""
-    proxy = Proxy(paths, NodeCgroup(find_mount(), paths.cgroup), workers)
+async def agent(
+    paths: NodePaths, workers: int = 1, told: list[Access] | None = None
+) -> AsyncIterator[Proxy]:
+    """What an agent has of the proxy, until it dies; access logs go to `told`."""
+
+    async def take(entries: Iterable[Access]) -> None:
+        if told is not None:
+            told.extend(entries)
+
+    proxy = Proxy(paths, NodeCgroup(find_mount(), paths.cgroup), workers, take)
     await proxy.start()
     running = asyncio.create_task(proxy.run())
     try:
@@ -297,6 +315,22 @@ def test_a_refused_resource_is_told_and_the_others_hold(paths: NodePaths) -> Non
         assert "web::" in found and "bad::" not in found
 
     run(paths, work)
+
+
+def test_requests_are_told(paths: NodePaths) -> None:
+    async def main() -> None:
+        told: list[Access] = []
+        async with agent(paths, told=told) as proxy:
+            await put(proxy, {**image("hello"), "listener": {"web": listener("web", PORT, LOG)}})
+            assert await asyncio.to_thread(ask, paths) == "hello"
+            await until(lambda: told, "the entry")
+        (access,) = told
+        assert access.request and (access.request.method, access.request.path) == ("GET", "/")
+        assert (access.status, access.bytes_out) == (200, 5)
+        assert str(access.asked.address) == "127.0.0.1" and access.asked.port == PORT
+        assert access.source.port and abs(access.time_ns - time.time_ns()) < 60e9
+
+    asyncio.run(main())
 
 
 def test_they_end_when_nothing_is_left_to_do(paths: NodePaths) -> None:

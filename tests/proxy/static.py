@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tulle import xds
-from tulle.compile.proxy.logs import CLUSTER
-from tulle.model.proxy import Resource, XdsImage
+from tulle.model.proxy import AGENT, Resource, XdsImage
 
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _DOWNSTREAM = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
@@ -38,9 +37,9 @@ def bootstrap(image: XdsImage, admin: str = "") -> bytes:
 def _logs() -> Proto:
     """Nobody listens there: the proxy has to bear that."""
     made: Proto = xds.message("envoy.config.cluster.v3.Cluster")(
-        name=CLUSTER,
+        name=AGENT,
         load_assignment={
-            "cluster_name": CLUSTER,
+            "cluster_name": AGENT,
             "endpoints": [
                 {"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": "@nobody"}}}}]}
             ],

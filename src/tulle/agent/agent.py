@@ -123,7 +123,7 @@ class Agent:
             lambda: self.current.world if self.current else None,
         )
         self.flows = FlowLog()
-        self.proxy = Proxy(paths, self.cgroups, options.proxy_workers)
+        self.proxy = Proxy(paths, self.cgroups, options.proxy_workers, self.flows.add)
         self.problem = ""
         self.after_pass: Callable[[], object] = lambda: None
         self.started_s = time.monotonic()

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tulle.edges.cgroup import NodeCgroup
+from tulle.edges.envoy.access_logs import AccessLogs, Take
 from tulle.edges.envoy.ads import Ads
 from tulle.edges.envoy.server import GrpcServer
 from tulle.model.paths import NodePaths
@@ -30,11 +31,13 @@ BROKEN_WAIT_S = 0.05  # for one that is not well
 class Proxy:
     """`add` and `remove` are for the pass, on a thread of its own; all else is for the loop's."""
 
-    def __init__(self, paths: NodePaths, cgroups: NodeCgroup, workers: int) -> None:
+    def __init__(self, paths: NodePaths, cgroups: NodeCgroup, workers: int, take: Take) -> None:
+        """`take` gets what Envoys tell of requests and connections."""
         self.ads = Ads()
         self.envoys = Envoys(paths, cgroups, workers, lambda: self.ads.settled_nodes)
         self._paths = paths
-        self._server = GrpcServer(paths.ads, self.ads.handlers())
+        logs = AccessLogs(take)
+        self._server = GrpcServer(paths.ads, [*self.ads.handlers(), *logs.handlers()])
         self._image: XdsImage = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 

@@ -25,6 +25,9 @@ XdsImage = Mapping[XdsKind, Mapping[str, Resource]]
 
 # Name of the cluster, there from the start, where the agent takes access logs by gRPC.
 AGENT = "tulle-agent"
+# In a connection's filter state, for access logs: where it came in, and by which rule it was passed
+# on. HTTP has its rule as the route's name.
+FRONT, RULE = "tulle.front", "tulle.rule"
 
 # Where it listens for L7 rules, the port being their number: reachable by no route.
 RULES_ADDRESSES = (IPv4Address("192.0.0.8"), IPv6Address("100::8"))

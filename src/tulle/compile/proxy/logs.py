@@ -8,18 +8,16 @@ connection's filter state.
 from __future__ import annotations
 
 from tulle import xds
+from tulle.model.proxy import AGENT, FRONT, RULE
 
 from .fields import Fields, extension, literal, milliseconds, value
-
-CLUSTER = "tulle_als"  # static: the agent's socket
-FRONT, RULE = "tulle.front", "tulle.rule"  # in the filter state; HTTP has its rule as route name
 
 _FLUSH_MS = 100  # what `tulle observe -f` is late at most
 _BUFFER_BYTES = 64 * 1024
 _LOGGERS = "envoy.extensions.access_loggers.grpc.v3"
 _COMMON: Fields = {
     "log_name": "tulle",
-    "grpc_service": {"envoy_grpc": {"cluster_name": CLUSTER}},
+    "grpc_service": {"envoy_grpc": {"cluster_name": AGENT}},
     "transport_api_version": "V3",
     "buffer_flush_interval": milliseconds(_FLUSH_MS),
     "buffer_size_bytes": value(_BUFFER_BYTES),

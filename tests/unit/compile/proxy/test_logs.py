@@ -52,4 +52,4 @@ def test_one_stream_and_buffer_for_all() -> None:
     assert logs[0] == logs[1]
     common = logs[0][0]["typed_config"]["common_config"]
     assert common["buffer_size_bytes"] == 65536
-    assert common["grpc_service"]["envoy_grpc"]["cluster_name"] == "tulle_als"
+    assert common["grpc_service"]["envoy_grpc"]["cluster_name"] == "tulle-agent"

@@ -39,12 +39,14 @@ def endpoints(name: str, *ports: int) -> Resource:
     return Resource(packed, (ref(name),))
 
 
-def listener(name: str, port: int, **fields: Any) -> Resource:
+def listener(name: str, port: int, log: Any = None, **fields: Any) -> Resource:
     """HTTP on 127.0.0.1, as `route` of the same name says."""
+    logs = [{"name": "log", "typed_config": log}] if log else []
     router = xds.any_of("envoy.extensions.filters.http.router.v3.Router")
     manager = xds.any_of(
         _HCM,
         stat_prefix=name,
+        access_log=logs,
         rds={"route_config_name": name, "config_source": ADS},
         http_filters=[{"name": "router", "typed_config": router}],
     )

@@ -1,0 +1,127 @@
+"""Entries of Envoy's access log (envoy.data.accesslog.v3) → plain values. Pure."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from tulle import xds
+from tulle.model.access import Access, Request, Socket
+from tulle.model.proxy import FRONT, RULE
+
+# How Envoy's documentation shortens what ResponseFlags spells out.
+FLAGS = {
+    "failed_local_healthcheck": "LH",
+    "no_healthy_upstream": "UH",
+    "upstream_request_timeout": "UT",
+    "local_reset": "LR",
+    "upstream_remote_reset": "UR",
+    "upstream_connection_failure": "UF",
+    "upstream_connection_termination": "UC",
+    "upstream_overflow": "UO",
+    "no_route_found": "NR",
+    "delay_injected": "DI",
+    "fault_injected": "FI",
+    "rate_limited": "RL",
+    "unauthorized_details": "UAEX",
+    "rate_limit_service_error": "RLSE",
+    "downstream_connection_termination": "DC",
+    "upstream_retry_limit_exceeded": "URX",
+    "stream_idle_timeout": "SI",
+    "invalid_envoy_request_headers": "IH",
+    "downstream_protocol_error": "DPE",
+    "upstream_max_stream_duration_reached": "UMSDR",
+    "response_from_cache_filter": "RFCF",
+    "no_filter_config_found": "NFCF",
+    "duration_timeout": "DT",
+    "upstream_protocol_error": "UPE",
+    "no_cluster_found": "NC",
+    "overload_manager": "OM",
+    "dns_resolution_failure": "DF",
+    "downstream_remote_reset": "DR",
+}
+_PROTOCOLS = {1: "HTTP/1.0", 2: "HTTP/1.1", 3: "HTTP/2", 4: "HTTP/3"}
+_DENIED = re.compile(r"rbac_access_denied_matched_policy\[(?!none\])(.+)\]")
+
+
+def of_request(entry: Any) -> Access:
+    """An HTTPAccessLogEntry. Bodies are counted as the client's and the answer's."""
+    common, request, response = entry.common_properties, entry.request, entry.response
+    return _access(
+        common,
+        request=Request(
+            method=_method(request),
+            scheme=request.scheme,
+            authority=request.authority,
+            path=request.original_path or request.path,
+            protocol=_PROTOCOLS.get(entry.protocol_version, ""),
+            id=request.request_id,
+        ),
+        status=response.response_code.value,
+        rule=common.route_name,
+        details=response.response_code_details,
+        bytes_in=request.request_body_bytes,
+        bytes_out=response.response_body_bytes,
+    )
+
+
+def of_connection(entry: Any) -> Access:
+    """A TCPAccessLogEntry, of a connection that was passed on or that nobody took."""
+    common, counts = entry.common_properties, entry.connection_properties
+    return _access(
+        common,
+        rule=_noted(common, RULE),
+        details=common.connection_termination_details,
+        bytes_in=counts.received_bytes,
+        bytes_out=counts.sent_bytes,
+    )
+
+
+def _access(common: Any, details: str, **fields: Any) -> Access:
+    denied = _DENIED.fullmatch(details)
+    remote = common.downstream_direct_remote_address
+    return Access(
+        time_ns=common.start_time.ToNanoseconds(),
+        duration_ns=common.duration.ToNanoseconds(),
+        source=_socket(remote) or _socket(common.downstream_remote_address) or _NOWHERE,
+        asked=_socket(common.downstream_local_address) or _NOWHERE,
+        backend=_socket(common.upstream_remote_address),
+        front=_noted(common, FRONT),
+        flags=_flags(common.response_flags),
+        details=details,
+        attempts=common.upstream_request_attempt_count,
+        denied_by=denied[1] if denied else "",
+        **fields,
+    )
+
+
+_NOWHERE = Socket(ip_address("0.0.0.0"), 0)  # noqa: S104 (of what Envoy does not tell)
+
+
+def _socket(address: Any) -> Socket | None:
+    inner = address.socket_address
+    return Socket(ip_address(inner.address), inner.port_value) if inner.address else None
+
+
+def _method(request: Any) -> str:
+    """ "" for one that Envoy's enum has not."""
+    value = request.DESCRIPTOR.fields_by_name["request_method"].enum_type.values_by_number
+    return value[request.request_method].name if request.request_method else ""
+
+
+def _flags(flags: Any) -> tuple[str, ...]:
+    return tuple(FLAGS[field.name] for field, _ in flags.ListFields() if field.name in FLAGS)
+
+
+def _noted(common: Any, key: str) -> str:
+    """A string in the filter state; "" if there is none."""
+    try:
+        value: Any = xds.message("google.protobuf.StringValue")()
+        common.filter_state_objects[key].Unpack(value)
+    except DecodeError:
+        return ""
+    text: str = value.value
+    return text
