@@ -12,6 +12,7 @@ from tulle.model.routing import RequestMatch, Rule, VirtualHost
 from .actions import action_of, filter_configs
 from .headers import edits
 from .hosts import Share
+from .lots import drawn
 from .matches import match_of
 from .targets import Scene, Target, targets_of_rule
 from .wire import joined
@@ -88,21 +89,26 @@ def _host(host: VirtualHost, scene: Scene, before: HostMade | None) -> HostMade:
         entries[key] = old.get(key) or (entry, _entry(entry, host.hostname, scene))
         parts.append(entries[key][1])
     head = xds.pack(_HOST, name=host.hostname, domains=[host.hostname])
-    body = head + joined(_ROUTES_OF_HOST, (part.body for part in parts))
+    body = head + b"".join(part.body for part in parts)
     return HostMade(host, gathered(body, parts), entries)
 
 
 def _entry(entry: Entry, hostname: str, scene: Scene) -> Made:
+    """Its routes as a part of their virtual host."""
     match, rule = entry
-    body = xds.pack(
-        _ROUTE,
-        name=rule.id,
-        match=match_of(match),
-        **action_of(rule, match, hostname, scene),
-        **edits(rule.filters),
-        typed_per_filter_config=filter_configs(rule),
+    bodies = tuple(
+        xds.pack(
+            _ROUTE,
+            name=rule.id,
+            match={**match_of(match), **chance},
+            **action_of(part, match, hostname, scene),
+            **edits(part.filters),
+            typed_per_filter_config=filter_configs(part),
+        )
+        for part, chance in drawn(rule)
     )
-    return Made(body, tuple(targets_of_rule(rule, scene)), (rule.origin,))
+    routes = joined(_ROUTES_OF_HOST, bodies)
+    return Made(routes, tuple(targets_of_rule(rule, scene)), (rule.origin,))
 
 
 def _answer(share: Share) -> bytes:
