@@ -109,7 +109,7 @@ BENT_GATEWAYS: Table = (
     (
         HTTP_ROUTE,
         _MATCH + "headers",
-        ([{"name": "A", "value": "1"}, {"name": "a", "value": "2"}],),
+        ([{"name": "a", "value": "1"}, {"name": "a", "value": "2"}],),
     ),
     (HTTP_ROUTE, _MATCH + "queryParams.0.value", (GONE, "", "a" * 1025, 1)),
     (HTTP_ROUTE, _MATCH + "method", ("get", "FETCH", 1)),
@@ -119,7 +119,7 @@ BENT_GATEWAYS: Table = (
     (
         HTTP_ROUTE,
         _FILTERS + "0.requestHeaderModifier.set",
-        ([{"name": "A", "value": "b"}, {"name": "a", "value": "c"}], [{"name": "a"}]),
+        ([{"name": "a", "value": "b"}, {"name": "a", "value": "c"}], [{"name": "a"}]),
     ),
     (HTTP_ROUTE, _FILTERS + "0.requestHeaderModifier.remove", (["a", "a"], ["a"] * 17, [1])),
     (HTTP_ROUTE, _FILTERS + "1.urlRewrite.hostname", ("*.example", *_HOSTNAMES)),

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from tulle.compile import regex
 from tulle.model.gateway_routes import (
     GRPCMethodMatch,
     GRPCRoute,
@@ -30,7 +31,6 @@ from tulle.model.references import ParentReference, duration_ms
 from .fields import FieldError, quote
 from .gateway import check_unique
 from .http_filters import check_backend, check_filters, replaces_prefix
-from .re2 import check_re2
 
 R = TypeVar("R", bound=Route)
 Rules = Sequence[HTTPRouteRule | GRPCRouteRule]
@@ -131,7 +131,7 @@ def _check_http_rule(rule: HTTPRouteRule, *path: str | int) -> None:
 
 def _check_http_match(match: HTTPRouteMatch, *path: str | int) -> None:
     _check_path(match.path, *path, "path", "value")
-    headers = [item.name.lower() for item in match.headers]
+    headers = [item.name for item in match.headers]
     check_unique(headers, *path, "headers", field="name")
     check_unique([item.name for item in match.query_params], *path, "queryParams", field="name")
     values: dict[str, Sequence[HTTPHeaderMatch | HTTPQueryParamMatch]] = {
@@ -141,13 +141,13 @@ def _check_http_match(match: HTTPRouteMatch, *path: str | int) -> None:
     for name, items in values.items():
         for index, item in enumerate(items):
             if item.type == "RegularExpression":
-                check_re2(item.value, *path, name, index, "value")
+                _check_regex(item.value, *path, name, index, "value")
 
 
 def _check_path(match: HTTPPathMatch, *path: str | int) -> None:
     text = match.value
     if match.type == "RegularExpression":
-        check_re2(text, *path)
+        _check_regex(text, *path)
         return
     if not text.startswith("/"):
         raise FieldError(f"{quote(text)} must start with /", *path)
@@ -159,6 +159,11 @@ def _check_path(match: HTTPPathMatch, *path: str | int) -> None:
             raise FieldError(f"{quote(text)} must not end with {quote(part)}", *path)
     if not _PATH.fullmatch(text):
         raise FieldError(f"{quote(text)} holds characters that a path cannot have", *path)
+
+
+def _check_regex(text: str, *path: str | int) -> None:
+    if reason := regex.problem(text):
+        raise FieldError(f"{quote(text)} {reason}", *path)
 
 
 def _check_times(times: HTTPTimeouts, *path: str | int) -> None:
@@ -197,11 +202,11 @@ def _check_grpc_rule(rule: GRPCRouteRule, *path: str | int) -> None:
 def _check_grpc_match(match: GRPCRouteMatch, *path: str | int) -> None:
     if match.method is not None:
         _check_method(match.method, *path, "method")
-    headers = [item.name.lower() for item in match.headers]
+    headers = [item.name for item in match.headers]
     check_unique(headers, *path, "headers", field="name")
     for index, item in enumerate(match.headers):
         if item.type == "RegularExpression":
-            check_re2(item.value, *path, "headers", index, "value")
+            _check_regex(item.value, *path, "headers", index, "value")
 
 
 def _check_method(match: GRPCMethodMatch, *path: str | int) -> None:
@@ -212,6 +217,6 @@ def _check_method(match: GRPCMethodMatch, *path: str | int) -> None:
         ("method", match.method, _GRPC_METHOD),
     ):
         if text and match.type == "RegularExpression":
-            check_re2(text, *path, name)
+            _check_regex(text, *path, name)
         elif text and not pattern.fullmatch(text):
             raise FieldError(f"{quote(text)} is not the name of a gRPC {name}", *path, name)

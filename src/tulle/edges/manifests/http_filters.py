@@ -93,7 +93,7 @@ def _check_http_filter(item: HTTPRouteFilter, *path: str | int) -> None:
 
 def _check_headers(headers: HeaderFilter, *path: str | int) -> None:
     for name, given in (("set", headers.set), ("add", headers.add)):
-        names = [item.name.lower() for item in given]
+        names = [item.name for item in given]
         check_unique(names, *path, name, field="name")
     for index, text in enumerate(headers.remove):
         if text in headers.remove[:index]:
