@@ -198,6 +198,7 @@ class SessionPersistence:
     name: str = ""
     lifetime_s: int = 0
     idle_s: int = 0
+    path: str = "/"  # of a cookie
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +303,7 @@ class Routing:
 
     fronts: Mapping[str, Front] = field(default_factory=dict)
     status: Mapping[ObjectRef, Json] = field(default_factory=dict)
+    memo: object = field(default=None, compare=False, repr=False)  # saves the next one work
 
     @property
     def proxied(self) -> frozenset[tuple[Key, int, str]]:
