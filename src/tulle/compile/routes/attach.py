@@ -1,0 +1,149 @@
+"""Routes to the listeners that they name, as far as both sides let them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tulle.model.references import GATEWAY_GROUP, ParentReference
+from tulle.model.world import Key, World
+
+from .conditions import ACCEPTED, Verdict
+from .forms import Form
+from .gateways import Owned, SetOnGateway
+from .hostnames import intersection
+from .listeners import Seat, Spot
+
+_OF_REQUESTS = ("HTTPRoute", "GRPCRoute")
+
+
+@dataclass(slots=True)
+class Attachment:
+    """A route's reference to one parent, and what came of it."""
+
+    form: Form
+    ref: ParentReference
+    owned: Owned
+    verdict: Verdict = ACCEPTED
+    spots: list[Spot] = field(default_factory=list)
+
+
+class Parents:
+    """Whatever routes may be attached to."""
+
+    def __init__(self, owned: Mapping[Key, Owned], world: World) -> None:
+        self._owned, self._world = owned, world
+        self._sets: dict[Key, tuple[Owned, SetOnGateway]] = {
+            (item.listener_set.metadata.namespace, item.listener_set.metadata.name): (of, item)
+            for of in owned.values()
+            for item in of.sets
+        }
+        self._defaults = [
+            ParentReference(name=key[1], namespace=key[0])
+            for key, item in owned.items()
+            if item.gateway.spec.default_scope == "All"
+        ]
+
+    def attach(self, form: Form) -> Iterator[Attachment]:
+        """One for each reference to a parent that this controller has."""
+        for ref in self._refs(form):
+            found = self._find(ref, form.route.metadata.namespace)
+            if found is not None:
+                owned, spots = found
+                yield self._attached(Attachment(form, ref, owned), spots)
+
+    def _refs(self, form: Form) -> Iterator[ParentReference]:
+        spec = form.route.spec
+        yield from spec.parent_refs
+        if spec.use_default_gateways == "All":
+            own = form.route.metadata.namespace
+            named = {(ref.namespace or own, ref.name) for ref in spec.parent_refs}
+            for ref in self._defaults:
+                if (ref.namespace, ref.name) not in named:
+                    yield ref
+
+    def _find(self, ref: ParentReference, namespace: str) -> tuple[Owned, Sequence[Spot]] | None:
+        key = (ref.namespace or namespace, ref.name)
+        if (ref.group, ref.kind) == (GATEWAY_GROUP, "Gateway"):
+            owned = self._owned.get(key)
+            return (owned, owned.spots) if owned else None
+        if (ref.group, ref.kind) == (GATEWAY_GROUP, "ListenerSet"):
+            found = self._sets.get(key)
+            return (found[0], found[1].spots if found[1].allowed.holds else ()) if found else None
+        return None
+
+    def _attached(self, attachment: Attachment, spots: Sequence[Spot]) -> Attachment:
+        ref, form = attachment.ref, attachment.form
+        named = [spot for spot in spots if _is_meant(spot, ref)]
+        if not named:
+            attachment.verdict = Verdict(False, "NoMatchingParent", "no listener is meant by it")
+            return attachment
+        allowed = [spot for spot in named if spot.allows(form.route, self._world)]
+        if not allowed:
+            message = "no listener allows routes of this kind from this namespace"
+            attachment.verdict = Verdict(False, "NotAllowedByListeners", message)
+            return attachment
+        for spot in allowed:
+            names = tuple(_shared(spot.listener.hostname, form.hostnames))
+            if names:
+                attachment.spots.append(spot)
+                spot.routes[form.ref] = Seat(form, names)
+        if not attachment.spots:
+            message = "no listener has one of its hostnames"
+            attachment.verdict = Verdict(False, "NoMatchingListenerHostname", message)
+        return attachment
+
+
+def _is_meant(spot: Spot, ref: ParentReference) -> bool:
+    listener = spot.listener
+    return ref.section_name in ("", listener.name) and ref.port in (None, listener.port)
+
+
+def _shared(hostname: str, names: Iterable[str]) -> Iterator[str]:
+    """A route's own hostnames that the listener's has something in common with."""
+    return (name for name in names if intersection(hostname, name) is not None)
+
+
+def part_kinds(spots: Iterable[Spot], attachments: Iterable[Attachment]) -> None:
+    """Of HTTPRoutes and GRPCRoutes with hostnames in common on a listener one kind stays.
+
+    The older route decides (GRPCRoute's hostnames).
+    """
+    mixed = [spot for spot in spots if len({ref.kind for ref in spot.routes}) > 1]
+    for spot in mixed:
+        if all(ref.kind in _OF_REQUESTS for ref in spot.routes):
+            _keep_one_kind(spot)
+    changed = {id(spot) for spot in mixed}
+    if not changed:
+        return
+    for attachment in attachments:
+        if attachment.verdict.holds and any(id(spot) in changed for spot in attachment.spots):
+            kept = [spot for spot in attachment.spots if attachment.form.ref in spot.routes]
+            attachment.spots = kept
+            if not kept:
+                message = "an older route of the other kind has one of its hostnames"
+                attachment.verdict = Verdict(False, "HostnameConflict", message)
+
+
+def _keep_one_kind(spot: Spot) -> None:
+    kept: list[Seat] = []
+    for seat in sorted(spot.routes.values(), key=lambda seat: seat.form.age):
+        kind = seat.form.ref.kind
+        rivals = [other for other in kept if other.form.ref.kind != kind]
+        if any(_meet(seat, rival, spot.listener.hostname) for rival in rivals):
+            del spot.routes[seat.form.ref]
+        else:
+            kept.append(seat)
+
+
+def _meet(one: Seat, other: Seat, hostname: str) -> bool:
+    """Whether two routes have hostnames in common, within the listener's."""
+    mine = [intersection(hostname, name) for name in one.hostnames]
+    theirs = [intersection(hostname, name) for name in other.hostnames]
+    return any(
+        intersection(a, b) is not None
+        for a in mine
+        if a is not None
+        for b in theirs
+        if b is not None
+    )

@@ -1,0 +1,113 @@
+"""backendRefs → destinations. One that does not hold is broken and says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from tulle.model.kubernetes import Service, ServicePort
+from tulle.model.references import BackendObjectReference
+from tulle.model.routing import AppProtocol, Destination
+from tulle.model.world import Key
+
+from .conditions import RESOLVED, Verdict
+from .facts import Asking
+from .grants import Referrer, Target
+
+Speech = Literal["HTTP", "GRPC", "TCP", "UDP"]
+
+# By a Service port's appProtocol: Kubernetes' own names (KEP-3726), then IANA's.
+_OF_HTTP: dict[str, AppProtocol] = {
+    "": AppProtocol.HTTP1,
+    "http": AppProtocol.HTTP1,
+    "https": AppProtocol.HTTP1,
+    "kubernetes.io/h2c": AppProtocol.HTTP2,
+    "http2": AppProtocol.HTTP2,
+    "grpc": AppProtocol.HTTP2,
+    "kubernetes.io/ws": AppProtocol.WEBSOCKET,
+    "kubernetes.io/wss": AppProtocol.WEBSOCKET,
+}
+_ENCRYPTED = ("https", "kubernetes.io/wss")  # said of a port that a BackendTLSPolicy must target
+_OF_GRPC = {
+    "": AppProtocol.HTTP2,
+    **{name: item for name, item in _OF_HTTP.items() if item is AppProtocol.HTTP2},
+    "https": AppProtocol.HTTP2,
+}
+
+
+class Backends:
+    """Those of one route."""
+
+    def __init__(self, asking: Asking, source: Referrer, speech: Speech) -> None:
+        self._asking, self._source, self._speech = asking, source, speech
+        self.problems: list[Verdict] = []
+        self.services: set[Key] = set()
+
+    @property
+    def resolved(self) -> Verdict:
+        """The first problem's reason, and all that is wrong."""
+        if not self.problems:
+            return RESOLVED
+        messages = dict.fromkeys(problem.message for problem in self.problems)
+        return Verdict(False, self.problems[0].reason, "; ".join(messages))
+
+    def refuse(self, reason: str, message: str) -> None:
+        self.problems.append(Verdict(False, reason, message))
+
+    def destination(self, ref: BackendObjectReference, weight: int = 1) -> Destination:
+        namespace = ref.namespace or self._source.namespace
+        found = Destination((namespace, ref.name), ref.port or 0, weight)
+        target = Target(ref.group, ref.kind, namespace, ref.name)
+        if (ref.group, ref.kind) != ("", "Service"):
+            kind = f"{ref.group}/{ref.kind}" if ref.group else ref.kind
+            return self._broken(found, "InvalidKind", f"{kind} is no kind of backend: Service is")
+        if not self._asking.permit(self._source, target):
+            message = f"no ReferenceGrant permits {target}"
+            return self._broken(found, "RefNotPermitted", message)
+        service = self._asking.service(found.service)
+        if service is None:
+            return self._broken(found, "BackendNotFound", f"there is no {target}")
+        self.services.add(found.service)
+        port = self._port(service, found.port)
+        if port is None:
+            message = f"{target} has no {self._transport} port {found.port}"
+            return self._broken(found, "BackendNotFound", message)
+        return self._spoken_to(found, port, str(target))
+
+    @property
+    def _transport(self) -> str:
+        return "UDP" if self._speech == "UDP" else "TCP"
+
+    def _port(self, service: Service, number: int) -> ServicePort | None:
+        of_number = [port for port in service.spec.ports if port.port == number]
+        return next((port for port in of_number if port.protocol == self._transport), None)
+
+    def _spoken_to(self, found: Destination, port: ServicePort, name: str) -> Destination:
+        protocol = self._protocol(port)
+        tls = None if self._speech == "UDP" else self._asking.upstream_tls(found.service, port.name)
+        if protocol is None or (port.app_protocol in _ENCRYPTED and tls is None and self._is_http):
+            needs = ": it needs a BackendTLSPolicy" if protocol else ""
+            message = f"{name} port {port.port}: appProtocol {port.app_protocol}{needs}"
+            return self._broken(found, "UnsupportedProtocol", message)
+        if isinstance(tls, str):
+            return replace(found, broken=tls)
+        return replace(found, protocol=protocol, tls=tls)
+
+    @property
+    def _is_http(self) -> bool:
+        return self._speech in ("HTTP", "GRPC")
+
+    def _protocol(self, port: ServicePort) -> AppProtocol | None:
+        match self._speech:
+            case "HTTP":
+                return _OF_HTTP.get(port.app_protocol.lower())
+            case "GRPC":
+                return _OF_GRPC.get(port.app_protocol.lower())
+            case "TCP":
+                return AppProtocol.TCP
+            case "UDP":
+                return AppProtocol.UDP
+
+    def _broken(self, found: Destination, reason: str, message: str) -> Destination:
+        self.refuse(reason, message)
+        return replace(found, broken=message)

@@ -1,0 +1,53 @@
+"""What a route comes to by itself, whatever it is attached to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tulle.model.gateway_routes import GRPCRoute, HTTPRoute, Route, TLSRoute
+from tulle.model.kinds import ref_of
+from tulle.model.kubernetes import ObjectRef
+from tulle.model.routing import RequestMatch, Rule, Stream
+from tulle.model.world import Key
+
+from .conditions import RESOLVED, Verdict, age
+from .facts import Question
+
+Order = tuple[object, ...]
+
+
+class Entry(NamedTuple):
+    """`order` sorts by precedence among the entries of all routes for one hostname."""
+
+    order: Order
+    match: RequestMatch
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A route of HTTP or gRPC has `entries`, others have a `stream`."""
+
+    route: Route
+    ref: ObjectRef
+    entries: tuple[Entry, ...] = ()
+    stream: Stream | None = None
+    resolved: Verdict = RESOLVED
+    services: frozenset[Key] = frozenset()  # that it leads to
+    answers: dict[Question, object] = field(default_factory=dict)
+
+    @property
+    def hostnames(self) -> tuple[str, ...]:
+        """As the route has them; "" is any."""
+        if isinstance(self.route, HTTPRoute | GRPCRoute | TLSRoute):
+            return self.route.spec.hostnames or ("",)
+        return ("",)
+
+    @property
+    def age(self) -> tuple[bool, str, Key]:
+        return age(self.route.metadata)
+
+
+def ref_and_age(route: Route) -> tuple[ObjectRef, Order]:
+    return ref_of(route), age(route.metadata)

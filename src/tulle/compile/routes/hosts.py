@@ -1,0 +1,114 @@
+"""The routes of one listener, merged: for every hostname all entries that may be meant, in order.
+
+An entry of a route for `*.example` counts for `www.example` too, after those that name it itself:
+precedence goes first by the hostname as the route has it, then by the match.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from tulle.model.routing import Rule, Stream, VirtualHost
+
+from .forms import Entry, Form
+from .hostnames import intersection, lineage, specificity
+from .listeners import Seat
+
+ANY = "*"
+Sources = tuple[tuple[str, tuple[Form, ...]], ...]  # routes by their hostname, in order
+Known = dict[tuple[object, ...], tuple[Sources, VirtualHost]]
+
+
+class Hosts:
+    """Makes virtual hosts, and knows those that it made last time."""
+
+    def __init__(self, before: Hosts | None = None) -> None:
+        self._before: Known = before._made if before else {}
+        self._made: Known = {}
+
+    def forget_older(self) -> None:
+        """When all that there is has been made."""
+        self._before = {}
+
+    def of(
+        self,
+        place: tuple[object, ...],
+        hostname: str,
+        seats: Iterable[Seat],
+        change: Callable[[Rule], Rule] | None = None,
+    ) -> tuple[VirtualHost, ...]:
+        """Of the listener at `place`. `change` is what its rules become there."""
+        by_name: dict[str, list[Form]] = defaultdict(list)
+        for seat in seats:
+            for name in seat.hostnames:
+                by_name[name].append(seat.form)
+        for forms in by_name.values():
+            forms.sort(key=lambda form: form.age)
+        wanted = {intersection(hostname, name) for name in by_name}
+        names = sorted((name for name in wanted if name is not None), key=specificity)
+        return tuple(self._host((*place, name), name, by_name, change) for name in names)
+
+    def _host(
+        self,
+        place: tuple[object, ...],
+        name: str,
+        by_name: Mapping[str, Sequence[Form]],
+        change: Callable[[Rule], Rule] | None,
+    ) -> VirtualHost:
+        sources = tuple((of, tuple(by_name[of])) for of in lineage(name) if of in by_name)
+        known = self._before.get(place)
+        if known is None or change is not None or not _same(known[0], sources):
+            entries = _merged(sources)
+            if change is not None:
+                entries = [entry._replace(rule=change(entry.rule)) for entry in entries]
+            host = VirtualHost(name or ANY, tuple((item.match, item.rule) for item in entries))
+            known = (sources, host)
+        self._made[place] = known
+        return known[1]
+
+
+def _same(one: Sources, other: Sources) -> bool:
+    """Whether they are the very same routes."""
+    return len(one) == len(other) and all(
+        a[0] == b[0]
+        and len(a[1]) == len(b[1])
+        and all(form is twin for form, twin in zip(a[1], b[1], strict=True))
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def _merged(sources: Sources) -> list[Entry]:
+    """Each entry once: a route may have two hostnames that mean the same host."""
+    found: dict[tuple[int, int], Entry] = {}
+    for _, forms in sources:
+        entries = [entry for form in forms for entry in form.entries]
+        for entry in sorted(entries, key=lambda entry: entry.order):
+            found.setdefault((id(entry.match), id(entry.rule)), entry)
+    return list(found.values())
+
+
+def streams_of(hostname: str, seats: Iterable[Seat]) -> tuple[Stream, ...]:
+    """Each name leads to one route: that which says it most exactly, then the oldest."""
+    winners: dict[str, Form] = {}
+    claims = [
+        (specificity(name), seat.form.age, name, seat.form)
+        for seat in seats
+        for name in seat.hostnames
+    ]
+    for _, _, name, form in sorted(claims, key=lambda claim: claim[:3]):
+        shared = intersection(hostname, name)
+        if shared is not None:
+            winners.setdefault(shared, form)
+    names: dict[int, list[str]] = defaultdict(list)
+    forms: dict[int, Form] = {}
+    for name in sorted(winners, key=specificity):
+        form = winners[name]
+        names[id(form)].append(name)
+        forms[id(form)] = form
+    return tuple(
+        replace(form.stream, hostnames=tuple(name for name in names[key] if name))
+        for key, form in forms.items()
+        if form.stream is not None
+    )

@@ -1,0 +1,181 @@
+"""World → Routing. What is unchanged stays the same object."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tulle.model.gateway_routes import GRPCRoute, HTTPRoute, Route
+from tulle.model.kinds import ref_of
+from tulle.model.kubernetes import ObjectRef
+from tulle.model.routing import Front, Routing
+from tulle.model.world import World
+
+from .attach import Attachment, Parents, part_kinds
+from .backend_tls import BackendPolicies
+from .classes import class_status
+from .conditions import Json
+from .contents import Contents
+from .facts import Asking, Facts, still_hold
+from .forms import Form
+from .fronts import gateway_fronts
+from .gateways import Owned, owned_gateways, wanted_addresses
+from .grants import Grants
+from .grpc import grpc_form
+from .hosts import Hosts
+from .http import http_form
+from .services import addresses_of
+from .status import RouteStatuses, gateway_status, policy_statuses, set_status
+from .streams import stream_form
+from .tls import backend_certificate, set_termination
+
+# Of the world, what a routing is made from.
+_SOURCES = frozenset(
+    {
+        "backend_tls",
+        "config_maps",
+        "gateway_classes",
+        "gateways",
+        "grants",
+        "grpc_routes",
+        "http_routes",
+        "listener_sets",
+        "namespaces",
+        "secrets",
+        "services",
+        "tcp_routes",
+        "tls_routes",
+        "udp_routes",
+    }
+)
+
+
+@dataclass(slots=True)
+class Memo:
+    """What the next routing may take over."""
+
+    world: World
+    contents: Contents
+    policies: BackendPolicies
+    forms: Mapping[ObjectRef, Form] = field(default_factory=dict)
+    hosts: Hosts = field(default_factory=Hosts)
+    statuses: RouteStatuses = field(default_factory=RouteStatuses)
+
+
+def route(world: World, before: Routing | None = None) -> Routing:
+    """`world` has its Gateways' Services, with addresses. `before` only saves work."""
+    old = before.memo if before is not None and isinstance(before.memo, Memo) else None
+    if before is not None and old is not None and _same_sources(old.world, world):
+        return before
+    return _Pass(world, old).routing(before)
+
+
+def _same_sources(one: World, other: World) -> bool:
+    return all(getattr(one, name) is getattr(other, name) for name in _SOURCES)
+
+
+class _Pass:
+    def __init__(self, world: World, old: Memo | None) -> None:
+        self._world = world
+        self._grants = Grants(world.grants.values())
+        self._contents = Contents(world, old.contents if old else None)
+        policies = BackendPolicies(world.backend_tls, self._contents, old.policies if old else None)
+        self._facts = Facts(world, self._grants, policies)
+        self._forms = dict(self._routes(old.forms if old else {}))
+        self._hosts = Hosts(old.hosts if old else None)
+        self._statuses = RouteStatuses(old.statuses if old else None)
+
+    def routing(self, before: Routing | None) -> Routing:
+        owned = owned_gateways(self._world)
+        for item in owned.values():
+            self._secure(item)
+        attachments = self._attach(owned.values(), Parents(owned, self._world))
+        fronts: dict[str, Front] = {}
+        status: dict[ObjectRef, Json] = {}
+        for item in owned.values():
+            self._serve(item, fronts, status)
+        self._say(attachments, status)
+        memo = Memo(
+            self._world,
+            self._contents,
+            self._facts.policies,
+            self._forms,
+            self._hosts,
+            self._statuses,
+        )
+        self._hosts.forget_older()
+        self._statuses.forget_older()
+        known = before.fronts if before is not None else {}
+        kept = {name: _kept(front, known.get(name)) for name, front in fronts.items()}
+        return Routing(kept, status, memo)
+
+    def _routes(self, known: Mapping[ObjectRef, Form]) -> Iterator[tuple[ObjectRef, Form]]:
+        world = self._world
+        kinds: tuple[Mapping[Any, Route], ...] = (
+            world.http_routes,
+            world.grpc_routes,
+            world.tls_routes,
+            world.tcp_routes,
+            world.udp_routes,
+        )
+        for routes in kinds:
+            for item in routes.values():
+                ref = ref_of(item)
+                form = known.get(ref)
+                if (
+                    form is None
+                    or form.route is not item
+                    or not still_hold(form.answers, self._facts)
+                ):
+                    form = _form(item, Asking(self._facts))
+                yield ref, form
+
+    def _secure(self, item: Owned) -> None:
+        for spot in item.all_spots():
+            set_termination(spot, item.gateway, self._contents, self._grants)
+        item.certificate, item.resolved = backend_certificate(
+            item.gateway, self._contents, self._grants
+        )
+
+    def _attach(self, owned: Iterable[Owned], parents: Parents) -> list[Attachment]:
+        ordered = sorted(self._forms.items())
+        attachments = [found for _, form in ordered for found in parents.attach(form)]
+        part_kinds((spot for item in owned for spot in item.all_spots()), attachments)
+        return attachments
+
+    def _serve(self, item: Owned, fronts: dict[str, Front], status: dict[ObjectRef, Json]) -> None:
+        service = self._world.services.get(item.service)
+        wanted, _ = wanted_addresses(item.gateway)
+        addresses = addresses_of(service, item, only=wanted)
+        for front in gateway_fronts(item, addresses, self._hosts):
+            fronts[front.name] = front
+        status[ref_of(item.gateway)] = gateway_status(item, addresses)
+        for on in item.sets:
+            status[ref_of(on.listener_set)] = set_status(on)
+
+    def _say(self, attachments: list[Attachment], status: dict[ObjectRef, Json]) -> None:
+        by_route: dict[ObjectRef, list[Attachment]] = defaultdict(list)
+        for item in attachments:
+            by_route[item.form.ref].append(item)
+        for ref, found in by_route.items():
+            status[ref] = self._statuses.of(found)
+        status.update(policy_statuses(self._facts.policies, attachments))
+        for gateway_class in self._world.gateway_classes.values():
+            said = class_status(gateway_class)
+            if said is not None:
+                status[ref_of(gateway_class)] = said
+
+
+def _form(item: Route, asking: Asking) -> Form:
+    if isinstance(item, HTTPRoute):
+        return http_form(item, asking)
+    if isinstance(item, GRPCRoute):
+        return grpc_form(item, asking)
+    return stream_form(item, asking)
+
+
+def _kept(front: Front, known: Front | None) -> Front:
+    """The earlier object if nothing has changed, so that nobody looks into it again."""
+    return known if known == front and known is not None else front

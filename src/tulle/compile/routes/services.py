@@ -1,0 +1,144 @@
+"""Services that stand for Gateways: so pools, claims and announcing treat both alike.
+
+One is `tulle-gateway-NAME` in the Gateway's namespace, of type LoadBalancer, with a port for each
+that a listener has. A Service of that name which a user made stays, and the Gateway gets no
+address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from typing import Literal
+
+import msgspec
+
+from tulle.model.kubernetes import (
+    LB_ADDRESSES_ANNOTATIONS,
+    ObjectMeta,
+    Protocol,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
+from tulle.model.references import GATEWAY_GROUP
+from tulle.model.world import IPAddress, Key, World
+
+from ..services.pools import spans_for
+from .gateways import Owned, owned_gateways, wanted_addresses
+
+_PROTOCOLS: dict[str, Protocol] = {"TCP": "TCP", "UDP": "UDP"}
+OWNER_LABEL = f"{GATEWAY_GROUP}/gateway-name"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Services that were made, and for which world."""
+
+    sources: tuple[object, ...] = ()
+    given: Mapping[Key, Service] = field(default_factory=dict)
+    made: Mapping[Key, Service] = field(default_factory=dict)
+    all: Mapping[Key, Service] = field(default_factory=dict)
+
+
+def with_gateways(world: World, before: Standing | None = None) -> tuple[World, Standing]:
+    """The world with a Service for each Gateway. What stays the same is the same object."""
+    old = before or Standing()
+    sources = (
+        world.gateway_classes,
+        world.gateways,
+        world.listener_sets,
+        world.namespaces,
+        world.address_pools,
+        world.node,
+        world.nodes,
+    )
+    same = len(sources) == len(old.sources) and all(map(_is, sources, old.sources))
+    if same and world.services is old.given:
+        return replace(world, services=old.all), old
+    made = old.made if same else _services(world, old.made)
+    made = {key: service for key, service in made.items() if key not in world.services}
+    everything = {**world.services, **made} if made else world.services
+    return replace(world, services=everything), Standing(sources, world.services, made, everything)
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
+
+
+def _services(world: World, known: Mapping[Key, Service]) -> dict[Key, Service]:
+    found = {}
+    for owned in owned_gateways(world).values():
+        if not owned.accepted.holds:
+            continue
+        service = _service(owned, world)
+        old = known.get(owned.service)
+        found[owned.service] = old if old == service else service
+    return found
+
+
+def _service(owned: Owned, world: World) -> Service:
+    gateway, (namespace, name) = owned.gateway, owned.service
+    labels = {**gateway.spec.infrastructure.labels, OWNER_LABEL: gateway.metadata.name}
+    service = Service(
+        metadata=ObjectMeta(name, namespace, labels, dict(gateway.spec.infrastructure.annotations)),
+        spec=service_spec(owned.ports()),
+    )
+    return _with_addresses(service, wanted_addresses(gateway)[0], world)
+
+
+def service_spec(ports: Iterable[tuple[int, str]]) -> ServiceSpec:
+    return ServiceSpec(
+        type="LoadBalancer",
+        ports=tuple(
+            ServicePort(number, f"{protocol.lower()}-{number}", _PROTOCOLS[protocol])
+            for number, protocol in ports
+        ),
+        allocate_load_balancer_node_ports=False,
+    )
+
+
+def _with_addresses(service: Service, wanted: list[IPAddress], world: World) -> Service:
+    """Those of a pool are asked for; a node's own are there without asking.
+
+    Without a pool it is reached within the mesh, by its cluster addresses.
+    """
+    spans = spans_for(world.address_pools, service)
+    ranges = {network.version for network in world.node.service_cidrs}
+    families = sorted({span.version for span in spans} & ranges or ranges)
+    pooled = [item for item in wanted if any(item in span for span in spans)]
+    own = {item for node in (world.node, *world.nodes.values()) for item in node.addresses}
+    external = tuple(str(item) for item in wanted if item in own and item not in pooled)
+    spec, metadata = service.spec, service.metadata
+    named: tuple[Literal["IPv4", "IPv6"], ...] = tuple(
+        "IPv4" if version == 4 else "IPv6" for version in families
+    )
+    spec = msgspec.structs.replace(spec, ip_families=named, external_ips=external)
+    if pooled:
+        asked = {LB_ADDRESSES_ANNOTATIONS[0]: ",".join(map(str, pooled))}
+        metadata = msgspec.structs.replace(metadata, annotations={**metadata.annotations, **asked})
+    elif wanted or not spans:  # no others than those wanted
+        spec = msgspec.structs.replace(
+            spec, type="ClusterIP", allocate_load_balancer_node_ports=True
+        )
+    return msgspec.structs.replace(service, spec=spec, metadata=metadata)
+
+
+def addresses_of(
+    service: Service | None, owned: Owned, *, only: Iterable[IPAddress] = ()
+) -> tuple[IPAddress, ...]:
+    """Where a Gateway's Service is reached; inside of the mesh only if it has no other address.
+
+    `only` are the ones that the Gateway asked for, if it did.
+    """
+    name = owned.gateway.metadata.name
+    if service is None or service.metadata.labels.get(OWNER_LABEL) != name:
+        return ()
+    spec, given = service.spec, service.status.load_balancer.ingress
+    outside = [*spec.external_ips, *(item.ip for item in given if item.ip)]
+    found = tuple(ip_address(text) for text in dict.fromkeys(outside))
+    wanted = frozenset(only)
+    if wanted:
+        return tuple(item for item in found if item in wanted)
+    return found or tuple(ip_address(text) for text in spec.cluster_ips)

@@ -1,0 +1,136 @@
+"""The Services that stand for Gateways, and the addresses that these come to."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from tests.unit.compile.routes.worlds import (
+    GATEWAY,
+    POOL,
+    SERVICES,
+    completed,
+    condition,
+    front,
+    gateway,
+    listener,
+    of_gateway,
+    routed,
+    world_of,
+)
+from tulle.compile.routes import route, with_gateways
+from tulle.model.kubernetes import ServicePort
+from tulle.model.world import Node, World
+
+_KEY = ("shop", "tulle-gateway-gw")
+_INSIDE = "192.0.2.77"
+_OUTSIDE = "198.51.100.1"
+
+
+def test_a_gateway_has_a_service_with_its_listeners_ports() -> None:
+    listeners = [listener(), listener("b", hostname="b.example"), listener("u", 53, "UDP")]
+    lost = [listener("x", 90), listener("y", 90, "TCP")]
+    infrastructure = {"labels": {"team": "x"}, "annotations": {"a.example/b": "c"}}
+    world, _ = with_gateways(
+        world_of(POOL, gateway(*listeners, *lost, infrastructure=infrastructure))
+    )
+    service = world.services[_KEY]
+    assert service.spec.type == "LoadBalancer"
+    assert service.spec.ports == (
+        ServicePort(53, "udp-53", "UDP"),
+        ServicePort(80, "tcp-80", "TCP"),
+    )
+    assert service.metadata.labels["team"] == "x"
+    assert service.metadata.annotations == {"a.example/b": "c"}
+
+
+def test_its_addresses_are_told_and_served() -> None:
+    found = routed(GATEWAY)
+    (given,) = of_gateway(found)["addresses"]
+    assert given["type"] == "IPAddress"
+    assert [str(item) for item in front(found).addresses] == [given["value"]]
+    assert given["value"].startswith("192.0.2.")
+    assert found.proxied == {(_KEY, 80, "TCP")}
+
+
+@pytest.mark.parametrize(
+    ("addresses", "accepted", "programmed", "served"),
+    [
+        ([{"value": _INSIDE}], ("True", "Accepted"), ("True", "Programmed"), [_INSIDE]),
+        (
+            [{"value": _OUTSIDE}, {"value": _INSIDE}],
+            ("True", "Accepted"),
+            ("False", "AddressNotUsable"),
+            [_INSIDE],
+        ),
+        ([{"value": _OUTSIDE}], ("True", "Accepted"), ("False", "AddressNotUsable"), []),
+        ([{"value": "no address"}], ("True", "Accepted"), ("False", "AddressNotUsable"), None),
+        ([{"type": "IPAddress"}], ("True", "Accepted"), ("True", "Programmed"), None),
+        (
+            [{"type": "Hostname", "value": "a.example"}, {"value": _INSIDE}],
+            ("False", "UnsupportedAddress"),
+            ("False", "Invalid"),
+            [],
+        ),
+        (
+            [{"type": "a.example/magic", "value": "x"}],
+            ("False", "UnsupportedAddress"),
+            ("False", "Invalid"),
+            [],
+        ),
+    ],
+)
+def test_addresses_that_are_asked_for(
+    addresses: Any, accepted: Any, programmed: Any, served: list[str] | None
+) -> None:
+    found = routed(gateway(listener(), addresses=addresses))
+    said = of_gateway(found)
+    assert condition(said, "Accepted") == accepted
+    assert condition(said, "Programmed") == programmed
+    if served is not None:
+        assert [item["value"] for item in said["addresses"]] == served
+        assert ("gateway/shop/gw/80" in found.fronts) == bool(served)
+
+
+def test_a_nodes_own_address_may_be_asked_for() -> None:
+    base = World(node=Node(addresses=(ip_address(_OUTSIDE),)))
+    asked = gateway(listener(), addresses=[{"value": _OUTSIDE}])
+    found = route(completed(world_of(POOL, asked, base=base)))
+    assert condition(of_gateway(found), "Programmed") == ("True", "Programmed")
+    assert [str(item) for item in front(found).addresses] == [_OUTSIDE]
+
+
+def test_without_a_pool_it_is_reached_within_the_mesh() -> None:
+    found = route(completed(world_of(SERVICES, GATEWAY)))
+    assert condition(of_gateway(found), "Programmed") == ("True", "Programmed")
+    assert {item.version for item in front(found).addresses} == {4, 6}
+
+
+def test_a_users_service_of_that_name_stays() -> None:
+    theirs = SERVICES.replace("name: web,", "name: tulle-gateway-gw,", 1)
+    world = completed(world_of(POOL, theirs, GATEWAY))
+    assert world.services[_KEY].spec.selector
+    found = route(world)
+    assert condition(of_gateway(found), "Programmed") == ("False", "AddressNotAssigned")
+    assert not found.fronts
+
+
+def test_parameters_that_nobody_knows() -> None:
+    ref = {"group": "a.example", "kind": "Magic", "name": "x"}
+    found = routed(gateway(listener(), infrastructure={"parametersRef": ref}))
+    assert condition(of_gateway(found), "Accepted") == ("False", "InvalidParameters")
+
+
+def test_what_has_not_changed_is_the_same_object() -> None:
+    world = world_of(POOL, SERVICES, GATEWAY)
+    first, standing = with_gateways(world)
+    again, same = with_gateways(world, standing)
+    assert again.services is first.services
+    assert same is standing
+    more = world_of(gateway(listener(), metadata={"name": "two"}), base=world)
+    second, _ = with_gateways(more, standing)
+    assert second.services[_KEY] is first.services[_KEY]
+    assert ("shop", "tulle-gateway-two") in second.services
+    gone, _ = with_gateways(replace(world, gateways={}), standing)
+    assert gone.services is world.services
