@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tulle import xds
-from tulle.model.proxy import AGENT
+from tulle.model.proxy import AGENT, RUNTIME
 
 # Each statistic costs memory for every cluster and listener; requests are told by access logs.
 STATISTICS: tuple[dict[str, str], ...] = (
@@ -45,6 +45,7 @@ class Bootstrap:
             stats_config={"stats_matcher": {"inclusion_list": {"patterns": STATISTICS}}},
             overload_manager=_limits(),
             bootstrap_extensions=[_internal_listeners()],
+            layered_runtime={"layers": [_runtime()]},
         )
 
 
@@ -96,3 +97,8 @@ def _limits() -> dict[str, Any]:
 def _internal_listeners() -> dict[str, Any]:
     config = xds.any_of("envoy.extensions.bootstrap.internal_listener.v3.InternalListener")
     return {"name": "envoy.bootstrap.internal_listener", "typed_config": config}
+
+
+def _runtime() -> dict[str, Any]:
+    fields = {name: {"bool_value": True} for name in RUNTIME}
+    return {"name": "tulle", "static_layer": {"fields": fields}}
