@@ -39,6 +39,7 @@ REFUSALS = {
     "UAEX": "refused by the external authorization",
 }
 NOTHING_MATCHES = "no route matches"
+DIRECT_RESPONSE = "direct_response"  # of Envoy's response code details: as the route says
 
 
 def request_flow(access: Access, names: Names) -> FlowDict:
@@ -110,6 +111,8 @@ def _verdict(access: Access) -> tuple[str, str]:
     for flag in access.flags:
         if flag in FAILURES:
             return "ERROR", FAILURES[flag]
+    if access.details == DIRECT_RESPONSE and access.status >= 500:
+        return "ERROR", "the rule has no backend that it could reach"
     return "FORWARDED", ""
 
 

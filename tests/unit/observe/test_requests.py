@@ -73,6 +73,16 @@ def test_what_came_in_by_a_gateway_and_went_to_a_stranger() -> None:
             "HTTPRoute shop/db rules[0]: the connection to the backend failed",
         ),
         ({"flags": ("NR",), "rule": "", "status": 404}, "ERROR", "no route matches"),
+        (
+            {"details": "direct_response", "status": 500},
+            "ERROR",
+            "HTTPRoute shop/db rules[0]: the rule has no backend that it could reach",
+        ),
+        (
+            {"details": "direct_response", "status": 302},
+            "FORWARDED",
+            "HTTPRoute shop/db rules[0]",
+        ),
         ({"flags": ("URX",), "status": 500}, "FORWARDED", "HTTPRoute shop/db rules[0]"),
     ],
 )
