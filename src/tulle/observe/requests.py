@@ -38,6 +38,7 @@ REFUSALS = {
     "RL": "limited: too many requests",
     "UAEX": "refused by the external authorization",
 }
+_SLASHES = 3  # in `Rule.id` of model.routing
 NOTHING_MATCHES = "no route matches"
 DIRECT_RESPONSE = "direct_response"  # of Envoy's response code details: as the route says
 
@@ -80,8 +81,8 @@ def _told(access: Access, names: Names, verdict: str, reason: str) -> FlowDict:
         "attempts": access.attempts,
         "Summary": _summary(access),
     }
-    if access.rule:
-        kind, namespace, name, *_ = access.rule.split("/")
+    if access.rule.count("/") == _SLASHES:
+        kind, namespace, name, _ = access.rule.split("/")
         told["route"] = {"kind": kind, "namespace": namespace, "name": name}
     if access.backend:
         told["backend"] = _backend(access.backend, names)
@@ -94,10 +95,12 @@ def rule_text(number: str) -> str:
     """
     >>> rule_text("HTTPRoute/shop/web/0"), rule_text("GRPCRoute/shop/web/canary")
     ('HTTPRoute shop/web rules[0]', 'GRPCRoute shop/web rules[canary]')
+    >>> rule_text("misdirected")  # the proxy's own
+    'misdirected'
     """
-    if not number:
-        return ""
-    kind, namespace, name, rule = number.split("/", 3)
+    if number.count("/") != _SLASHES:
+        return number
+    kind, namespace, name, rule = number.split("/")
     return f"{kind} {namespace}/{name} rules[{rule}]"
 
 

@@ -74,6 +74,11 @@ def test_what_came_in_by_a_gateway_and_went_to_a_stranger() -> None:
         ),
         ({"flags": ("NR",), "rule": "", "status": 404}, "ERROR", "no route matches"),
         (
+            {"details": "direct_response", "status": 421, "rule": "misdirected"},
+            "FORWARDED",
+            "misdirected",
+        ),
+        (
             {"details": "direct_response", "status": 500},
             "ERROR",
             "HTTPRoute shop/db rules[0]: the rule has no backend that it could reach",
