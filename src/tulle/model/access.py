@@ -7,6 +7,10 @@ from typing import NamedTuple
 
 from .world import IPAddress
 
+# How the names of routes begin that stand for no rule of the user's: the rest says which of them
+# deny a request, or would if they were not in audit mode.
+DENIED, AUDITED = "denied by ", "audited by "
+
 
 class Socket(NamedTuple):
     """One end of a connection."""
@@ -34,7 +38,8 @@ class Access:
     `source` is the client's end, `asked` the one that it connected to, `backend` the one that the
     proxy spoke to at last, None if to nobody. `rule` is the `id` of a `Rule` of `model.routing`, or
     "". `flags` are Envoy's response flags in their short form ("UF", "UH", "URX", …), `details` its
-    response code details. `denied_by` names the policy and rule that refused it.
+    response code details. `denied_by` names the policy and rule that refused it, `audited_by` those
+    that would have if they were not in audit mode.
     """
 
     time_ns: int  # CLOCK_REALTIME, when it began
@@ -50,5 +55,6 @@ class Access:
     details: str = ""
     attempts: int = 1
     denied_by: str = ""
+    audited_by: str = ""
     bytes_in: int = 0  # of bodies, from the client
     bytes_out: int = 0

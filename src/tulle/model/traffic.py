@@ -10,13 +10,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from .gateway import PolicyTarget
 from .gateway_routes import SessionPersistenceSpec
 from .http_filters import ExternalAuthFilter
 from .kubernetes import Object, ObjectMeta
-from .references import Duration, Group, HeaderName, Kind, Name
-
-TULLE_GROUP = "tulle.io"
+from .references import Duration, Group, HeaderName, Kind, Name, SectionName
 
 Version = Literal["tulle.io/v1alpha1"]
 Percent = Annotated[int, Meta(ge=0, le=100)]
@@ -25,8 +22,19 @@ Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Text = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
-# A `sectionName` is a Service's port, a Gateway's listener or a route's rule, by name.
-TargetReferences = Annotated[tuple[PolicyTarget, ...], Meta(min_length=1, max_length=16)]
+class TargetReference(Object, frozen=True):
+    """LocalPolicyTargetReferenceWithSectionName: of the policy's own namespace.
+
+    `section_name` is a Service's port, a Gateway's listener or a route's rule, by name.
+    """
+
+    group: Group
+    kind: Kind
+    name: Name
+    section_name: SectionName = ""
+
+
+TargetReferences = Annotated[tuple[TargetReference, ...], Meta(min_length=1, max_length=16)]
 
 
 class HashKey(Object, frozen=True):

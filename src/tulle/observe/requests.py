@@ -11,6 +11,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from tulle.model.access import Access, Request, Socket
+from tulle.model.kubernetes import ObjectRef
 
 from .flows import FlowDict, endpoint, timestamp
 from .names import Names
@@ -38,9 +39,8 @@ REFUSALS = {
     "RL": "limited: too many requests",
     "UAEX": "refused by the external authorization",
 }
-_SLASHES = 3  # in `Rule.id` of model.routing
+POLICIES = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
 NOTHING_MATCHES = "no route matches"
-DIRECT_RESPONSE = "direct_response"  # of Envoy's response code details: as the route says
 
 
 def request_flow(access: Access, names: Names) -> FlowDict:
@@ -73,7 +73,7 @@ def _told(access: Access, names: Names, verdict: str, reason: str) -> FlowDict:
         "Type": "L7",
         "node_name": names.node,
         "event_type": {"type": EVENT_ACCESS_LOG},
-        "traffic_direction": "INGRESS" if access.front.startswith("gateway/") else "EGRESS",
+        "traffic_direction": _direction(access),
         "hook": "proxy",
         "reason": "POLICY_DENIED" if access.denied_by else "PROXIED",
         "rule": ": ".join(filter(None, (rule, reason))) or NOTHING_MATCHES,
@@ -81,9 +81,15 @@ def _told(access: Access, names: Names, verdict: str, reason: str) -> FlowDict:
         "attempts": access.attempts,
         "Summary": _summary(access),
     }
-    if access.rule.count("/") == _SLASHES:
-        kind, namespace, name, _ = access.rule.split("/")
-        told["route"] = {"kind": kind, "namespace": namespace, "name": name}
+    if access.rule:
+        kind, namespace, name, *_ = access.rule.split("/")
+        told["policy" if kind in POLICIES else "route"] = {
+            "kind": kind,
+            "namespace": namespace,
+            "name": name,
+        }
+    if access.audited_by:
+        told["audit_rule"] = {"rule": access.audited_by}
     if access.backend:
         told["backend"] = _backend(access.backend, names)
     if access.flags:
@@ -91,16 +97,26 @@ def _told(access: Access, names: Names, verdict: str, reason: str) -> FlowDict:
     return told
 
 
+def _direction(access: Access) -> str:
+    """A policy's listener is at the end that the policy selects."""
+    if access.front.startswith("policy/"):
+        told = access.rule or access.denied_by or access.audited_by
+        return "EGRESS" if "egress[" in told else "INGRESS"
+    return "INGRESS" if access.front.startswith("gateway/") else "EGRESS"
+
+
 def rule_text(number: str) -> str:
     """
     >>> rule_text("HTTPRoute/shop/web/0"), rule_text("GRPCRoute/shop/web/canary")
     ('HTTPRoute shop/web rules[0]', 'GRPCRoute shop/web rules[canary]')
-    >>> rule_text("misdirected")  # the proxy's own
-    'misdirected'
+    >>> rule_text("CiliumNetworkPolicy/shop/web/ingress[0].toPorts[0].rules.http[1]")
+    'CiliumNetworkPolicy shop/web ingress[0].toPorts[0].rules.http[1]'
     """
-    if number.count("/") != _SLASHES:
-        return number
-    kind, namespace, name, rule = number.split("/")
+    if not number:
+        return ""
+    kind, namespace, name, rule = number.split("/", 3)
+    if kind in POLICIES:
+        return f"{ObjectRef(kind, namespace, name)} {rule}"
     return f"{kind} {namespace}/{name} rules[{rule}]"
 
 
@@ -114,9 +130,7 @@ def _verdict(access: Access) -> tuple[str, str]:
     for flag in access.flags:
         if flag in FAILURES:
             return "ERROR", FAILURES[flag]
-    if access.details == DIRECT_RESPONSE and access.status >= 500:
-        return "ERROR", "the rule has no backend that it could reach"
-    return "FORWARDED", ""
+    return ("AUDIT" if access.audited_by else "FORWARDED"), ""
 
 
 def _l7(access: Access, request: Request) -> FlowDict:

@@ -53,7 +53,7 @@ def agent() -> Any:
         pending={},
         network=SimpleNamespace(problems=[], interfaces={2: "host"}),
         workloads=SimpleNamespace(problems=[]),
-        proxy=SimpleNamespace(problems=[], refusals=(), status=dict),
+        proxy=SimpleNamespace(problems=[], refusals=[], status=dict),
         pressure=SimpleNamespace(fills=lambda: [Fill("conntrack", 1, 262144, recycled=True)]),
         datapath=SimpleNamespace(
             events_lost=lambda: 5,

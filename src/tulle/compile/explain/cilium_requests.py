@@ -162,5 +162,6 @@ def _meets(request: Request, match: HeaderMatch) -> bool:
 
 
 def _has(request: Request, name: str, value: str) -> bool:
-    found = request.header(name)
-    return found is not None and value in ("", found)
+    """Of several headers of one name, all must have the value."""
+    found = [text for key, text in request.headers if key.lower() == name.lower()]
+    return bool(found) and all(value in ("", text) for text in found)

@@ -26,9 +26,12 @@ KEEPALIVE: Fields = {
 }
 
 
-def listening(protocol: str) -> list[Fields]:
-    """Socket options of a listener; accepted sockets inherit them."""
-    options = [_option(_SO_MARK, Mark.PROXY)]
+def listening(protocol: str, rules: int = 0) -> list[Fields]:
+    """Socket options of a listener; accepted sockets inherit them.
+
+    `rules` is the number of the layer 7 rules that it enforces.
+    """
+    options = [_option(_SO_MARK, Mark.PROXY | rules)]
     if protocol == "TCP":
         options += [
             _option(_SO_KEEPALIVE, 1),
@@ -39,15 +42,16 @@ def listening(protocol: str) -> list[Fields]:
     return options
 
 
-def as_client() -> Fields:
+def as_client(marked: bool = True) -> Fields:
     """A BindConfig for connections in clients' names: the listener knows the address.
 
-    Their ports are none that the client itself is given, or two connections could be the same.
+    Their ports are none that the client itself is given, or two connections could be the same. Not
+    `marked`, they get a mark by the listener too.
     """
     first, last = UPSTREAM_PORTS
     return {
         "socket_options": [
-            _option(_SO_MARK, Mark.PROXY),
+            *([_option(_SO_MARK, Mark.PROXY)] if marked else []),
             _option(_BIND_ADDRESS_NO_PORT, 1),
             _option(_LOCAL_PORT_RANGE, last << 16 | first),
         ]

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tulle.model.routing import AppProtocol, Destination, Rule, Stream, UpstreamTls
-from tulle.model.routing_policies import BackendTraffic
 from tulle.model.world import Key
 
 from ..parts import digest64
@@ -38,7 +37,6 @@ class Target:
     protocol: AppProtocol
     tls: UpstreamTls | None = None
     family: int = 0
-    traffic: BackendTraffic | None = None
 
     @property
     def endpoints(self) -> str:
@@ -61,14 +59,7 @@ def target_of(destination: Destination, scene: Scene, grpc: bool = False) -> Tar
         protocol = AppProtocol.HTTP2
     elif protocol is AppProtocol.WEBSOCKET:
         protocol = AppProtocol.HTTP1
-    return Target(
-        destination.service,
-        destination.port,
-        protocol,
-        destination.tls,
-        scene.family,
-        destination.traffic,
-    )
+    return Target(destination.service, destination.port, protocol, destination.tls, scene.family)
 
 
 def is_grpc(rule: Rule) -> bool:

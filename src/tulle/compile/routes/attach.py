@@ -19,11 +19,11 @@ _OF_REQUESTS = ("HTTPRoute", "GRPCRoute")
 
 @dataclass(slots=True)
 class Attachment:
-    """A route's reference to one parent, and what came of it. `owned` None: a Service."""
+    """A route's reference to one parent, and what came of it."""
 
     form: Form
     ref: ParentReference
-    owned: Owned | None
+    owned: Owned
     verdict: Verdict = ACCEPTED
     spots: list[Spot] = field(default_factory=list)
 

@@ -17,7 +17,7 @@ MAX_CHOICES = 3  # headers of a rule of which a mismatch is added, deleted or lo
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")  # a token of RFC 9110, 5.6.2
 _VALUE = re.compile(r"[\x21-\x7e\x80-\U0010ffff](?:[\t\x20-\x7e\x80-\U0010ffff]*\S)?")
-_MAX_VALUE = 1024
+_MAX_VALUE = 256  # that all headers of a name have a value takes an expression of its length
 # Of the connection, not of the request: the proxy makes them anew.
 _FRAMING = (
     *("connection", "content-length", "expect", "http2-settings", "keep-alive"),

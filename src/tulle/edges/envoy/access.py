@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from tulle import xds
-from tulle.model.access import Access, Request, Socket
+from tulle.model.access import AUDITED, DENIED, Access, Request, Socket
 from tulle.model.proxy import FRONT, RULE
 
 # How Envoy's documentation shortens what ResponseFlags spells out.
@@ -50,6 +50,7 @@ _DENIED = re.compile(r"rbac_access_denied_matched_policy\[(?!none\])(.+)\]")
 def of_request(entry: Any) -> Access:
     """An HTTPAccessLogEntry. Bodies are counted as the client's and the answer's."""
     common, request, response = entry.common_properties, entry.request, entry.response
+    rule, denied_by, audited_by = _judged(common.route_name)
     return _access(
         common,
         request=Request(
@@ -61,7 +62,9 @@ def of_request(entry: Any) -> Access:
             id=request.request_id,
         ),
         status=response.response_code.value,
-        rule=common.route_name,
+        rule=rule,
+        denied_by=denied_by,
+        audited_by=audited_by,
         details=response.response_code_details,
         bytes_in=request.request_body_bytes,
         bytes_out=response.response_body_bytes,
@@ -71,16 +74,28 @@ def of_request(entry: Any) -> Access:
 def of_connection(entry: Any) -> Access:
     """A TCPAccessLogEntry, of a connection that was passed on or that nobody took."""
     common, counts = entry.common_properties, entry.connection_properties
+    rule, denied_by, audited_by = _judged(_noted(common, RULE))
     return _access(
         common,
-        rule=_noted(common, RULE),
+        rule=rule,
+        denied_by=denied_by,
+        audited_by=audited_by,
         details=common.connection_termination_details,
         bytes_in=counts.received_bytes,
         bytes_out=counts.sent_bytes,
     )
 
 
-def _access(common: Any, details: str, **fields: Any) -> Access:
+def _judged(name: str) -> tuple[str, str, str]:
+    """Rule, what denied, and what would deny if it were not in audit mode."""
+    if name.startswith(DENIED):
+        return "", name.removeprefix(DENIED), ""
+    if name.startswith(AUDITED):
+        return "", "", name.removeprefix(AUDITED)
+    return name, "", ""
+
+
+def _access(common: Any, details: str, denied_by: str, **fields: Any) -> Access:
     denied = _DENIED.fullmatch(details)
     remote = common.downstream_direct_remote_address
     return Access(
@@ -93,7 +108,7 @@ def _access(common: Any, details: str, **fields: Any) -> Access:
         flags=_flags(common.response_flags),
         details=details,
         attempts=common.upstream_request_attempt_count,
-        denied_by=denied[1] if denied else "",
+        denied_by=denied[1] if denied else denied_by,
         **fields,
     )
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tulle import xds
-from tulle.model.proxy import AGENT, RUNTIME
+from tulle.compile.regex import MAX_PROGRAM
+from tulle.model.proxy import AGENT
 
 # Each statistic costs memory for every cluster and listener; requests are told by access logs.
 STATISTICS: tuple[dict[str, str], ...] = (
@@ -43,9 +44,9 @@ class Bootstrap:
                 "lds_config": ads,
             },
             stats_config={"stats_matcher": {"inclusion_list": {"patterns": STATISTICS}}},
+            layered_runtime={"layers": [_runtime()]},
             overload_manager=_limits(),
             bootstrap_extensions=[_internal_listeners()],
-            layered_runtime={"layers": [_runtime()]},
         )
 
 
@@ -85,6 +86,15 @@ def _agent(path: Path) -> dict[str, Any]:
     }
 
 
+def _runtime() -> dict[str, Any]:
+    """Envoy's own limit, 100, is met by an expression for a UUID."""
+    limit = {"number_value": MAX_PROGRAM}
+    return {
+        "name": "static",
+        "static_layer": {"fields": {"re2.max_program_size.error_level": limit}},
+    }
+
+
 def _limits() -> dict[str, Any]:
     monitor = xds.any_of(
         "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
@@ -97,8 +107,3 @@ def _limits() -> dict[str, Any]:
 def _internal_listeners() -> dict[str, Any]:
     config = xds.any_of("envoy.extensions.bootstrap.internal_listener.v3.InternalListener")
     return {"name": "envoy.bootstrap.internal_listener", "typed_config": config}
-
-
-def _runtime() -> dict[str, Any]:
-    fields = {name: {"bool_value": True} for name in RUNTIME}
-    return {"name": "tulle", "static_layer": {"fields": fields}}

@@ -100,7 +100,7 @@ def mismatching(count: int) -> list[dict[str, str]]:
             {"headers": ["Transfer-Encoding: chunked"]},
             "headers[0] is of the connection, which the proxy makes anew",
         ),
-        ({"headers": ["X-A: " + "a" * 1025]}, "headers[0] has a value longer than 1024 bytes"),
+        ({"headers": ["X-A: " + "a" * 257]}, "headers[0] has a value longer than 256 bytes"),
         ({"headers": ["X-A: a\nb"]}, "headers[0] has a value that no header can have"),
         (
             {"headerMatches": [{"name": "X-A", "secret": {"name": "a"}}]},

@@ -94,6 +94,18 @@ def test_a_policy_that_denies_is_named() -> None:
     assert denied("route_not_found") == ""
 
 
+def test_a_policys_own_listener_tells_by_the_name_of_its_route() -> None:
+    def told(name: str) -> tuple[str, str, str]:
+        common = {"route_name": name}
+        found = of_request(xds.message(f"{_DATA}.HTTPAccessLogEntry")(common_properties=common))
+        return found.rule, found.denied_by, found.audited_by
+
+    rule = "CiliumNetworkPolicy shop/web ingress[0].toPorts[0]"
+    assert told(f"denied by {rule}") == ("", rule, "")
+    assert told(f"audited by {rule}") == ("", "", rule)
+    assert told("HTTPRoute/shop/web/0") == ("HTTPRoute/shop/web/0", "", "")
+
+
 def test_what_envoy_does_not_tell() -> None:
     access = of_request(xds.message(f"{_DATA}.HTTPAccessLogEntry")())
     assert access.request and access.request.method == ""
