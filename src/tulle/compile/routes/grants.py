@@ -11,10 +11,11 @@ from tulle.model.references import GATEWAY_GROUP
 
 
 class Referrer(NamedTuple):
-    """An object that refers to others, of the Gateway API's group."""
+    """An object that refers to others."""
 
     kind: str
     namespace: str
+    group: str = GATEWAY_GROUP
 
 
 class Target(NamedTuple):
@@ -36,7 +37,7 @@ class Grants:
     def permit(self, source: Referrer, target: Target) -> bool:
         if source.namespace == target.namespace:
             return True
-        wanted = (GATEWAY_GROUP, source.kind, source.namespace)
+        wanted = (source.group, source.kind, source.namespace)
         return any(
             any((item.group, item.kind, item.namespace) == wanted for item in grant.spec.from_)
             and any(
