@@ -96,6 +96,7 @@ class Proxy:
         return {
             "envoys": [asdict(item) for item in self.envoys.status()],
             "restarts": self.envoys.restarts,
+            "resources": {kind: len(items) for kind, items in self._image.items()},
             "refused": dict(self.ads.refused),
         }
 

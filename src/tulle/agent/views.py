@@ -13,7 +13,7 @@ from tulle.abi import ABI_HASH
 from tulle.compile.capacity import LIMITS
 from tulle.compile.parts import DERIVED
 
-from . import listings, placement, routed
+from . import listings, placement, proxies, routed
 from .agent import Agent, Pass
 from .pressure import Fill
 
@@ -28,6 +28,7 @@ KINDS: dict[str, Callable[[Agent, Pass], list[Json]]] = {
     "nodes": placement.nodes,
     "routes": routed.routes,
     "gateways": routed.gateways,
+    "proxies": proxies.proxies,
 }
 
 
@@ -112,4 +113,16 @@ def _rungs(agent: Agent, now: Pass | None) -> list[Json]:
             "in_use": hooked > 0,
             "detail": f"identity, policy and conntrack on {_several(hooked, 'interface')}",
         },
+        {
+            "rung": 3,
+            "name": "node proxy",
+            "in_use": bool(now and now.routing.fronts),
+            "detail": _proxy(agent, now),
+        },
     ]
+
+
+def _proxy(agent: Agent, now: Pass | None) -> str:
+    fronts = _several(len(now.routing.fronts) if now else 0, "front")
+    envoys = [f"Envoy {item['number']} {item['state']}" for item in agent.proxy.status()["envoys"]]
+    return ", ".join([f"requests to {fronts}", *envoys])

@@ -1,9 +1,9 @@
-"""Tables of `tulle get routes` and `tulle get gateways`."""
+"""Tables of `tulle get routes`, `tulle get gateways` and `tulle get proxies`."""
 
 from __future__ import annotations
 
 from .client import Json
-from .output import Rows, yes
+from .output import Rows, size, yes
 
 
 def routes(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
@@ -59,3 +59,27 @@ def gateways(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
         ]
         for item in items
     ]
+
+
+def proxies(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
+    """A row an Envoy; `wide` names what it refuses."""
+    headers = ["NODE", "GENERATION", "PID", "STATE", "MEMORY", "FRONTS", "RESOURCES", "REFUSED"]
+    return headers, [
+        [
+            item["node"],
+            item["generation"],
+            item["pid"],
+            item["state"],
+            size(item["memory_bytes"]),
+            item["fronts"],
+            ",".join(f"{kind}={count}" for kind, count in item["resources"].items()) or "-",
+            _refused(item["refused"], wide),
+        ]
+        for item in items
+    ]
+
+
+def _refused(refused: dict[str, str], wide: bool) -> str:
+    if not wide:
+        return str(len(refused))
+    return "; ".join(f"{name}: {reason}" for name, reason in refused.items()) or "-"

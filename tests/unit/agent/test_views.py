@@ -39,6 +39,7 @@ spec:
   ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]
 """
 NOW = pass_of(world_of(WEB, DB, HEAVY, text=TEXT))
+PROXY = {"envoys": [{"number": 2, "pid": 7, "state": "serving"}]}
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def agent() -> Any:
         pending={},
         network=SimpleNamespace(problems=[], interfaces={2: "host"}),
         workloads=SimpleNamespace(problems=[]),
-        proxy=SimpleNamespace(problems=[], refusals=[], status=dict),
+        proxy=SimpleNamespace(problems=[], refusals=[], status=lambda: PROXY),
         pressure=SimpleNamespace(fills=lambda: [Fill("conntrack", 1, 262144, recycled=True)]),
         datapath=SimpleNamespace(
             events_lost=lambda: 5,
@@ -75,7 +76,8 @@ def test_a_node_without_trouble_is_ok(agent: Any) -> None:
     }
     assert status["packets"] == {"POLICY_DENIED": {"packets": 2, "bytes": 120}}
     assert status["events_lost"] == 5
-    assert [item["in_use"] for item in status["rungs"]] == [True, True]
+    assert [item["in_use"] for item in status["rungs"]] == [True, True, False]
+    assert status["rungs"][2]["detail"] == "requests to 0 fronts, Envoy 2 serving"
 
 
 def test_before_the_first_pass_a_node_is_degraded(agent: Any) -> None:

@@ -133,6 +133,17 @@ ITEMS["gateways"] = {
     ],
 }
 
+ITEMS["proxies"] = {
+    "node": "a",
+    "generation": 2,
+    "pid": 4711,
+    "state": "serving",
+    "memory_bytes": 67 << 20,
+    "fronts": 3,
+    "resources": {"cluster": 4, "listener": 3},
+    "refused": {"listener x": "no such address"},
+}
+
 
 @pytest.fixture
 def cluster(agent: FakeAgent) -> FakeAgent:
@@ -182,6 +193,23 @@ def rows(text: str) -> list[list[str]]:
         (
             ["gateways", "-o", "wide"],
             ["shop", "door", "web", "80/HTTP", "*", "2", "yes", "-"],
+        ),
+        (
+            ["proxies"],
+            ["a", "2", "4711", "serving", "67.0 MiB", "3", "cluster=4,listener=3", "1"],
+        ),
+        (
+            ["proxy", "-o", "wide"],
+            [
+                "a",
+                "2",
+                "4711",
+                "serving",
+                "67.0 MiB",
+                "3",
+                "cluster=4,listener=3",
+                "listener x: no such address",
+            ],
         ),
         (["nodes"], ["b", "192.0.2.2", "10.244.1.0/24", "3", "-"]),
         (
