@@ -28,6 +28,7 @@ class Backend(ThreadingHTTPServer):
         self.name = name
         self.seen: list[dict[str, object]] = []
         self.failures = 0
+        self.always = 200
         self.thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
 
     @property
@@ -64,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
-        status = 200
+        status = self.server.always
         if "status" in query and self.server.failures < int(query.get("times", ["1000000"])[0]):
             self.server.failures += 1
             status = int(query["status"][0])

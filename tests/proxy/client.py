@@ -37,9 +37,13 @@ def ask(
     body: str | None = None,
     tls: ssl.SSLContext | None = None,
     sni: str = "",
+    source: str = "127.0.0.1",
 ) -> Answer:
     """Over a connection of its own. Raises OSError or HTTPException if there is no answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    from_source = (source, 0)
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", port, timeout=10, source_address=from_source
+    )
     if tls is not None:
         plain = socket.create_connection(("127.0.0.1", port), timeout=10)
         connection.sock = tls.wrap_socket(plain, server_hostname=sni or host)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
@@ -34,13 +34,14 @@ def free_port() -> int:
         return port
 
 
-def services(ports: Mapping[str, int], protocol: str = "TCP") -> ServiceParts:
-    """Each with one backend, at a port of 127.0.0.1."""
-    text = "".join(
-        service(name, f"ports: [{{port: 80, protocol: {protocol}}}]")
-        + listing("127.0.0.1", name=name, of=name, port=f"port: {port}, protocol: {protocol}")
-        for name, port in ports.items()
-    )
+def services(ports: Mapping[str, int | Sequence[int]], protocol: str = "TCP") -> ServiceParts:
+    """Each with a backend at each of its ports of 127.0.0.1."""
+    text = ""
+    for name, given in ports.items():
+        text += service(name, f"ports: [{{port: 80, protocol: {protocol}}}]")
+        for port in (given,) if isinstance(given, int) else given:
+            where = f"port: {port}, protocol: {protocol}"
+            text += listing("127.0.0.1", name=f"{name}-{port}", of=name, port=where)
     return built(town(text=text))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tulle import xds
-from tulle.model.proxy import AGENT, Resource, XdsImage
+from tulle.model.proxy import AGENT, RUNTIME, Resource, XdsImage
 
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _DOWNSTREAM = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
@@ -23,6 +23,9 @@ def bootstrap(image: XdsImage, admin: str = "") -> bytes:
     """An envoy.config.bootstrap.v3.Bootstrap. `admin` is the path of a socket, "" for none."""
     made: Proto = xds.message("envoy.config.bootstrap.v3.Bootstrap")()
     made.node.id = made.node.cluster = "test"
+    layer = made.layered_runtime.layers.add(name="tulle")
+    for name in RUNTIME:
+        layer.static_layer.fields[name].bool_value = True
     if admin:
         made.admin.address.pipe.path = admin
     for resource in image["cluster"].values():

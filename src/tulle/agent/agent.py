@@ -16,53 +16,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tulle.compile import Compiled, Ids, Image, compile_world
+from tulle.compile import Compiled, Ids, Image
 from tulle.compile.diff import diff
 from tulle.compile.ids import counters_above
-from tulle.compile.services import Allocated, with_addresses
+from tulle.compile.services import Allocated
 from tulle.edges.bpf.datapath import Datapath, Role
 from tulle.edges.bpf.datapath import remove as remove_datapath
 from tulle.edges.bpf.sockets import vanishing
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.edges.manifests.directory import ManifestDirectory, Snapshot
 from tulle.errors import KernelError, Refused, TulleError, Unavailable
-from tulle.model.cilium import (
-    CiliumCIDRGroup,
-    CiliumClusterwideNetworkPolicy,
-    CiliumEgressGatewayPolicy,
-    CiliumLoadBalancerIPPool,
-    CiliumNetworkPolicy,
-)
-from tulle.model.cluster_policy import ClusterNetworkPolicy
-from tulle.model.contents import ConfigMap, Secret
-from tulle.model.gateway import (
-    BackendTLSPolicy,
-    Gateway,
-    GatewayClass,
-    ListenerSet,
-    ReferenceGrant,
-)
-from tulle.model.gateway_routes import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute
-from tulle.model.ingress import Ingress, IngressClass
-from tulle.model.kubernetes import (
-    EndpointSlice,
-    Namespace,
-    NetworkPolicy,
-    NodeObject,
-    Pod,
-    Service,
-)
+from tulle.model.kubernetes import NodeObject, Pod, Service
 from tulle.model.paths import NodePaths
 from tulle.model.routing import Routing
-from tulle.model.traffic import (
-    AuthPolicy,
-    BackendTrafficPolicy,
-    FaultInjectionPolicy,
-    RateLimitPolicy,
-    XBackendTrafficPolicy,
-)
 from tulle.model.world import IPAddress, Key, Refusal, Workload, World
 
+from .desired import Desired, desired
 from .drift import Drift
 from .flowlog import FlowLog
 from .hooks import Hooks
@@ -79,6 +48,7 @@ from .pressure import Pressure
 from .proxy import Proxy
 from .vanished import Vanished
 from .workloads import Workloads
+from .worlds import world_of
 
 log = logging.getLogger("tulle")
 
@@ -142,7 +112,7 @@ class Agent:
             paths.durable / "addresses.json", self._ids_path, options.service_cidrs
         )
         self._ids = Ids()
-        self._compiled: Compiled | None = None
+        self._desired: Desired | None = None
         self._names: Mapping[Key, tuple[IPAddress, ...]] = {}  # of services, in hosts files
 
     def request(self) -> None:
@@ -295,10 +265,8 @@ class Agent:
         snapshot = self.manifests.scan()
         have = self._read()
         self._mesh = seen = self._look_around(snapshot)
-        world = self._world(snapshot, seen)
-        before = self.current.allocated if self.current else None
-        world, allocated = with_addresses(world, before)
-        self._compiled = compiled = compile_world(world, self._ids, before=self._compiled)
+        self._desired = wanted = self._compile(snapshot, seen)
+        world, compiled, xds = wanted.world, wanted.compiled, wanted.proxied.image
         changes = diff(have, compiled.image)
         if compiled.ids is not self._ids:
             remember(self._ids_path, compiled.ids)
@@ -307,9 +275,11 @@ class Agent:
         # until these are filled.
         self.hooks.attach(self._interfaces(), only_new=True)
         self.datapath.configure(self.network.state())
+        self.proxy.add(xds)
         self.vanished.add(vanishing(self.datapath.maps, changes))
         self._drift.note(changes)
         self.datapath.apply(changes)
+        self.proxy.remove(xds)
         self.network.connect(world.node, world.nodes)
         if self.current is None:
             self._carry_over()
@@ -320,8 +290,14 @@ class Agent:
         self.hooks.keep(self.workloads.interfaces())
         self._write_hosts(compiled)
         self.neighbours.tell(self.network.published(), world.workloads)
-        told = (*snapshot.refusals, *seen.refusals, *allocated.refusals, *compiled.refusals)
-        return Pass(world, compiled, snapshot, allocated, told, len(changes))
+        told = (*snapshot.refusals, *seen.refusals, *wanted.refusals, *self.proxy.refusals)
+        return Pass(
+            world, compiled, snapshot, wanted.allocated, told, len(changes), routing=wanted.routing
+        )
+
+    def _compile(self, snapshot: Snapshot, seen: Mesh) -> Desired:
+        world = world_of(snapshot, seen, self.options.settings, self._services(snapshot))
+        return desired(world, self._ids, self._desired)
 
     def _carry_over(self) -> None:
         for loss in self.datapath.carry_over():
@@ -347,44 +323,6 @@ class Agent:
     def _interfaces(self) -> dict[int, Role]:
         """Of this node's workloads, in the mesh or not: none is ever without hooks."""
         return {workload.ifindex: "pod" for workload in self.workloads.all().values()}
-
-    def _world(self, snapshot: Snapshot, seen: Mesh) -> World:
-        return World(
-            node=seen.node,
-            nodes=seen.nodes,
-            settings=self.options.settings,
-            namespaces=snapshot.named(Namespace),
-            workloads=seen.workloads,
-            remote=seen.remote,
-            services=self._services(snapshot),
-            slices=snapshot.of(EndpointSlice),
-            policies=snapshot.of(NetworkPolicy),
-            cilium_policies=snapshot.of(CiliumNetworkPolicy),
-            clusterwide_policies=snapshot.named(CiliumClusterwideNetworkPolicy),
-            cluster_policies=snapshot.named(ClusterNetworkPolicy),
-            cidr_groups=snapshot.named(CiliumCIDRGroup),
-            egress_gateways=snapshot.named(CiliumEgressGatewayPolicy),
-            address_pools=snapshot.named(CiliumLoadBalancerIPPool),
-            secrets=snapshot.of(Secret),
-            config_maps=snapshot.of(ConfigMap),
-            gateway_classes=snapshot.named(GatewayClass),
-            gateways=snapshot.of(Gateway),
-            listener_sets=snapshot.of(ListenerSet),
-            grants=snapshot.of(ReferenceGrant),
-            backend_tls=snapshot.of(BackendTLSPolicy),
-            http_routes=snapshot.of(HTTPRoute),
-            grpc_routes=snapshot.of(GRPCRoute),
-            tls_routes=snapshot.of(TLSRoute),
-            tcp_routes=snapshot.of(TCPRoute),
-            udp_routes=snapshot.of(UDPRoute),
-            ingress_classes=snapshot.named(IngressClass),
-            ingresses=snapshot.of(Ingress),
-            backend_traffic=snapshot.of(BackendTrafficPolicy),
-            x_backend_traffic=snapshot.of(XBackendTrafficPolicy),
-            rate_limits=snapshot.of(RateLimitPolicy),
-            faults=snapshot.of(FaultInjectionPolicy),
-            auth_policies=snapshot.of(AuthPolicy),
-        )
 
     def _read(self) -> Image:
         """What the kernel has."""

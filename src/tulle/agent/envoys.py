@@ -40,10 +40,11 @@ log = logging.getLogger("tulle")
 INSTANCES = 2
 STEP_S = 1.0  # at most between two looks at what drains and what is logged
 BUSY_STEP_S = 0.02  # while one starts
-HELD_S = 5.0  # who lived so long is started again at once
+HELD_S = 1.0  # who lived so long is started again at once
 DRAIN_S = 30.0
 END_S = 2.0  # from SIGTERM to SIGKILL
 LOG_LIMIT_BYTES = 4_000_000  # of each
+MEMORY_BYTES = 1 << 30  # of all together: a thousand routes take some 100 MB in each
 
 State = Literal["starting", "serving", "standing by", "draining"]
 
@@ -235,7 +236,8 @@ class Envoys:
             netns.run_in(self._paths.netns, migrate)
         self._last += 1
         record = Record(self._last, spec)
-        cgroup = self._cgroups.make("proxy", str(record.number))
+        self._cgroups.limit_memory(self._cgroups.make(self.cgroup.name), MEMORY_BYTES)
+        cgroup = self._cgroups.make(self.cgroup.name, str(record.number))
         self._directory.mkdir(mode=0o700, exist_ok=True)
         config = self._file(record.number, "pb")
         write_atomically(config, self._bootstrap(record.number).pack())

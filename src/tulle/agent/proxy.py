@@ -60,14 +60,14 @@ class Proxy:
 
     def add(self, image: XdsImage) -> None:
         """All of `image` beside all that is in use, confirmed if that does not take too long."""
-        if image is not self._image:
+        if not _are_same(image, self._image):
             assert self._loop
             together = merged(self._image, image)
             asyncio.run_coroutine_threadsafe(self._add(together), self._loop).result()
 
     def remove(self, image: XdsImage) -> None:
         """All that `image` has not; nobody needs to wait for it."""
-        if image is not self._image:
+        if not _are_same(image, self._image):
             assert self._loop
             self._image = image
             self._loop.call_soon_threadsafe(self._remove, image)
@@ -88,9 +88,9 @@ class Proxy:
         return [f"proxy: {self.envoys.problem}"] if self.envoys.problem else []
 
     @property
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> tuple[Refusal, ...]:
         """Objects that Envoy does not take as they are; what it had of them before holds."""
-        return [Refusal(ref, reason) for ref, reason in self.ads.refusals.items()]
+        return tuple(Refusal(ref, reason) for ref, reason in self.ads.refusals.items())
 
     def status(self) -> Json:
         return {
@@ -99,6 +99,11 @@ class Proxy:
             "resources": {kind: len(items) for kind, items in self._image.items()},
             "refused": dict(self.ads.refused),
         }
+
+
+def _are_same(one: XdsImage, other: XdsImage) -> bool:
+    """Whether they have the very same objects of each kind."""
+    return all(one.get(kind) is other.get(kind) for kind in one.keys() | other.keys())
 
 
 def merged(before: XdsImage, after: XdsImage) -> XdsImage:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from operator import itemgetter
 
 import msgspec
 from aiohttp import web
@@ -55,11 +56,14 @@ async def _stream(
 
 
 def kept_flows(raw: list[Record], query: Query, naming: Naming) -> list[FlowDict]:
-    """The matching flows as they came; of `last`, the newest are decoded first."""
+    """The matching flows in order of time; of `last`, the newest are decoded first."""
     if query.last is not None:
-        newest = _matching(reversed(raw), query, naming)
-        return list(islice(newest, query.last))[::-1]
-    return list(islice(_matching(raw, query, naming), query.first))
+        found = islice(_matching(reversed(raw), query, naming), query.last)
+    else:
+        found = islice(_matching(raw, query, naming), query.first)
+    return sorted(
+        found, key=itemgetter("time")
+    )  # the proxy tells of requests later than the kernel
 
 
 def _matching(raw: Iterable[Record], query: Query, naming: Naming) -> Iterator[FlowDict]:

@@ -50,11 +50,9 @@ def status(agent: Agent) -> Json:
     problems += agent.network.problems + agent.workloads.problems
     problems += agent.proxy.problems
     problems += [fill.warning for fill in filled if fill.warning]
-    refused = (
-        [{"object": str(item.ref), "reason": item.reason} for item in now.refusals] if now else []
-    )
+    refusals = dict.fromkeys((*(now.refusals if now else ()), *agent.proxy.refusals))
+    refused = [{"object": str(item.ref), "reason": item.reason} for item in refusals]
     refused += routed.not_in_force(now) if now else []
-    refused += [{"object": str(item.ref), "reason": item.reason} for item in agent.proxy.refusals]
     refused += [
         {"object": f"Pod {namespace}/{name}", "reason": reason}
         for (namespace, name), reason in sorted({**agent.pending, **agent.pods.problems()}.items())

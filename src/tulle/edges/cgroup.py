@@ -51,6 +51,20 @@ class NodeCgroup:
             raise KernelError(error.errno or 0, f"cgroup {path}") from error
         return path
 
+    def limit_memory(self, path: Path, limit: int) -> bool:
+        """Give all that runs in `path`, which lies directly in `root`, at most `limit` bytes.
+
+        Whether this hierarchy has the memory controller: a hybrid host's has not.
+        """
+        if "memory" not in _text(self.root / "cgroup.controllers").split():
+            return False
+        try:
+            (self.root / "cgroup.subtree_control").write_text("+memory")
+            (self._own(path) / "memory.max").write_text(str(limit))
+        except OSError as error:
+            raise KernelError(error.errno or 0, f"limit the memory of {path}") from error
+        return True
+
     def children(self, path: Path) -> list[Path]:
         """The cgroups directly below; none if `path` is gone."""
         try:

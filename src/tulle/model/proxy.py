@@ -33,3 +33,7 @@ FRONT, RULE = "tulle.front", "tulle.rule"
 RULES_ADDRESSES = (IPv4Address("192.0.0.8"), IPv6Address("100::8"))
 # Source ports of its connections in a workload's name, first and last; its own are lower.
 UPSTREAM_PORTS = (49152, 60999)
+
+# Of Envoy's runtime, what is not as it comes. The value of a rate limit's descriptor is a format,
+# or the bucket of each client would be one for all of them.
+RUNTIME = ("envoy.reloadable_features.enable_formatter_for_ratelimit_action_descriptor_value",)

@@ -268,7 +268,8 @@ class Server:
     `hostname` "" takes what no other server of the front takes. With `termination` TLS ends here.
     HTTP has `hosts`; TLS, TCP and UDP have `streams`, the most specific hostnames first. A server
     with neither answers 404, or closes. Of the servers of one port only the one with the most
-    specific hostname answers a request (GEP-3567).
+    specific hostname answers a request (GEP-3567). One with `clients` is for connections from these
+    addresses, and comes before those that are for everybody.
     """
 
     name: str
@@ -277,6 +278,7 @@ class Server:
     termination: Termination | None = None
     hosts: tuple[VirtualHost, ...] = ()
     streams: tuple[Stream, ...] = ()
+    clients: tuple[IPAddress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

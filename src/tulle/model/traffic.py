@@ -10,10 +10,13 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
+from .gateway import PolicyTarget
 from .gateway_routes import SessionPersistenceSpec
 from .http_filters import ExternalAuthFilter
 from .kubernetes import Object, ObjectMeta
-from .references import Duration, Group, HeaderName, Kind, Name, SectionName
+from .references import Duration, Group, HeaderName, Kind, Name
+
+TULLE_GROUP = "tulle.io"
 
 Version = Literal["tulle.io/v1alpha1"]
 Percent = Annotated[int, Meta(ge=0, le=100)]
@@ -22,19 +25,8 @@ Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Text = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
-class TargetReference(Object, frozen=True):
-    """LocalPolicyTargetReferenceWithSectionName: of the policy's own namespace.
-
-    `section_name` is a Service's port, a Gateway's listener or a route's rule, by name.
-    """
-
-    group: Group
-    kind: Kind
-    name: Name
-    section_name: SectionName = ""
-
-
-TargetReferences = Annotated[tuple[TargetReference, ...], Meta(min_length=1, max_length=16)]
+# A `sectionName` is a Service's port, a Gateway's listener or a route's rule, by name.
+TargetReferences = Annotated[tuple[PolicyTarget, ...], Meta(min_length=1, max_length=16)]
 
 
 class HashKey(Object, frozen=True):

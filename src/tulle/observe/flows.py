@@ -24,7 +24,8 @@ FlowDict = dict[str, Any]
 
 PROTOCOLS = {1: "ICMPv4", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP"}  # IANA's numbers
 TCP_FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")  # from the lowest bit up
-EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE_SOCK = 1, 5, 7  # Cilium's monitor/api MessageType
+# Cilium's monitor/api MessageType
+EVENT_DROP, EVENT_TRACE, EVENT_POLICY_VERDICT, EVENT_TRACE_SOCK = 1, 4, 5, 7
 NAMESPACE_LABEL = "k8s:io.kubernetes.pod.namespace"
 _NOWHERE = bytes(16)
 _INWARD = (Hook.TO_WORKLOAD, Hook.FROM_UPLINK, Hook.FROM_OVERLAY)
@@ -155,7 +156,7 @@ def _event_type(event: Event) -> int:
         return EVENT_TRACE_SOCK
     if event.verdict.reason in (Reason.ALLOWED, Reason.POLICY_DENIED):
         return EVENT_POLICY_VERDICT
-    return EVENT_DROP
+    return EVENT_DROP if event.verdict.reason >= Reason.DROP else EVENT_TRACE
 
 
 def _direction(event: Event, names: Names) -> str:

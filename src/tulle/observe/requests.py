@@ -39,8 +39,10 @@ REFUSALS = {
     "RL": "limited: too many requests",
     "UAEX": "refused by the external authorization",
 }
+_SLASHES = 3  # in `Rule.id` of model.routing
 POLICIES = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
 NOTHING_MATCHES = "no route matches"
+DIRECT_RESPONSE = "direct_response"  # of Envoy's response code details: as the route says
 
 
 def request_flow(access: Access, names: Names) -> FlowDict:
@@ -81,8 +83,8 @@ def _told(access: Access, names: Names, verdict: str, reason: str) -> FlowDict:
         "attempts": access.attempts,
         "Summary": _summary(access),
     }
-    if access.rule:
-        kind, namespace, name, *_ = access.rule.split("/")
+    if access.rule.count("/") >= _SLASHES:
+        kind, namespace, name, _ = access.rule.split("/", _SLASHES)
         told["policy" if kind in POLICIES else "route"] = {
             "kind": kind,
             "namespace": namespace,
@@ -111,10 +113,12 @@ def rule_text(number: str) -> str:
     ('HTTPRoute shop/web rules[0]', 'GRPCRoute shop/web rules[canary]')
     >>> rule_text("CiliumNetworkPolicy/shop/web/ingress[0].toPorts[0].rules.http[1]")
     'CiliumNetworkPolicy shop/web ingress[0].toPorts[0].rules.http[1]'
+    >>> rule_text("misdirected")  # the proxy's own
+    'misdirected'
     """
-    if not number:
-        return ""
-    kind, namespace, name, rule = number.split("/", 3)
+    if number.count("/") < _SLASHES:
+        return number
+    kind, namespace, name, rule = number.split("/", _SLASHES)
     if kind in POLICIES:
         return f"{ObjectRef(kind, namespace, name)} {rule}"
     return f"{kind} {namespace}/{name} rules[{rule}]"
@@ -130,6 +134,8 @@ def _verdict(access: Access) -> tuple[str, str]:
     for flag in access.flags:
         if flag in FAILURES:
             return "ERROR", FAILURES[flag]
+    if access.details == DIRECT_RESPONSE and access.status >= 500:
+        return "ERROR", "the rule has no backend that it could reach"
     return ("AUDIT" if access.audited_by else "FORWARDED"), ""
 
 

@@ -15,7 +15,7 @@ FORMATS = ("compact", "dict", "json")
 
 _RULER = "------------"
 _COLOURS = {"FORWARDED": "green", "DROPPED": "red", "AUDIT": "yellow", "ERROR": "red"}
-_EVENTS = {1: "drop", 5: "policy-verdict", 7: "sock", 129: "http-response"}
+_EVENTS = {1: "drop", 4: "trace", 5: "policy-verdict", 7: "sock", 129: "http-response"}
 
 
 def plain(text: str, colour: str) -> str:

@@ -60,10 +60,11 @@ def test_of_the_last_no_more_are_decoded_than_are_asked_for() -> None:
     assert seconds(kept_flows(broken, parse([("last", "6")], 0), NAMING)) == [0, 1, 2, 3, 4, 5]
 
 
-def test_requests_stand_among_the_events_as_they_came() -> None:
-    records = [EVENTS[0], access(), EVENTS[1]]
-    flows = kept_flows(records, parse([], 0), NAMING)
-    assert [flow["Type"] for flow in flows] == ["L3_L4", "L7", "L3_L4"]
+def test_requests_stand_among_the_events_in_order_of_time() -> None:
+    """The samples' is a tenth of a second after second 0."""
+    for query in ([], [("last", "3")]):
+        flows = kept_flows([EVENTS[0], EVENTS[1], access()], parse(query, 0), NAMING)
+        assert [flow["Type"] for flow in flows] == ["L3_L4", "L7", "L3_L4"]
 
 
 @asynccontextmanager

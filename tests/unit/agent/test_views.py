@@ -54,7 +54,7 @@ def agent() -> Any:
         pending={},
         network=SimpleNamespace(problems=[], interfaces={2: "host"}),
         workloads=SimpleNamespace(problems=[]),
-        proxy=SimpleNamespace(problems=[], refusals=[], status=lambda: PROXY),
+        proxy=SimpleNamespace(problems=[], refusals=(), status=lambda: PROXY),
         pressure=SimpleNamespace(fills=lambda: [Fill("conntrack", 1, 262144, recycled=True)]),
         datapath=SimpleNamespace(
             events_lost=lambda: 5,

@@ -46,6 +46,17 @@ def test_populated_and_used_are_told_apart(cgroups: NodeCgroup) -> None:
     assert states == [(False, False), (True, True), (False, True)]
 
 
+def test_memory_is_limited_where_the_hierarchy_can(cgroups: NodeCgroup) -> None:
+    path = cgroups.make("proxy")
+    (cgroups.root / "cgroup.controllers").write_text("cpu pids\n")
+    assert not cgroups.limit_memory(path, 1 << 30)
+    assert not (path / "memory.max").exists()
+    (cgroups.root / "cgroup.controllers").write_text("cpu memory pids\n")
+    assert cgroups.limit_memory(path, 1 << 30)
+    assert (cgroups.root / "cgroup.subtree_control").read_text() == "+memory"
+    assert (path / "memory.max").read_text() == "1073741824"
+
+
 def test_absent_cgroup_is_empty_and_may_be_removed(cgroups: NodeCgroup) -> None:
     path = cgroups.root / "shop_gone"
     assert not cgroups.populated(path) and not cgroups.ever_used(path)

@@ -78,6 +78,21 @@ def test_what_came_in_by_a_gateway_and_went_to_a_stranger() -> None:
             "denied by CiliumNetworkPolicy shop/db ingress[0].toPorts[0]",
         ),
         ({"flags": ("NR",), "rule": "", "status": 404}, "ERROR", "no route matches"),
+        (
+            {"details": "direct_response", "status": 421, "rule": "misdirected"},
+            "FORWARDED",
+            "misdirected",
+        ),
+        (
+            {"details": "direct_response", "status": 500},
+            "ERROR",
+            "HTTPRoute shop/db rules[0]: the rule has no backend that it could reach",
+        ),
+        (
+            {"details": "direct_response", "status": 302},
+            "FORWARDED",
+            "HTTPRoute shop/db rules[0]",
+        ),
         ({"flags": ("URX",), "status": 500}, "FORWARDED", "HTTPRoute shop/db rules[0]"),
     ],
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tulle.model.routing import Destination, Filters, Mirror, RequestMatch, Rule
 
-from . import cors, sessions
+from . import balancing, cors, guards, sessions
 from .fields import Fields, fraction, value
 from .headers import edits, host_of
 from .paths import path_fields
@@ -24,9 +24,9 @@ def action_of(rule: Rule, match: RequestMatch, hostname: str, scene: Scene) -> F
     return {"route": _route(rule, match, scene)}
 
 
-def filter_configs(rule: Rule) -> Fields:
+def filter_configs(rule: Rule, scene: Scene) -> Fields:
     """Of the HTTP filters that are off unless a route has them on, by their names."""
-    configs: Fields = {}
+    configs = guards.chain_of(rule, scene)
     if rule.filters.cors is not None:
         configs[cors.FILTER] = cors.cors_policy(rule.filters.cors)
     if rule.session is not None:
@@ -54,14 +54,15 @@ def _route(rule: Rule, match: RequestMatch, scene: Scene) -> Fields:
 
 
 def _clusters(rule: Rule, destinations: Sequence[Destination], scene: Scene) -> Fields:
+    bound = balancing.hash_policies(destinations)
     if len(destinations) == 1 and destinations[0].filters is None:
-        return {"cluster": _cluster(destinations[0], rule, scene)}
+        return {"cluster": _cluster(destinations[0], rule, scene), "hash_policy": bound}
     sticky = sessions.share_policy(rule) if len(destinations) > 1 else []
     clusters = [_weighted(item, rule, scene) for item in destinations]
     shares: Fields = {"clusters": clusters}
     if sticky:
         shares["use_hash_policy"] = value(True)
-    return {"weighted_clusters": shares, "hash_policy": sticky}
+    return {"weighted_clusters": shares, "hash_policy": [*sticky, *bound]}
 
 
 def _weighted(destination: Destination, rule: Rule, scene: Scene) -> Fields:

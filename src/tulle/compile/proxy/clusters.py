@@ -8,6 +8,7 @@ from tulle import xds
 from tulle.model.routing import AppProtocol
 from tulle.model.world import IPAddress
 
+from .balancing import use_of
 from .fields import ADS, Fields, milliseconds, value
 from .sockets import KEEPALIVE, as_client, as_proxy
 from .targets import Target
@@ -16,10 +17,6 @@ from .tls import client_socket
 BUFFER_BYTES = 64 * 1024  # of a connection, either way: what is read ahead of a slow reader
 _CONNECT_MS = 3000  # one SYN lost and one sent again
 _IDLE_MS = 30_000  # shorter than most servers' own: who closes first is not surprised
-_NO_LIMIT = value((1 << 32) - 1)  # Envoy's own are 1,024, and 3 retries: traffic policies set some
-
-_LIMITED = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
-UNLIMITED: Fields = {"thresholds": [dict.fromkeys(_LIMITED, _NO_LIMIT)]}
 
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HTTP = {AppProtocol.HTTP1: "http_protocol_options", AppProtocol.HTTP2: "http2_protocol_options"}
@@ -36,12 +33,12 @@ def cluster_of(target: Target, sources: Sequence[IPAddress]) -> bytes:
         connect_timeout=milliseconds(_CONNECT_MS),
         per_connection_buffer_limit_bytes=value(BUFFER_BYTES),
         lb_policy="RANDOM" if udp else "LEAST_REQUEST",
-        circuit_breakers=UNLIMITED,
         common_lb_config={"healthy_panic_threshold": {"value": 0}},
         upstream_bind_config=as_client() if target.family else as_proxy(sources),
         upstream_connection_options=KEEPALIVE,
         **_protocol(target),
         **_tls(target),
+        **use_of(target.traffic),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tulle import xds
 
-from . import cors, sessions
+from . import cors, guards, limits, sessions
 from .fields import ADS, Fields, extension, milliseconds, value
 from .logs import HTTP_LOG
 
@@ -15,8 +15,10 @@ _STREAM_WINDOW, _CONNECTION_WINDOW = 256 * 1024, 1024 * 1024
 # Off unless a route has a configuration for it, so that a new use changes no chain: a changed chain
 # would reset its connections.
 _OPTIONAL = (
-    (cors.FILTER, f"{_FILTERS}.cors.v3.Cors"),
-    (sessions.FILTER, f"{_FILTERS}.stateful_session.v3.StatefulSession"),
+    (cors.FILTER, xds.any_of(f"{_FILTERS}.cors.v3.Cors")),
+    (limits.FILTER, limits.idle()),
+    (guards.FILTER, guards.idle()),
+    (sessions.FILTER, xds.any_of(f"{_FILTERS}.stateful_session.v3.StatefulSession")),
 )
 _ROUTER = extension(
     "envoy.filters.http.router",
@@ -73,4 +75,4 @@ _MESH: Fields = {"use_remote_address": value(False)}
 
 
 def _optional_filters() -> list[Fields]:
-    return [{**extension(name, xds.any_of(config)), "disabled": True} for name, config in _OPTIONAL]
+    return [{**extension(name, config), "disabled": True} for name, config in _OPTIONAL]

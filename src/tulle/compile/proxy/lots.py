@@ -35,7 +35,7 @@ def _needs_a_route(destination: Destination) -> bool:
     if filters is None or destination.broken:
         return False
     has_path = filters.rewrite is not None and filters.rewrite.path is not None
-    return filters.redirect is not None or has_path
+    return filters.redirect is not None or has_path or filters.authorization is not None
 
 
 def _alone(rule: Rule, destination: Destination) -> Rule:

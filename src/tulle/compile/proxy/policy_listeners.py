@@ -16,7 +16,8 @@ from tulle.model.access import AUDITED, DENIED
 from tulle.model.proxy import RULES_ADDRESSES
 
 from ..rule_sets import Part, RuleSet
-from .clusters import BUFFER_BYTES, UNLIMITED
+from .balancing import use_of
+from .clusters import BUFFER_BYTES
 from .fields import ADS, Fields, extension, milliseconds, socket_address, value
 from .logs import HTTP_LOG, TCP_LOG, UNMATCHED_LOG, marks
 from .policy_routes import ORIGINAL, name_of, names_of, rule_id
@@ -51,10 +52,10 @@ def cluster() -> bytes:
         cleanup_interval=milliseconds(_FORGET_MS),
         connect_timeout=milliseconds(_CONNECT_MS),
         per_connection_buffer_limit_bytes=value(BUFFER_BYTES),
-        circuit_breakers=UNLIMITED,
         upstream_bind_config=as_client(marked=False),
         upstream_connection_options=KEEPALIVE,
         typed_extension_protocol_options={_OPTIONS: options},
+        **use_of(None),
     )
 
 

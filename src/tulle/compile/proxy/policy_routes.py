@@ -152,7 +152,8 @@ def _last(rules: RuleSet) -> Iterator[Fields]:
         yield {"name": f"{AUDITED}{names}", "match": {"prefix": ""}, "route": _ONWARDS}
         return
     body = f"denied by policy: not allowed by {names} (rule set {rules.number})\n"
-    for match in ({"prefix": ""}, {"connect_matcher": {}}):
+    matches: tuple[Fields, ...] = ({"prefix": ""}, {"connect_matcher": {}})
+    for match in matches:
         yield {"name": f"{DENIED}{names}", "match": match} | _answer(403, body)
 
 

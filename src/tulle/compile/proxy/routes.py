@@ -9,6 +9,7 @@ from tulle import xds
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import RequestMatch, Rule, VirtualHost
 
+from . import guards, limits
 from .actions import action_of, filter_configs
 from .headers import edits
 from .hosts import Share
@@ -57,6 +58,7 @@ def table_of(name: str, shares: Iterable[Share], scene: Scene, before: Table | N
     old = before.hosts if before else {}
     hosts: dict[str, HostMade] = {}
     parts = []
+    shares = tuple(shares)
     for share in shares:
         if share.host is None:
             parts.append(Made(_answer(share)))
@@ -64,7 +66,14 @@ def table_of(name: str, shares: Iterable[Share], scene: Scene, before: Table | N
         hosts[share.domain] = _host(share.host, scene, old.get(share.domain))
         parts.append(hosts[share.domain].made)
     # A port behind the host does not count (Gateway API, HTTPRoute's hostnames).
-    head = xds.pack(_TABLE, name=name, ignore_port_in_host_matching=True)
+    head = xds.pack(
+        _TABLE,
+        name=name,
+        ignore_port_in_host_matching=True,
+        typed_per_filter_config=limits.buckets_of(
+            rule for share in shares if share.host for _, rule in share.host.entries
+        ),
+    )
     body = head + joined(_HOSTS_OF_TABLE, (part.body for part in parts))
     return Table(gathered(body, parts), hosts)
 
@@ -103,12 +112,19 @@ def _entry(entry: Entry, hostname: str, scene: Scene) -> Made:
             match={**match_of(match), **chance},
             **action_of(part, match, hostname, scene),
             **edits(part.filters),
-            typed_per_filter_config=filter_configs(part),
+            **limits.scope_of(part),
+            typed_per_filter_config=filter_configs(part, scene),
         )
         for part, chance in drawn(rule)
     )
-    routes = joined(_ROUTES_OF_HOST, bodies)
-    return Made(routes, tuple(targets_of_rule(rule, scene)), (rule.origin,))
+    targets = (*targets_of_rule(rule, scene), *guards.targets_of_guards(rule, scene))
+    return Made(joined(_ROUTES_OF_HOST, bodies), targets, _origins(rule))
+
+
+def _origins(rule: Rule) -> tuple[ObjectRef, ...]:
+    policies = rule.policies
+    parts = policies.rate_limit, policies.tokens, policies.authorization, policies.fault
+    return (rule.origin, *dict.fromkeys(part.origin for part in parts if part is not None))
 
 
 def _answer(share: Share) -> bytes:

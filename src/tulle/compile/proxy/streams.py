@@ -5,6 +5,7 @@ from __future__ import annotations
 from tulle import xds
 from tulle.model.routing import Stream
 
+from .balancing import hashes_source
 from .fields import Fields, extension, milliseconds, value
 from .logs import TCP_LOG
 from .targets import NOWHERE, Scene, live, target_of
@@ -31,6 +32,8 @@ def tcp_filter(stream: Stream, scene: Scene, mesh: bool) -> Fields:
     if len(shares) > 1:
         weighted = [{"name": name, "weight": weight} for name, weight in shares]
         clusters = {"weighted_clusters": {"clusters": weighted}}
+    if hashes_source(stream.destinations):
+        clusters["hash_policy"] = [{"source_ip": {}}]
     return extension(
         "envoy.filters.network.tcp_proxy",
         xds.any_of(

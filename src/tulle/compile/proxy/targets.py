@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tulle.model.routing import AppProtocol, Destination, Rule, Stream, UpstreamTls
+from tulle.model.routing_policies import BackendTraffic
 from tulle.model.world import Key
 
 from ..parts import digest64
@@ -37,6 +38,7 @@ class Target:
     protocol: AppProtocol
     tls: UpstreamTls | None = None
     family: int = 0
+    traffic: BackendTraffic | None = None
 
     @property
     def endpoints(self) -> str:
@@ -59,7 +61,14 @@ def target_of(destination: Destination, scene: Scene, grpc: bool = False) -> Tar
         protocol = AppProtocol.HTTP2
     elif protocol is AppProtocol.WEBSOCKET:
         protocol = AppProtocol.HTTP1
-    return Target(destination.service, destination.port, protocol, destination.tls, scene.family)
+    return Target(
+        destination.service,
+        destination.port,
+        protocol,
+        destination.tls,
+        scene.family,
+        destination.traffic,
+    )
 
 
 def is_grpc(rule: Rule) -> bool:

@@ -19,11 +19,11 @@ _OF_REQUESTS = ("HTTPRoute", "GRPCRoute")
 
 @dataclass(slots=True)
 class Attachment:
-    """A route's reference to one parent, and what came of it."""
+    """A route's reference to one parent, and what came of it. `owned` None: a Service."""
 
     form: Form
     ref: ParentReference
-    owned: Owned
+    owned: Owned | None
     verdict: Verdict = ACCEPTED
     spots: list[Spot] = field(default_factory=list)
 

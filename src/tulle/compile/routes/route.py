@@ -26,6 +26,7 @@ from .grants import Grants
 from .grpc import grpc_form
 from .hosts import Hosts
 from .http import http_form
+from .mesh import Mesh, is_service
 from .services import addresses_of
 from .status import RouteStatuses, gateway_status, policy_statuses, set_status
 from .streams import stream_form
@@ -52,6 +53,9 @@ _SOURCES = frozenset(
 )
 
 
+Forms = Mapping[tuple[ObjectRef, bool], Form]  # a route's, for the mesh or for Gateways
+
+
 @dataclass(slots=True)
 class Memo:
     """What the next routing may take over."""
@@ -59,7 +63,8 @@ class Memo:
     world: World
     contents: Contents
     policies: BackendPolicies
-    forms: Mapping[ObjectRef, Form] = field(default_factory=dict)
+    forms: Forms = field(default_factory=dict)
+    of_clients: bool = False  # it depends on where workloads are
     hosts: Hosts = field(default_factory=Hosts)
     statuses: RouteStatuses = field(default_factory=RouteStatuses)
 
@@ -67,13 +72,14 @@ class Memo:
 def route(world: World, before: Routing | None = None) -> Routing:
     """`world` has its Gateways' Services, with addresses. `before` only saves work."""
     old = before.memo if before is not None and isinstance(before.memo, Memo) else None
-    if before is not None and old is not None and _same_sources(old.world, world):
+    if before is not None and old is not None and _same_sources(old, world):
         return before
     return _Pass(world, old).routing(before)
 
 
-def _same_sources(one: World, other: World) -> bool:
-    return all(getattr(one, name) is getattr(other, name) for name in _SOURCES)
+def _same_sources(old: Memo, world: World) -> bool:
+    names = _SOURCES | {"workloads"} if old.of_clients else _SOURCES
+    return all(getattr(old.world, name) is getattr(world, name) for name in names)
 
 
 class _Pass:
@@ -84,6 +90,7 @@ class _Pass:
         policies = BackendPolicies(world.backend_tls, self._contents, old.policies if old else None)
         self._facts = Facts(world, self._grants, policies)
         self._forms = dict(self._routes(old.forms if old else {}))
+        self._mesh = Mesh(world)
         self._hosts = Hosts(old.hosts if old else None)
         self._statuses = RouteStatuses(old.statuses if old else None)
 
@@ -96,12 +103,14 @@ class _Pass:
         status: dict[ObjectRef, Json] = {}
         for item in owned.values():
             self._serve(item, fronts, status)
+        fronts.update((front.name, front) for front in self._mesh.fronts(self._hosts))
         self._say(attachments, status)
         memo = Memo(
             self._world,
             self._contents,
             self._facts.policies,
             self._forms,
+            self._mesh.has_consumers,
             self._hosts,
             self._statuses,
         )
@@ -111,7 +120,7 @@ class _Pass:
         kept = {name: _kept(front, known.get(name)) for name, front in fronts.items()}
         return Routing(kept, status, memo)
 
-    def _routes(self, known: Mapping[ObjectRef, Form]) -> Iterator[tuple[ObjectRef, Form]]:
+    def _routes(self, known: Forms) -> Iterator[tuple[tuple[ObjectRef, bool], Form]]:
         world = self._world
         kinds: tuple[Mapping[Any, Route], ...] = (
             world.http_routes,
@@ -123,14 +132,14 @@ class _Pass:
         for routes in kinds:
             for item in routes.values():
                 ref = ref_of(item)
-                form = known.get(ref)
-                if (
-                    form is None
-                    or form.route is not item
-                    or not still_hold(form.answers, self._facts)
-                ):
-                    form = _form(item, Asking(self._facts))
-                yield ref, form
+                for of_mesh in _uses(item):
+                    form = known.get((ref, of_mesh))
+                    if form is None or form.route is not item or not self._holds(form):
+                        form = _form(item, Asking(self._facts, of_mesh))
+                    yield (ref, of_mesh), form
+
+    def _holds(self, form: Form) -> bool:
+        return still_hold(form.answers, self._facts)
 
     def _secure(self, item: Owned) -> None:
         for spot in item.all_spots():
@@ -141,7 +150,12 @@ class _Pass:
 
     def _attach(self, owned: Iterable[Owned], parents: Parents) -> list[Attachment]:
         ordered = sorted(self._forms.items())
-        attachments = [found for _, form in ordered for found in parents.attach(form)]
+        attachments = [
+            found
+            for (_, of_mesh), form in ordered
+            for found in (self._mesh.attach(form) if of_mesh else parents.attach(form))
+        ]
+        self._mesh.part_kinds()
         part_kinds((spot for item in owned for spot in item.all_spots()), attachments)
         return attachments
 
@@ -160,12 +174,30 @@ class _Pass:
         for item in attachments:
             by_route[item.form.ref].append(item)
         for ref, found in by_route.items():
-            status[ref] = self._statuses.of(found)
+            status[ref] = self._statuses.of(_as_written(found))
         status.update(policy_statuses(self._facts.policies, attachments))
         for gateway_class in self._world.gateway_classes.values():
             said = class_status(gateway_class)
             if said is not None:
                 status[ref_of(gateway_class)] = said
+
+
+def _as_written(attachments: list[Attachment]) -> list[Attachment]:
+    """In the order of the route's references, those to default Gateways last."""
+    if len(attachments) == 1:
+        return attachments
+    refs = attachments[0].form.route.spec.parent_refs
+    places = {ref: number for number, ref in reversed(list(enumerate(refs)))}
+    return sorted(attachments, key=lambda item: places.get(item.ref, len(refs)))
+
+
+def _uses(item: Route) -> Iterator[bool]:
+    """Whether for the mesh: of a route with Services and Gateways as parents both."""
+    spec = item.spec
+    if any(is_service(ref) for ref in spec.parent_refs):
+        yield True
+    if spec.use_default_gateways != "None" or not all(map(is_service, spec.parent_refs)):
+        yield False
 
 
 def _form(item: Route, asking: Asking) -> Form:

@@ -113,8 +113,8 @@ class RouteStatuses:
     def of(self, attachments: Sequence[Attachment]) -> Json:
         """Of one route; it has at least one attachment."""
         form = attachments[0].form
-        said = tuple((item.ref, item.verdict) for item in attachments)
-        facts = (form.resolved, form.route.metadata.generation, said)
+        said = tuple((item.ref, item.verdict, item.form.resolved) for item in attachments)
+        facts = (form.route.metadata.generation, said)
         known = self._before.get(form.ref)
         if known is None or known[0] != facts:
             known = (facts, route_status(attachments))
@@ -160,7 +160,7 @@ def policy_statuses(
     """Of every BackendTLSPolicy, for the Gateways whose routes lead to what it targets."""
     users: dict[Key, dict[Key, None]] = defaultdict(dict)  # Service → Gateways
     for item in attachments:
-        if item.verdict.holds:
+        if item.owned is not None and item.verdict.holds:
             for service in item.form.services:
                 users[service][item.owned.key] = None
     return {

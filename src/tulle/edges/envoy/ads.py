@@ -37,7 +37,7 @@ class Ads:
         """Whose configuration Envoy refuses, and why. What it had before stays in force."""
         found: dict[ObjectRef, str] = {}
         for refused in self._catalogue.refused.values():
-            for refusal in refused.values():
+            for refusal in list(refused.values()):  # the loop may go on meanwhile
                 for origin in refusal.origins:
                     found.setdefault(origin, f"the proxy refuses it: {refusal.reason}")
         return found
@@ -48,7 +48,7 @@ class Ads:
         return {
             f"{kind} {name}": refusal.reason
             for kind, refused in self._catalogue.refused.items()
-            for name, refusal in refused.items()
+            for name, refusal in list(refused.items())
         }
 
     @property

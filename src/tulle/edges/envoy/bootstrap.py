@@ -8,7 +8,7 @@ from typing import Any
 
 from tulle import xds
 from tulle.compile.regex import MAX_PROGRAM
-from tulle.model.proxy import AGENT
+from tulle.model.proxy import AGENT, RUNTIME
 
 # Each statistic costs memory for every cluster and listener; requests are told by access logs.
 STATISTICS: tuple[dict[str, str], ...] = (
@@ -44,9 +44,9 @@ class Bootstrap:
                 "lds_config": ads,
             },
             stats_config={"stats_matcher": {"inclusion_list": {"patterns": STATISTICS}}},
-            layered_runtime={"layers": [_runtime()]},
             overload_manager=_limits(),
             bootstrap_extensions=[_internal_listeners()],
+            layered_runtime={"layers": [_runtime()]},
         )
 
 
@@ -86,15 +86,6 @@ def _agent(path: Path) -> dict[str, Any]:
     }
 
 
-def _runtime() -> dict[str, Any]:
-    """Envoy's own limit, 100, is met by an expression for a UUID."""
-    limit = {"number_value": MAX_PROGRAM}
-    return {
-        "name": "static",
-        "static_layer": {"fields": {"re2.max_program_size.error_level": limit}},
-    }
-
-
 def _limits() -> dict[str, Any]:
     monitor = xds.any_of(
         "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
@@ -107,3 +98,10 @@ def _limits() -> dict[str, Any]:
 def _internal_listeners() -> dict[str, Any]:
     config = xds.any_of("envoy.extensions.bootstrap.internal_listener.v3.InternalListener")
     return {"name": "envoy.bootstrap.internal_listener", "typed_config": config}
+
+
+def _runtime() -> dict[str, Any]:
+    """Envoy's own limit of expressions, 100, is met by one for a UUID."""
+    fields: dict[str, Any] = {name: {"bool_value": True} for name in RUNTIME}
+    fields["re2.max_program_size.error_level"] = {"number_value": MAX_PROGRAM}
+    return {"name": "tulle", "static_layer": {"fields": fields}}

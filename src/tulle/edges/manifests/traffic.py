@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from tulle.model.gateway import PolicyTarget
 from tulle.model.references import GATEWAY_GROUP, duration_ms
 from tulle.model.traffic import (
     AuthPolicy,
@@ -20,7 +21,6 @@ from tulle.model.traffic import (
     Outliers,
     RateLimitPolicy,
     RetryConstraint,
-    TargetReference,
     TrafficPolicy,
     XBackendTrafficPolicy,
     XBackendTrafficSpec,
@@ -69,7 +69,7 @@ def validate_traffic(policy: P) -> P:
 
 
 def _check_targets(
-    refs: Sequence[TargetReference | XTargetReference], accepted: Sequence[tuple[str, str]]
+    refs: Sequence[PolicyTarget | XTargetReference], accepted: Sequence[tuple[str, str]]
 ) -> None:
     for index, ref in enumerate(refs):
         path = ("spec", "targetRefs", index)

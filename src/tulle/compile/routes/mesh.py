@@ -1,0 +1,189 @@
+"""Routes whose parent is a Service (GAMMA, GEP-1294).
+
+Of the Service's namespace they hold for everybody (producer routes), of another one for that
+namespace's workloads (consumer routes), who then have these alone. Where a route is, it takes the
+place of the Service's own backends. Hostnames of routes mean nothing here, and references need no
+grant: whoever reaches a Service may do so by a route too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, cast
+
+from tulle.model.kinds import ref_of
+from tulle.model.kubernetes import ObjectRef, Service, ServicePort
+from tulle.model.references import ParentReference
+from tulle.model.routing import AppProtocol, Destination, Front, Server, Stream
+from tulle.model.world import IPAddress, Key, World
+
+from ..services.wishes import addresses_of
+from .attach import Attachment
+from .conditions import Verdict
+from .forms import Form
+from .fronts import Transport, front_name
+from .hosts import Hosts, streams_of
+from .listeners import Seat
+from .services import OWNER_LABEL
+
+# Of several kinds for one port the first is in force.
+_PRECEDENCE = ("GRPCRoute", "HTTPRoute", "TLSRoute", "TCPRoute", "UDPRoute")
+_PROTOCOLS: dict[str, Literal["HTTP", "TLS", "TCP", "UDP"]] = {
+    "GRPCRoute": "HTTP",
+    "HTTPRoute": "HTTP",
+    "TLSRoute": "TLS",
+    "TCPRoute": "TCP",
+    "UDPRoute": "UDP",
+}
+EVERYBODY = ""  # as the namespace of clients
+
+
+@dataclass(slots=True)
+class Face:
+    """A port of a Service as the clients of one namespace see it, or all that have no own."""
+
+    service: Service
+    port: ServicePort
+    clients: str
+    routes: dict[ObjectRef, Seat] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """Of the routes that are in force."""
+        return min((ref.kind for ref in self.routes), key=_PRECEDENCE.index)
+
+
+Place = tuple[Key, int, str]  # Service, port, transport
+
+
+class Mesh:
+    """All routes on Services."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._faces: dict[Place, dict[str, Face]] = defaultdict(dict)
+        self._attachments: list[tuple[Attachment, list[Face]]] = []
+
+    @property
+    def has_consumers(self) -> bool:
+        return any(clients != EVERYBODY for faces in self._faces.values() for clients in faces)
+
+    def attach(self, form: Form) -> Iterator[Attachment]:
+        """One for each reference to a Service that there is."""
+        own = form.route.metadata.namespace
+        for ref in form.route.spec.parent_refs:
+            service = self._service(ref, own)
+            if service is not None:
+                attachment = Attachment(form, ref, None)
+                faces = self._attached(attachment, service)
+                self._attachments.append((attachment, faces))
+                yield attachment
+
+    def _service(self, ref: ParentReference, own: str) -> Service | None:
+        if not is_service(ref):
+            return None
+        service = self._world.services.get((ref.namespace or own, ref.name))
+        if service is None or OWNER_LABEL in service.metadata.labels:
+            return None
+        return service
+
+    def _attached(self, attachment: Attachment, service: Service) -> list[Face]:
+        form, ref = attachment.form, attachment.ref
+        if not addresses_of(service):
+            message = "the Service has no address of its own"
+            attachment.verdict = Verdict(False, "NoMatchingParent", message)
+            return []
+        transport = "UDP" if form.ref.kind == "UDPRoute" else "TCP"
+        ports = [port for port in service.spec.ports if _is_meant(port, ref, transport)]
+        own, meta = form.ref.namespace, service.metadata
+        clients = EVERYBODY if own == meta.namespace else own
+        if not ports:
+            message = f"the Service has no {transport} port that is meant by it"
+            attachment.verdict = Verdict(False, "NoMatchingParent", message)
+        elif transport == "UDP" and clients:
+            message = "datagrams of one namespace's clients cannot be told from others"
+            attachment.verdict = Verdict(False, "UnsupportedValue", message)
+            return []
+        found = []
+        for port in ports:
+            place = ((meta.namespace, meta.name), port.port, transport)
+            face = self._faces[place].setdefault(clients, Face(service, port, clients))
+            face.routes[form.ref] = Seat(form, ("",))
+            found.append(face)
+        return found
+
+    def part_kinds(self) -> None:
+        """One kind of route for each port and its clients, in the order that the GEP gives."""
+        for faces in self._faces.values():
+            for face in faces.values():
+                for ref in [ref for ref in face.routes if ref.kind != face.kind]:
+                    del face.routes[ref]
+        for attachment, faces_of in self._attachments:
+            if faces_of and not any(attachment.form.ref in face.routes for face in faces_of):
+                message = f"a {faces_of[0].kind} is on the same port"
+                attachment.verdict = Verdict(False, "Conflicted", message)
+
+    def fronts(self, hosts: Hosts) -> Iterator[Front]:
+        clients = _addresses(self._world, self._faces.values())
+        for place, faces in sorted(self._faces.items()):
+            key, port, transport = place
+            service = next(iter(faces.values())).service
+            servers = [
+                _server(face, place, hosts, clients.get(face.clients, ()))
+                for _, face in sorted(faces.items(), key=lambda item: item[0], reverse=True)
+                if face.clients == EVERYBODY or clients.get(face.clients)
+            ]
+            if not servers:
+                continue
+            if EVERYBODY not in faces:
+                servers.append(_as_ever(key, port))
+            yield Front(
+                name=front_name("service", key, port, transport),
+                origin=ref_of(service),
+                service=key,
+                addresses=addresses_of(service),
+                port=port,
+                protocol=cast(Transport, transport),
+                mesh=True,
+                servers=tuple(servers),
+            )
+
+
+def is_service(ref: ParentReference) -> bool:
+    return (ref.group, ref.kind) == ("", "Service")
+
+
+def _is_meant(port: ServicePort, ref: ParentReference, transport: str) -> bool:
+    named = ref.section_name in ("", port.name) and ref.port in (None, port.port)
+    return named and port.protocol == transport
+
+
+def _addresses(
+    world: World, faces: Iterable[Mapping[str, Face]]
+) -> dict[str, tuple[IPAddress, ...]]:
+    """Of this node's workloads in the namespaces that have routes of their own."""
+    wanted = {clients for of_port in faces for clients in of_port} - {EVERYBODY}
+    found: dict[str, list[IPAddress]] = {name: [] for name in wanted}
+    for workload in world.workloads.values() if wanted else ():
+        if workload.namespace in found:
+            found[workload.namespace] += workload.addresses
+    return {
+        name: tuple(sorted(items, key=lambda item: (item.version, item)))
+        for name, items in found.items()
+    }
+
+
+def _server(face: Face, place: Place, hosts: Hosts, clients: tuple[IPAddress, ...]) -> Server:
+    server = Server(face.clients or "everybody", protocol=_PROTOCOLS[face.kind], clients=clients)
+    seats = face.routes.values()
+    if server.protocol == "HTTP":
+        return replace(server, hosts=hosts.of(("service", *place, face.clients), "", seats))
+    return replace(server, streams=streams_of("", seats))
+
+
+def _as_ever(service: Key, port: int) -> Server:
+    """For those who have no routes: the Service's own backends, whatever is spoken."""
+    own = Destination(service, port, protocol=AppProtocol.TCP)
+    return Server("everybody", protocol="TCP", streams=(Stream((own,)),))
