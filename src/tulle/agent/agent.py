@@ -266,7 +266,7 @@ class Agent:
         have = self._read()
         self._mesh = seen = self._look_around(snapshot)
         self._desired = wanted = self._compile(snapshot, seen)
-        world, compiled, xds = wanted.world, wanted.compiled, wanted.proxied.image
+        world, compiled, xds = wanted.world, wanted.compiled, wanted.xds
         changes = diff(have, compiled.image)
         if compiled.ids is not self._ids:
             remember(self._ids_path, compiled.ids)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from tests.unit.compile.explain.request_rows import ruled
+from tests.unit.compile.explain.town import WORKLOADS as PLACES
+from tests.unit.compile.explain.town import policy
 from tests.unit.compile.routes.worlds import GATEWAY, POOL, SERVICES, TO_WEB, a_route, world_of
 from tulle.agent.desired import desired
 from tulle.compile import Ids
@@ -9,6 +14,9 @@ from tulle.compile.parts import flat
 from tulle.model.kubernetes import ObjectRef
 
 WORLD = world_of(POOL, GATEWAY, SERVICES, a_route("HTTPRoute", "web", rules=TO_WEB))
+
+
+WORKLOADS = {item.key: item for item in PLACES}
 
 
 def test_a_route_comes_to_the_proxy() -> None:
@@ -27,3 +35,20 @@ def test_what_is_unchanged_is_the_same() -> None:
     assert other.compiled.image == one.compiled.image
     for kind, resources in one.proxied.image.items():
         assert other.proxied.image[kind] is resources
+
+
+def test_what_policies_ask_of_the_proxy_stands_beside_routes() -> None:
+    rules = policy("shop/p", ruled("{path: /a}"), "CiliumNetworkPolicy")
+    policed = replace(WORLD, cilium_policies={("shop", "p"): rules}, workloads=WORKLOADS)
+    one = desired(policed, Ids())
+    (number,) = one.policed.enforced
+    assert {f"policy/{number}", *one.proxied.image["listener"]} == set(one.xds["listener"])
+    assert {"policy", *one.proxied.image["cluster"]} == set(one.xds["cluster"])
+    other = desired(policed, one.compiled.ids, one)
+    assert all(other.xds[kind] is resources for kind, resources in one.xds.items())
+    changed = policy("shop/p", ruled("{path: /b}"), "CiliumNetworkPolicy")
+    third = desired(
+        replace(policed, cilium_policies={("shop", "p"): changed}), one.compiled.ids, other
+    )
+    assert third.xds["listener"] is one.xds["listener"]
+    assert third.xds["route"] is not one.xds["route"]

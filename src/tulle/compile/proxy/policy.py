@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tulle.model.kubernetes import ObjectRef
-from tulle.model.proxy import Resource, XdsImage
+from tulle.model.proxy import Resource, XdsImage, XdsKind
 
 from ..rule_sets import RuleSet
 from .policy_listeners import cluster, listener, reads_http
@@ -40,12 +40,17 @@ def policy_image(rule_sets: Mapping[int, RuleSet], before: Policed | None = None
     same = all(old.get(number) is item for number, item in enforced.items())
     if before and same and len(enforced) == len(old):
         return before
-    image: XdsImage = {
+    image: dict[XdsKind, Mapping[str, Resource]] = {
         "cluster": {ORIGINAL: Resource(cluster())} if enforced else {},
         "listener": {name_of(item.rules): item.listener for item in enforced.values()},
         "route": {name_of(item.rules): item.table for item in enforced.values() if item.table},
     }
-    return Policed(image, enforced)
+    last: XdsImage = before.image if before else {}
+    settled = {
+        kind: last[kind] if last.get(kind) == resources else resources
+        for kind, resources in image.items()
+    }
+    return Policed(settled, enforced)
 
 
 def _enforced(rules: RuleSet) -> Enforced:
