@@ -42,10 +42,11 @@ class Backend(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits for the client's delayed ACK
     server: Backend
 
     def answer(self) -> None:
-        query = parse_qs(urlsplit(self.path).query)
+        query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length) if length else b""
         headers: dict[str, str] = {}

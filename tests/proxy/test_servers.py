@@ -7,6 +7,7 @@ import http.client
 import socket
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -319,6 +320,19 @@ def test_udp(tmp_path: Path) -> None:
         edge = front(Server("udp", protocol="UDP", streams=(route,)), protocol="UDP")
         with serving(image(services({"a": port}, "UDP"), edge), tmp_path):
             assert [said(edge.port, text) for text in ("x", "y")] == ["a x", "a y"]
+
+
+def test_udp_by_weight(tmp_path: Path) -> None:
+    """Each client's datagrams go one way; those for what is broken are lost."""
+    lost = udp("c", 2, broken="there is no such service")
+    with udp_echo("a") as one, udp_echo("b") as other:
+        route = stream(to_=(udp("a", 2), udp("b", 6), lost))
+        edge = front(Server("udp", protocol="UDP", streams=(route,)), protocol="UDP")
+        with serving(image(services({"a": one, "b": other}, "UDP"), edge), tmp_path):
+            found = Counter(said(edge.port, "x", 0.1) for _ in range(200))
+    assert set(found) == {"a x", "b x", ""}
+    assert 95 <= found["b x"] <= 145
+    assert 20 <= found[""] <= 60
 
 
 def test_udp_to_nowhere_is_dropped(tmp_path: Path, servers: dict[str, Backend]) -> None:

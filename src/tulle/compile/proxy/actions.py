@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tulle.model.routing import Destination, Filters, Mirror, RequestMatch, Rule
+from tulle.model.routing import Filters, Mirror, RequestMatch, Rule
 
 from . import balancing, cors, guards, sessions
 from .fields import Fields, fraction, value
@@ -12,16 +12,16 @@ from .headers import edits, host_of
 from .paths import path_fields
 from .redirects import redirect_of
 from .retries import times_of
-from .targets import NOWHERE, Scene, is_grpc, live, target_of
+from .targets import Portion, Scene, cluster_name, is_grpc, live, portions_of
 
 
 def action_of(rule: Rule, match: RequestMatch, hostname: str, scene: Scene) -> Fields:
     """The fields of a Route that say what it does. `hostname` is the virtual host's."""
     if rule.filters.redirect is not None:
         return {"redirect": redirect_of(rule.filters.redirect, match, hostname, scene)}
-    if all(item.broken for item in live(rule.destinations)):
-        return {"direct_response": {"status": _failure(rule)}}
-    return {"route": _route(rule, match, scene)}
+    if portions := portions_of(rule, scene):
+        return {"route": _route(rule, match, portions, scene)}
+    return {"direct_response": {"status": _failure(rule)}}
 
 
 def filter_configs(rule: Rule, scene: Scene) -> Fields:
@@ -39,44 +39,35 @@ def _failure(rule: Rule) -> int:
     return 503 if is_grpc(rule) else 500
 
 
-def _route(rule: Rule, match: RequestMatch, scene: Scene) -> Fields:
+def _route(rule: Rule, match: RequestMatch, portions: Sequence[Portion], scene: Scene) -> Fields:
     filters = rule.filters
-    mirrors = [_mirror(item, rule, scene) for item in _mirrors(filters)]
     code = "SERVICE_UNAVAILABLE" if is_grpc(rule) else "INTERNAL_SERVER_ERROR"
     return {
-        **_clusters(rule, live(rule.destinations), scene),
+        **_clusters(rule, portions),
         **path_fields(filters.rewrite.path if filters.rewrite else None, match),
         **_host(filters),
         **times_of(rule),
-        "request_mirror_policies": mirrors,
+        "request_mirror_policies": [_mirror(item, rule, scene) for item in _mirrors(filters)],
         "cluster_not_found_response_code": code,
     }
 
 
-def _clusters(rule: Rule, destinations: Sequence[Destination], scene: Scene) -> Fields:
-    bound = balancing.hash_policies(destinations)
-    if len(destinations) == 1 and destinations[0].filters is None:
-        return {"cluster": _cluster(destinations[0], rule, scene), "hash_policy": bound}
-    sticky = sessions.share_policy(rule) if len(destinations) > 1 else []
-    clusters = [_weighted(item, rule, scene) for item in destinations]
-    shares: Fields = {"clusters": clusters}
-    if sticky:
-        shares["use_hash_policy"] = value(True)
-    return {"weighted_clusters": shares, "hash_policy": [*sticky, *bound]}
+def _clusters(rule: Rule, portions: Sequence[Portion]) -> Fields:
+    bound = balancing.hash_policies(live(rule.destinations))
+    if len(portions) == 1 and portions[0].filters is None:
+        return {"cluster": portions[0].cluster, "hash_policy": bound}
+    clusters = [_weighted(item) for item in portions]
+    return {"weighted_clusters": {"clusters": clusters}, "hash_policy": bound}
 
 
-def _weighted(destination: Destination, rule: Rule, scene: Scene) -> Fields:
-    filters = destination.filters or Filters()
+def _weighted(portion: Portion) -> Fields:
+    filters = portion.filters or Filters()
     return {
-        "name": _cluster(destination, rule, scene),
-        "weight": value(destination.weight),
+        "name": portion.cluster,
+        "weight": value(portion.weight),
         **edits(filters),
         **_host(filters),
     }
-
-
-def _cluster(destination: Destination, rule: Rule, scene: Scene) -> str:
-    return NOWHERE if destination.broken else target_of(destination, scene, is_grpc(rule)).name
 
 
 def _host(filters: Filters) -> Fields:
@@ -91,7 +82,7 @@ def _mirrors(filters: Filters) -> list[Mirror]:
 
 def _mirror(mirror: Mirror, rule: Rule, scene: Scene) -> Fields:
     return {
-        "cluster": target_of(mirror.destination, scene, is_grpc(rule)).name,
+        "cluster": cluster_name(mirror.destination, scene, is_grpc(rule)),
         "runtime_fraction": fraction(mirror.numerator, mirror.denominator),
         "disable_shadow_host_suffix_append": True,
     }

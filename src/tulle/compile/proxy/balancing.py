@@ -30,13 +30,13 @@ _HASHING = ("RingHash", "Maglev")
 _BY_SOURCE = HashKey("SourceIP")
 
 
-def use_of(traffic: BackendTraffic | None) -> Fields:
-    """Fields of a Cluster."""
+def use_of(traffic: BackendTraffic | None, in_parts: bool) -> Fields:
+    """Fields of a Cluster. `in_parts`: of several services, by weight."""
     limits = traffic.limits if traffic else CircuitLimits()
     fields: Fields = {"circuit_breakers": {"thresholds": [_limits(limits, traffic)]}}
     if traffic is None:
         return fields
-    fields["load_balancing_policy"] = _policy(traffic.balancing)
+    fields["load_balancing_policy"] = _policy(traffic.balancing, in_parts)
     if traffic.outliers is not None:
         fields["outlier_detection"] = _outliers(traffic.outliers)
     return fields
@@ -69,7 +69,7 @@ def _hash(key: HashKey) -> Fields:
             return {"connection_properties": {"source_ip": True}}
 
 
-def _policy(balancing: Balancing) -> Fields:
+def _policy(balancing: Balancing, in_parts: bool) -> Fields:
     package, message = _NAMES[balancing.kind]
     options: Fields = {}
     if balancing.kind == "LeastRequest":
@@ -78,6 +78,9 @@ def _policy(balancing: Balancing) -> Fields:
     if balancing.slow_start_ms:
         window = milliseconds(balancing.slow_start_ms)
         options["slow_start_config"] = {"slow_start_window": window}
+    if in_parts:
+        weighted: Fields = {"locality_weighted_lb_config": {}}
+        options |= weighted if balancing.kind in _HASHING else {"locality_lb_config": weighted}
     config = xds.any_of(f"{_POLICIES}.{package}.v3.{message}", **options)
     named = extension(f"envoy.load_balancing_policies.{package}", config)
     return {"policies": [{"typed_extension_config": named}]}

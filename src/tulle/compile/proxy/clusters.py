@@ -33,13 +33,18 @@ def cluster_of(target: Target, sources: Sequence[IPAddress]) -> bytes:
         connect_timeout=milliseconds(_CONNECT_MS),
         per_connection_buffer_limit_bytes=value(BUFFER_BYTES),
         lb_policy="RANDOM" if udp else "LEAST_REQUEST",
-        common_lb_config={"healthy_panic_threshold": {"value": 0}},
+        common_lb_config=_balancing(target),
         upstream_bind_config=as_client() if target.family else as_proxy(sources),
         upstream_connection_options=KEEPALIVE,
         **_protocol(target),
         **_tls(target),
-        **use_of(target.traffic),
+        **use_of(target.traffic, len(target.parts) > 1),
     )
+
+
+def _balancing(target: Target) -> Fields:
+    parts: Fields = {"locality_weighted_lb_config": {}} if len(target.parts) > 1 else {}
+    return {"healthy_panic_threshold": {"value": 0}, **parts}
 
 
 def _protocol(target: Target) -> Fields:

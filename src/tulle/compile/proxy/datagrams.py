@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tulle import xds
-from tulle.model.routing import Destination, Front
+from tulle.model.routing import Front
 
 from .fields import Fields, extension
 from .logs import TCP_LOG
-from .targets import NOWHERE, Scene, live, target_of
+from .targets import NOWHERE, Part, Scene, Target, blended, live, target_of
 
 _PROXY = "envoy.extensions.filters.udp.udp_proxy.v3"
 
 
-def destination_of(front: Front) -> Destination | None:
-    """Envoy has no weights for datagrams: the heaviest has them all, of those the first."""
+def target_of_datagrams(front: Front, scene: Scene) -> Target | None:
+    """Envoy has no weighted clusters for datagrams, so that all destinations are one.
+
+    The share of a broken one is lost, as the Gateway API has it (UDPRoute).
+    """
     streams = [stream for server in front.servers for stream in server.streams]
     destinations = live(streams[0].destinations) if streams else []
-    return max(destinations, key=lambda item: item.weight, default=None)
+    targets = [target_of(item, scene) for item in destinations]
+    first = next((target for target in targets if target is not None), None)
+    if first is None:
+        return None
+    nowhere = replace(first, parts=(Part(None, 0),))
+    weights = [item.weight for item in destinations]
+    alike = [replace(first, parts=(target or nowhere).parts) for target in targets]
+    return blended(list(zip(alike, weights, strict=True)))
 
 
 def udp_filter(front: Front, scene: Scene) -> Fields:
-    """A listener filter. What is for a broken destination is dropped."""
-    destination = destination_of(front)
-    usable = destination is not None and not destination.broken
-    cluster = target_of(destination, scene).name if destination and usable else NOWHERE
-    route = extension("route", xds.any_of(f"{_PROXY}.Route", cluster=cluster))
+    """A listener filter. Without a target all is lost."""
+    target = target_of_datagrams(front, scene)
+    route = extension(
+        "route", xds.any_of(f"{_PROXY}.Route", cluster=target.name if target else NOWHERE)
+    )
     return extension(
         "envoy.filters.udp_listener.udp_proxy",
         xds.any_of(

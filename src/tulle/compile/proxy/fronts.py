@@ -9,10 +9,10 @@ from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import Front
 
 from .chains import Chain, chains_of, families_of
-from .datagrams import destination_of
+from .datagrams import target_of_datagrams
 from .listeners import tcp_listener, udp_listeners
 from .routes import Table, table_of
-from .targets import Scene, Target, target_of
+from .targets import Scene, Target
 from .tls import secrets_of
 
 
@@ -62,11 +62,8 @@ def _table(chain: Chain, before: FrontMade | None) -> tuple[Scene, Table]:
 
 
 def _of_datagrams(front: Front) -> tuple[Target, ...]:
-    destination = destination_of(front)
-    if destination is None or destination.broken:
-        return ()
     scenes = (Scene(front.port, False, family) for family in families_of(front))
-    return tuple(target_of(destination, scene) for scene in scenes)
+    return tuple(filter(None, (target_of_datagrams(front, scene) for scene in scenes)))
 
 
 def _origins(front: Front) -> tuple[ObjectRef, ...]:

@@ -11,7 +11,7 @@ from tulle.model.proxy import Resource, XdsImage, XdsKind
 from tulle.model.routing import AppProtocol, Routing
 from tulle.model.world import IPAddress
 
-from ..services import ServiceParts, backends_of, entry_of
+from ..services import Entry, ServiceParts, backends_of, entry_of
 from .clusters import cluster_of
 from .endpoints import endpoints_of
 from .fronts import FrontMade, front_made
@@ -23,9 +23,9 @@ V = TypeVar("V")
 
 
 class Known(NamedTuple):
-    """Endpoints, and the service's entry that they were made from; None: not to be relied on."""
+    """Endpoints, and the services' entries of which they were made; None: not of those alone."""
 
-    entry: object
+    entries: tuple[Entry, ...] | None
     resource: Resource
 
 
@@ -73,11 +73,11 @@ def proxy_image(
 
 
 def _cluster(target: Target, sources: Sequence[IPAddress]) -> Resource:
-    return Resource(cluster_of(target, sources), (_service(target),))
+    return Resource(cluster_of(target, sources), _services(target))
 
 
-def _service(target: Target) -> ObjectRef:
-    return ObjectRef("Service", *target.service)
+def _services(target: Target) -> tuple[ObjectRef, ...]:
+    return tuple(ObjectRef("Service", *part.service) for part in target.parts if part.service)
 
 
 def _endpoints(
@@ -88,16 +88,29 @@ def _endpoints(
         name = target.endpoints
         if name in found:
             continue
-        entry, known = entry_of(services, target.service), old.get(name)
-        of_cluster_ip = entry if entry is not None and entry.frontends else None
-        if known is not None and of_cluster_ip is not None and known.entry is of_cluster_ip:
-            found[name] = known
-            continue
-        protocol = "UDP" if target.protocol is AppProtocol.UDP else "TCP"
-        backends = backends_of(services, target.service, target.port, protocol, target.family)
-        body = endpoints_of(name, backends, protocol)
-        found[name] = Known(of_cluster_ip, Resource(body, (_service(target),)))
+        entries, known = _entries(target, services), old.get(name)
+        if known is None or entries is None or known.entries != entries:
+            known = Known(entries, _made(name, target, services))
+        found[name] = known
     return found
+
+
+def _entries(target: Target, services: ServiceParts) -> tuple[Entry, ...] | None:
+    """Of a headless service, which has no frontends, the entry does not tell its backends."""
+    found = [entry_of(services, part.service) for part in target.parts if part.service]
+    entries = tuple(entry for entry in found if entry is not None and entry.frontends)
+    return entries if len(entries) == len(found) else None
+
+
+def _made(name: str, target: Target, services: ServiceParts) -> Resource:
+    protocol = "UDP" if target.protocol is AppProtocol.UDP else "TCP"
+    backing = [
+        (part, backends_of(services, part.service, part.port, protocol, target.family))
+        if part.service
+        else (part, ())
+        for part in target.parts
+    ]
+    return Resource(endpoints_of(name, backing, protocol), _services(target))
 
 
 def _secrets(fronts: Iterable[FrontMade], targets: Iterable[Target]) -> dict[str, Resource]:
@@ -109,7 +122,7 @@ def _secrets(fronts: Iterable[FrontMade], targets: Iterable[Target]) -> dict[str
     for target in targets:
         if target.tls is not None:
             for name, body in secrets_of(target.tls):
-                secrets.setdefault(name, Resource(body, (_service(target),)))
+                secrets.setdefault(name, Resource(body, _services(target)))
     return secrets
 
 

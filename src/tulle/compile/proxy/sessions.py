@@ -15,11 +15,13 @@ _MS = 1000
 
 def session_state(rule: Rule, session: SessionPersistence) -> Fields:
     """The session filter's configuration of a route: which host a request is bound to."""
-    name = session_name(rule, session)
+    name = session.name or f"tulle-{digest64(rule.id.encode()):016x}"
     if session.kind == "Header":
         state = xds.any_of(f"{_STATE}.header.v3.HeaderBasedSessionState", name=name)
     else:
-        state = xds.any_of(f"{_STATE}.cookie.v3.CookieBasedSessionState", cookie=_cookie(rule))
+        state = xds.any_of(
+            f"{_STATE}.cookie.v3.CookieBasedSessionState", cookie=_cookie(name, session)
+        )
     kind = session.kind.lower()
     return xds.any_of(
         "envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute",
@@ -29,27 +31,6 @@ def session_state(rule: Rule, session: SessionPersistence) -> Fields:
     )
 
 
-def share_policy(rule: Rule) -> list[Fields]:
-    """Hash policies that bind a session to one of several weighted destinations.
-
-    A second cookie, as the first one names a host, and the share has to be known before it. There
-    is none for sessions by header: Envoy makes headers for hosts only.
-    """
-    if rule.session is None or rule.session.kind == "Header":
-        return []
-    cookie = _cookie(rule)
-    return [{"cookie": {**cookie, "name": f"{cookie['name']}-share"}}]
-
-
-def session_name(rule: Rule, session: SessionPersistence) -> str:
-    return session.name or f"tulle-{digest64(rule.id.encode()):016x}"
-
-
-def _cookie(rule: Rule) -> Fields:
+def _cookie(name: str, session: SessionPersistence) -> Fields:
     """Without a lifetime it goes with the browser's session."""
-    session = rule.session or SessionPersistence()
-    return {
-        "name": session_name(rule, session),
-        "ttl": milliseconds(session.lifetime_s * _MS),
-        "path": "/",
-    }
+    return {"name": name, "ttl": milliseconds(session.lifetime_s * _MS), "path": "/"}

@@ -8,7 +8,7 @@ from tulle.model.routing import Stream
 from .balancing import hashes_source
 from .fields import Fields, extension, milliseconds, value
 from .logs import TCP_LOG
-from .targets import NOWHERE, Scene, live, target_of
+from .targets import Scene, cluster_name, live
 
 _ATTEMPTS = 3  # to connect, each to another backend if there is one
 _CONNECTIONS = "envoy.extensions.filters.network"
@@ -22,10 +22,7 @@ def stream_id(stream: Stream) -> str:
 
 def tcp_filter(stream: Stream, scene: Scene, mesh: bool) -> Fields:
     """A network filter. A share of a broken destination is closed (Gateway API, TCPRoute)."""
-    shares = [
-        (NOWHERE if item.broken else target_of(item, scene).name, item.weight)
-        for item in live(stream.destinations)
-    ]
+    shares = [(cluster_name(item, scene), item.weight) for item in live(stream.destinations)]
     if not shares:
         return closing_filter()
     clusters: Fields = {"cluster": shares[0][0]}

@@ -6,10 +6,10 @@ proxy connects from the client's own address, so the backend's must be of the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from tulle.model.routing import AppProtocol, Destination, Rule, Stream, UpstreamTls
+from tulle.model.routing import AppProtocol, Destination, Filters, Rule, Stream, UpstreamTls
 from tulle.model.routing_policies import BackendTraffic
 from tulle.model.world import Key
 
@@ -32,9 +32,19 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    service: Key
+class Part:
+    """A service's port, with its weight among others; no service: what is sent there is lost."""
+
+    service: Key | None
     port: int
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Of several parts where one cluster has to be all there is to choose from."""
+
+    parts: tuple[Part, ...]
     protocol: AppProtocol
     tls: UpstreamTls | None = None
     family: int = 0
@@ -45,7 +55,7 @@ class Target:
         """Name of the endpoints, which targets of several ways to speak share."""
         udp = "/udp" if self.protocol is AppProtocol.UDP else ""
         family = f"/ipv{self.family}" if self.family else ""
-        return f"{self.service[0]}/{self.service[1]}/{self.port}{udp}{family}"
+        return f"{'+'.join(map(self._named, self.parts))}{udp}{family}"
 
     @property
     def name(self) -> str:
@@ -53,22 +63,77 @@ class Target:
         speaks = {AppProtocol.HTTP2: "/h2", AppProtocol.TCP: "/tcp"}.get(self.protocol, "")
         return f"{self.endpoints}{speaks}{f'/tls-{_digest(self.tls)}' if self.tls else ''}"
 
+    def _named(self, part: Part) -> str:
+        path = f"{'/'.join(part.service)}/{part.port}" if part.service else "nowhere"
+        return f"{path}*{part.weight}" if len(self.parts) > 1 else path
 
-def target_of(destination: Destination, scene: Scene, grpc: bool = False) -> Target:
-    """gRPC needs HTTP/2 from end to end; a WebSocket starts as HTTP/1.1."""
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What one destination gets of a rule's requests; without a target an error answers them."""
+
+    target: Target | None
+    weight: int
+    filters: Filters | None = None
+
+    @property
+    def cluster(self) -> str:
+        return self.target.name if self.target else NOWHERE
+
+
+def portions_of(rule: Rule, scene: Scene) -> list[Portion]:
+    """None at all where nothing can be reached.
+
+    A session is bound to a host, which has to be looked for among all destinations. So they are
+    one cluster, where they are spoken to alike.
+    """
+    found = [
+        Portion(target_of(item, scene, is_grpc(rule)), item.weight, item.filters)
+        for item in live(rule.destinations)
+    ]
+    whole = [item for item in found if item.target is not None]
+    if not whole:
+        return []
+    if rule.session is None or len(whole) < 2 or any(item.filters for item in found):
+        return found
+    blend = blended([(item.target, item.weight) for item in whole if item.target])
+    if blend is None:
+        return found
+    lost = [item for item in found if item.target is None]
+    return [Portion(blend, sum(item.weight for item in whole)), *lost]
+
+
+def blended(targets: Sequence[tuple[Target, int]]) -> Target | None:
+    """One target with the parts of all by weight, if they are spoken to alike."""
+    first = targets[0][0]
+    if len(targets) == 1:
+        return first
+    if any(replace(target, parts=first.parts) != first for target, _ in targets):
+        return None
+    return replace(
+        first,
+        parts=tuple(
+            replace(part, weight=weight) for target, weight in targets for part in target.parts
+        ),
+    )
+
+
+def target_of(destination: Destination, scene: Scene, grpc: bool = False) -> Target | None:
+    """None of a broken one. gRPC needs HTTP/2 from end to end; a WebSocket starts as HTTP/1.1."""
+    if destination.broken:
+        return None
     protocol = destination.protocol
     if grpc:
         protocol = AppProtocol.HTTP2
     elif protocol is AppProtocol.WEBSOCKET:
         protocol = AppProtocol.HTTP1
-    return Target(
-        destination.service,
-        destination.port,
-        protocol,
-        destination.tls,
-        scene.family,
-        destination.traffic,
-    )
+    part = Part(destination.service, destination.port)
+    return Target((part,), protocol, destination.tls, scene.family, destination.traffic)
+
+
+def cluster_name(destination: Destination, scene: Scene, grpc: bool = False) -> str:
+    target = target_of(destination, scene, grpc)
+    return target.name if target else NOWHERE
 
 
 def is_grpc(rule: Rule) -> bool:
@@ -83,17 +148,20 @@ def live(destinations: Iterable[Destination]) -> list[Destination]:
 def targets_of_rule(rule: Rule, scene: Scene) -> Iterator[Target]:
     if rule.filters.redirect is not None:
         return
-    filters = (rule.filters, *(item.filters for item in rule.destinations if item.filters))
-    mirrors = (mirror.destination for item in filters for mirror in item.mirrors)
-    for destination in (*live(rule.destinations), *mirrors):
-        if not destination.broken:
-            yield target_of(destination, scene, is_grpc(rule))
+    for portion in portions_of(rule, scene):
+        if portion.target is not None:
+            yield portion.target
+    for mirror in rule.filters.mirrors:
+        target = target_of(mirror.destination, scene, is_grpc(rule))
+        if target is not None:
+            yield target
 
 
 def targets_of_stream(stream: Stream, scene: Scene) -> Iterator[Target]:
     for destination in live(stream.destinations):
-        if not destination.broken:
-            yield target_of(destination, scene)
+        target = target_of(destination, scene)
+        if target is not None:
+            yield target
 
 
 def _digest(tls: UpstreamTls) -> str:

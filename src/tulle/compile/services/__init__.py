@@ -2,13 +2,14 @@
 
 from .allocate import Allocated, with_addresses
 from .backends import backends_of, entry_of
-from .build import ServiceParts, service_parts
+from .build import Entry, ServiceParts, service_parts
 from .frontend import Backend, Face, Frontend, Kind
 from .wishes import addresses_of
 
 __all__ = [
     "Allocated",
     "Backend",
+    "Entry",
     "Face",
     "Frontend",
     "Kind",

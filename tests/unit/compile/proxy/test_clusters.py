@@ -9,10 +9,10 @@ import pytest
 
 from tests.unit.compile.proxy.decode import KINDS, Json, of_message
 from tulle.compile.proxy.clusters import cluster_of
-from tulle.compile.proxy.targets import Target
+from tulle.compile.proxy.targets import Part, Target
 from tulle.model.routing import AppProtocol, UpstreamTls
 
-WEB = Target(("shop", "web"), 80, AppProtocol.HTTP1)
+WEB = Target((Part(("shop", "web"), 80),), AppProtocol.HTTP1)
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 SOURCES = (ip_address("10.0.0.254"), ip_address("fd00::fe"))
 
@@ -34,8 +34,10 @@ def test_names_tell_targets_apart() -> None:
         replace(WEB, tls=replace(tls, sni="b.example")),
         replace(WEB, tls=replace(tls, authorities="OTHER")),
         replace(WEB, tls=replace(tls, names=("b.example",))),
-        replace(WEB, port=81),
-        replace(WEB, service=("shop", "db")),
+        replace(WEB, parts=(Part(("shop", "web"), 81),)),
+        replace(WEB, parts=(Part(("shop", "db"), 80),)),
+        replace(WEB, parts=(*WEB.parts, Part(("shop", "db"), 80))),
+        replace(WEB, parts=(*WEB.parts, Part(("shop", "db"), 80, 2))),
     ]
     assert len({target.name for target in targets}) == len(targets)
     assert WEB.name == "shop/web/80"
