@@ -47,8 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
-        length = int(self.headers.get("Content-Length", 0))
-        body = self.rfile.read(length) if length else b""
+        body = self.body()
         headers: dict[str, str] = {}
         for name, value in self.headers.items():
             known = headers.get(name.lower())
@@ -78,6 +77,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(text)
+
+    def body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        found = b""
+        while size := int(self.rfile.readline().strip() or b"0", 16):
+            found += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return found
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = do_PATCH = answer
 

@@ -28,15 +28,15 @@ def judged(image: XdsImage, place: Path) -> str:
 
 
 @contextmanager
-def serving(image: XdsImage, place: Path) -> Iterator[Path]:
-    """Envoy until the end of the block; gives the path of its administration's socket."""
+def serving(image: XdsImage, place: Path) -> Iterator[int]:
+    """Envoy until the end of the block; gives its process id."""
     config, admin, log = place / "envoy.pb", place / "admin", place / "envoy.log"
     config.write_bytes(bootstrap(image, str(admin)))
     with log.open("w") as out:
         process = subprocess.Popen([ENVOY, "-c", config, *_QUIET], stdout=out, stderr=out)
     try:
         _wait_until_live(process, admin, log)
-        yield admin
+        yield process.pid
     finally:
         process.terminate()
         process.wait(10)

@@ -26,6 +26,8 @@ def bootstrap(image: XdsImage, admin: str = "") -> bytes:
     layer = made.layered_runtime.layers.add(name="tulle")
     for name in RUNTIME:
         layer.static_layer.fields[name].bool_value = True
+    # as few statistics as an agent's Envoy has
+    made.stats_config.stats_matcher.inclusion_list.patterns.add(prefix="server.")
     if admin:
         made.admin.address.pipe.path = admin
     for resource in image["cluster"].values():
