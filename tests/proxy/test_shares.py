@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,7 +21,9 @@ from tulle.model.routing import (
     Filters,
     HeaderEdit,
     Mirror,
+    PathChange,
     Retry,
+    Rewrite,
     Rule,
     SessionPersistence,
 )
@@ -130,10 +133,9 @@ def test_a_retry_goes_elsewhere(tmp_path: Path) -> None:
 def test_a_backend_that_is_not_there_is_not_noticed(tmp_path: Path, made: Rule) -> None:
     """[HTTPRouteRetryConnectionError], and unasked: nobody has seen the request yet."""
     edge = front(web(host(("/", made))))
-    with backends("a") as found, backends("gone") as gone:
-        port = gone["gone"].port
-        gone["gone"].server_close()
-        parts = group([found["a"].port, port])
+    with backends("a") as found, socket.socket() as silent:
+        silent.bind((str(HERE), 0))  # nobody else has the port, and it does not listen
+        parts = group([found["a"].port, silent.getsockname()[1]])
         with serving(image(parts, edge), tmp_path):
             assert {ask(edge.port).status for _ in range(40)} == {200}
 
@@ -218,3 +220,18 @@ def test_a_session_stays_with_its_share(tmp_path: Path) -> None:
         sessions = [follow_cookie(port) for _ in range(12)]
     assert all(len(one) == 1 for one in sessions)
     assert len(set.union(*sessions)) == 2
+
+
+def test_paths_of_one_backend_alone(tmp_path: Path) -> None:
+    """Each has its share still, whatever stands before it."""
+
+    def moved(path: str) -> Filters:
+        return Filters(rewrite=Rewrite(path=PathChange(path, False)))
+
+    names = ("a", "b", "c", "d")
+    made = rule(*(to(name, filters=moved(f"/{name}")) for name in names))
+    with gateway(tmp_path, made, *names) as (port, _):
+        answers = [ask(port, "/x") for _ in range(400)]
+    assert all(answer.seen["path"] == f"/{answer.backend}" for answer in answers)
+    found = Counter(answer.backend for answer in answers)
+    assert all(60 <= found[name] <= 140 for name in names), found

@@ -1,7 +1,8 @@
-"""Rules of which one backend alone is redirected, or gets another path.
+"""Rules of which one backend alone is redirected, mirrored, or gets another path.
 
 Envoy has that for whole routes only. So such a rule becomes a route for each backend, and requests
-draw lots: the first takes its share, the next its share of the rest, the last what is left.
+draw lots. A request draws once: each route takes those below the sum of its own share and of all
+before it, the last what is left.
 """
 
 from __future__ import annotations
@@ -21,11 +22,10 @@ def drawn(rule: Rule) -> Iterator[tuple[Rule, Fields]]:
     if rule.filters.redirect is not None or not any(map(_needs_a_route, destinations)):
         yield rule, {}
         return
-    rest = sum(item.weight for item in destinations)
+    total, below = sum(item.weight for item in destinations), 0
     for item in destinations:
-        is_last = item is destinations[-1]
-        chance = {} if is_last else {"runtime_fraction": fraction(item.weight, rest)}
-        rest -= item.weight
+        below += item.weight
+        chance = {} if below == total else {"runtime_fraction": fraction(below, total)}
         yield _alone(rule, item), chance
 
 
@@ -35,7 +35,8 @@ def _needs_a_route(destination: Destination) -> bool:
     if filters is None or destination.broken:
         return False
     has_path = filters.rewrite is not None and filters.rewrite.path is not None
-    return filters.redirect is not None or has_path or filters.authorization is not None
+    is_moved = filters.redirect is not None or has_path
+    return is_moved or filters.authorization is not None or bool(filters.mirrors)
 
 
 def _alone(rule: Rule, destination: Destination) -> Rule:
@@ -44,7 +45,10 @@ def _alone(rule: Rule, destination: Destination) -> Rule:
         return replace(rule, destinations=(destination,))
     own = destination.filters or Filters()
     common = replace(
-        rule.filters, redirect=own.redirect, rewrite=own.rewrite or rule.filters.rewrite
+        rule.filters,
+        redirect=own.redirect,
+        rewrite=own.rewrite or rule.filters.rewrite,
+        mirrors=(*rule.filters.mirrors, *own.mirrors),
     )
-    kept = replace(own, redirect=None, rewrite=None)
+    kept = replace(own, redirect=None, rewrite=None, mirrors=())
     return replace(rule, filters=common, destinations=(replace(destination, filters=kept),))

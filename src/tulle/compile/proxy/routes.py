@@ -105,7 +105,8 @@ def _host(host: VirtualHost, scene: Scene, before: HostMade | None) -> HostMade:
 def _entry(entry: Entry, hostname: str, scene: Scene) -> Made:
     """Its routes as a part of their virtual host."""
     match, rule = entry
-    bodies = tuple(
+    parts = tuple(drawn(rule))
+    bodies = [
         xds.pack(
             _ROUTE,
             name=rule.id,
@@ -115,9 +116,10 @@ def _entry(entry: Entry, hostname: str, scene: Scene) -> Made:
             **limits.scope_of(part),
             typed_per_filter_config=filter_configs(part, scene),
         )
-        for part, chance in drawn(rule)
-    )
-    targets = (*targets_of_rule(rule, scene), *guards.targets_of_guards(rule, scene))
+        for part, chance in parts
+    ]
+    asked = {target: None for part, _ in parts for target in targets_of_rule(part, scene)}
+    targets = (*asked, *guards.targets_of_guards(rule, scene))
     return Made(joined(_ROUTES_OF_HOST, bodies), targets, _origins(rule))
 
 

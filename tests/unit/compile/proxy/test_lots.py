@@ -11,6 +11,7 @@ from tulle.model.routing import (
     Destination,
     Filters,
     HeaderEdit,
+    Mirror,
     PathChange,
     Redirect,
     Rewrite,
@@ -37,19 +38,27 @@ def test_other_rules_stay_one_route() -> None:
         assert list(drawn(made)) == [(made, {})]
 
 
-def test_each_backend_has_its_share_of_what_is_left() -> None:
+def test_a_route_takes_what_is_below_its_share_and_those_before() -> None:
     own = Filters(rewrite=PATH, request=HeaderEdit(remove=("x",)))
     backends = (to("one", 5), to("two", 3, filters=own), to("none", 0), to("three", 2))
     routes = list(drawn(Rule(ROUTE, 0, destinations=backends)))
     assert [chance for _, chance in routes] == [
         {"runtime_fraction": fraction(5, 10)},
-        {"runtime_fraction": fraction(3, 5)},
+        {"runtime_fraction": fraction(8, 10)},
         {},
     ]
     one, two, three = (rule for rule, _ in routes)
     assert (one.destinations, three.destinations) == ((backends[0],), (backends[3],))
     assert (one.filters.rewrite, two.filters.rewrite) == (None, PATH)
     assert two.destinations[0].filters == Filters(request=HeaderEdit(remove=("x",)))
+
+
+def test_a_backend_that_is_mirrored() -> None:
+    both = Mirror(to("every")), Mirror(to("own"))
+    own = to("one", filters=Filters(mirrors=both[1:]))
+    rule = Rule(ROUTE, 0, filters=Filters(mirrors=both[:1]), destinations=(own, to("two")))
+    first, second = (part for part, _ in drawn(rule))
+    assert (first.filters.mirrors, second.filters.mirrors) == (both, both[:1])
 
 
 def test_a_backend_that_is_redirected() -> None:
