@@ -19,7 +19,7 @@ from .test_tokens import ISSUER, KEY, jwks
 
 POLICY = ObjectRef("FaultInjectionPolicy", "shop", "web")
 HALF = 500_000
-DELAY_MS = 300
+DELAY_MS, TICK_MS = 300, 10  # the latter is by how much Envoy's clock may be behind
 
 
 def faulty(tokens: TokenCheck | None = None, **fault: object) -> Rule:
@@ -33,9 +33,9 @@ RULES = {
     "/grpc": faulty(grpc_status=14),
     "/half": faulty(status=503, abort_share=HALF),
     "/none": faulty(status=503, abort_share=0),
-    "/delay": faulty(delay_ms=DELAY_MS),
-    "/halves": faulty(delay_ms=DELAY_MS, delay_share=HALF),
-    "/both": faulty(delay_ms=DELAY_MS, status=503),
+    "/delay": faulty(delay_ms=DELAY_MS + TICK_MS),
+    "/halves": faulty(delay_ms=DELAY_MS + TICK_MS, delay_share=HALF),
+    "/both": faulty(delay_ms=DELAY_MS + TICK_MS, status=503),
     "/header": faulty(status=503, headers=(("x-chaos", "yes"), ("x-who", "me"))),
     "/guarded": faulty(CHECK, status=418),
 }

@@ -30,7 +30,7 @@ _HASHING = ("RingHash", "Maglev")
 _BY_SOURCE = HashKey("SourceIP")
 
 
-def use_of(traffic: BackendTraffic | None, in_parts: bool) -> Fields:
+def use_of(traffic: BackendTraffic | None, in_parts: bool = False) -> Fields:
     """Fields of a Cluster. `in_parts`: of several services, by weight."""
     limits = traffic.limits if traffic else CircuitLimits()
     fields: Fields = {"circuit_breakers": {"thresholds": [_limits(limits, traffic)]}}
