@@ -131,8 +131,9 @@ enum mark {
  * Where the proxy listens for L7 rules, the port being their number: the dummy address of RFC 7600
  * and one of the prefix that RFC 6666 sets aside to discard. No route leads there.
  */
-#define PROXY_4 0xc0000008	    /* 192.0.0.8 */
-#define PROXY_6 0x01000000, 0, 0, 8 /* 100::8 */
+#define PROXY_4 0xc0000008	 /* 192.0.0.8 */
+#define PROXY_6_FIRST 0x01000000 /* 100::8, its first and last word */
+#define PROXY_6_LAST 8
 
 /* Every workload's interface, and the node's side of every pair. */
 #define WORKLOAD_MAC 0x02, 0x74, 0x75, 0x6c, 0x6c, 0x02

@@ -31,7 +31,7 @@ int decide(struct __sk_buff *skb)
 		return -1;
 	flow = args->flow;
 	if (args->op == DECIDE_JUDGE)
-		verdict.reason = judge(&flow, 0, &verdict);
+		verdict.reason = judge(&flow, 0, flow.passed, &verdict);
 	else if (args->op == DECIDE_TRACK)
 		verdict.reason = track(&flow, args->now_ns, now->epoch, &verdict);
 	else if (args->op == DECIDE_BALANCE)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The node's uplink: services for the outside, answers to what left, the host firewall. */
 #include "lib/arrive.h"
+#include "lib/leave.h"
 #include <linux/if_packet.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -86,6 +87,25 @@ static __always_inline int leave_unnamed(struct __sk_buff *skb, const struct sta
 	return admit(skb, state, flow, scratch, 0);
 }
 
+/* What the proxy sends in a workload's name leaves as if that had sent it. */
+static __always_inline int leave_proxy(struct __sk_buff *skb, const struct state *state,
+				       struct flow *flow, struct scratch *scratch)
+{
+	__u32 ifindex = scratch->where.ifindex;
+	int in_a_name = ifindex || scratch->where.is_ingress;
+	int action = admit(skb, state, flow, scratch, 0);
+	__u32 failed = 0;
+
+	if (action != TC_ACT_OK)
+		return action;
+	if (scratch->verdict.to_proxy)
+		return turn_round(skb, flow, &scratch->verdict, ifindex);
+	if (!in_a_name)
+		return TC_ACT_OK;
+	action = leave(skb, state, flow, &scratch->verdict, &failed);
+	return failed ? settle(skb, flow, &scratch->verdict, failed, 0) : action;
+}
+
 SEC("tc")
 int to_uplink(struct __sk_buff *skb)
 {
@@ -103,7 +123,12 @@ int to_uplink(struct __sk_buff *skb)
 	reason = parse_skb(skb, &flow);
 	if (reason)
 		return pass_unread(skb, &flow, &flow.src, scratch, reason);
+	recognise_proxy(skb, state, &flow);
 	find_whereabouts(&flow.src, &scratch->where);
+	if (flow.from_proxy)
+		return leave_proxy(skb, state, &flow, scratch);
+	if (!skb->ingress_ifindex && is_proxys_alone(&scratch->where))
+		return drop(skb, &flow, scratch, REASON_SPOOFED_SOURCE, 0);
 	if (!skb->ingress_ifindex && lives_nowhere(&scratch->where))
 		return leave_unnamed(skb, state, &flow, scratch);
 	if (!(scratch->where.flags & ENDPOINT_HOST))

@@ -97,13 +97,39 @@ int from_overlay(struct __sk_buff *skb)
 	return arrive(skb, state, &flow);
 }
 
-/* What the node's own routes lead here. */
-SEC("tc")
-int to_overlay(struct __sk_buff *skb)
+static __always_inline int carry(struct __sk_buff *skb, const struct flow *flow,
+				 struct scratch *scratch)
 {
 	/* The receiver's device has this one's address, and drops what seems to come from itself.
 	 */
 	static const __u8 from[ETH_ALEN] = {WORKLOAD_MAC};
+
+	find_whereabouts(&flow->dst, &scratch->where);
+	if (addr_is_zero(&scratch->where.node) ||
+	    set_tunnel(skb, &scratch->where.node, vni_of(&flow->src)) ||
+	    bpf_skb_store_bytes(skb, ETH_ALEN, from, sizeof(from), 0))
+		return drop(skb, flow, scratch, REASON_NO_ROUTE, 0);
+	skb->mark = MARK_DONE;
+	return TC_ACT_OK;
+}
+
+static __always_inline int leave_proxy(struct __sk_buff *skb, const struct state *state,
+				       const struct flow *flow, struct scratch *scratch)
+{
+	__u32 ifindex = scratch->where.ifindex;
+	int action = admit(skb, state, flow, scratch, 0);
+
+	if (action != TC_ACT_OK)
+		return action;
+	if (scratch->verdict.to_proxy)
+		return turn_round(skb, flow, &scratch->verdict, ifindex);
+	return carry(skb, flow, scratch);
+}
+
+/* What the node's own routes lead here. */
+SEC("tc")
+int to_overlay(struct __sk_buff *skb)
+{
 	struct flow flow = {.ifindex = skb->ifindex, .hook = HOOK_TO_OVERLAY};
 	const struct state *state = current_state();
 	struct scratch *scratch = get_scratch();
@@ -117,14 +143,13 @@ int to_overlay(struct __sk_buff *skb)
 	reason = parse_skb(skb, &flow);
 	if (reason)
 		return drop(skb, &flow, scratch, reason, 0);
+	recognise_proxy(skb, state, &flow);
 	find_whereabouts(&flow.src, &scratch->where);
+	if (flow.from_proxy)
+		return leave_proxy(skb, state, &flow, scratch);
+	if (!skb->ingress_ifindex && is_proxys_alone(&scratch->where))
+		return drop(skb, &flow, scratch, REASON_SPOOFED_SOURCE, 0);
 	if (scratch->where.guarded && admit(skb, state, &flow, scratch, 0) != TC_ACT_OK)
 		return TC_ACT_SHOT;
-	find_whereabouts(&flow.dst, &scratch->where);
-	if (addr_is_zero(&scratch->where.node) ||
-	    set_tunnel(skb, &scratch->where.node, vni_of(&flow.src)) ||
-	    bpf_skb_store_bytes(skb, ETH_ALEN, from, sizeof(from), 0))
-		return drop(skb, &flow, scratch, REASON_NO_ROUTE, 0);
-	skb->mark = MARK_DONE;
-	return TC_ACT_OK;
+	return carry(skb, &flow, scratch);
 }

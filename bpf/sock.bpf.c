@@ -84,7 +84,7 @@ static __always_inline int translate(struct bpf_sock_addr *ctx, struct destinati
 	const struct service *service = find_asked(to, ctx->protocol);
 	struct slot chosen = {};
 
-	if (!service)
+	if (!service || service->flags & SERVICE_PROXY)
 		return PASS;
 	if (!choose_for(ctx, service, &chosen))
 		return refuse(ctx, &asked, service);

@@ -2,7 +2,7 @@
 /* What comes in from other nodes and from outside: services, answers, the policy of this node. */
 #pragma once
 
-#include "forward.h"
+#include "steer.h"
 
 #define FIRST_GROUP4 0xe0000000 /* 224.0.0.0 */
 #define DHCP_CLIENT 68
@@ -101,7 +101,7 @@ static __always_inline int enter_translated(struct __sk_buff *skb, const struct 
 					    struct flow *flow, struct scratch *scratch,
 					    struct arrival *arrival)
 {
-	int action;
+	int action, to_proxy = 0;
 
 	if (scratch->entry.flags & NAT_DSR)
 		return pass_unchanged(skb, state, flow, scratch);
@@ -112,6 +112,7 @@ static __always_inline int enter_translated(struct __sk_buff *skb, const struct 
 		action = admit(skb, state, flow, scratch, arrival->service);
 		if (action != TC_ACT_OK)
 			return action;
+		to_proxy = scratch->verdict.to_proxy;
 	}
 	if (state->flags & NODE_VXLAN && !addr_is_zero(&scratch->where.node)) {
 		action = fit_overlay(skb, &scratch->before);
@@ -119,7 +120,22 @@ static __always_inline int enter_translated(struct __sk_buff *skb, const struct 
 			return action;
 	}
 	arrival->reason = rewrite(skb, &scratch->before, flow);
-	return arrival->reason ? TC_ACT_SHOT : send_on(skb, flow, &arrival->reason);
+	if (arrival->reason)
+		return TC_ACT_SHOT;
+	return to_proxy ? enter_proxy(skb, flow, &scratch->verdict)
+			: send_on(skb, flow, &arrival->reason);
+}
+
+/* To the node's proxy, by an address of its own. */
+static __always_inline int enter_front(struct __sk_buff *skb, const struct state *state,
+				       const struct flow *flow, struct scratch *scratch,
+				       __u32 service)
+{
+	int action = admit(skb, state, flow, scratch, service);
+
+	if (action != TC_ACT_OK)
+		return action;
+	return scratch->verdict.to_proxy ? enter_proxy(skb, flow, &scratch->verdict) : action;
 }
 
 static __always_inline int enter(struct __sk_buff *skb, const struct state *state,
@@ -134,11 +150,16 @@ static __always_inline int enter(struct __sk_buff *skb, const struct state *stat
 		action = admit(skb, state, flow, scratch, arrival->service);
 		if (action != TC_ACT_OK)
 			return action;
+		if (scratch->verdict.to_proxy)
+			return enter_proxy(skb, flow, &scratch->verdict);
 		return deliver(skb, scratch->where.ifindex);
 	}
 	found = find_translation(flow, scratch, &arrival->service);
 	if (!found)
 		return enter_translated(skb, state, flow, scratch, arrival);
+	/* What is told of such a connection names no service by its ports. */
+	if (found == REASON_PROXIED || (flow->icmp_error && scratch->where.is_service))
+		return enter_front(skb, state, flow, scratch, arrival->service);
 	/* The node's routes would lead it out again, and back. */
 	if (found == REASON_NODE && scratch->where.is_service)
 		found = REASON_NO_SERVICE_PORT;

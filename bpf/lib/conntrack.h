@@ -29,6 +29,12 @@ static __always_inline __u32 ct_key_of(const struct flow *flow, struct ct_key *k
 	return end;
 }
 
+/* In ct_entry.flags: the node's proxy speaks for that end. */
+static __always_inline __u32 ct_proxy(__u32 end)
+{
+	return end ? CT_PROXY_1 : CT_PROXY_0;
+}
+
 static __always_inline int ct_closing(__u32 flags)
 {
 	return (flags & CT_RST) || (flags & (CT_FIN_0 | CT_FIN_1)) == (CT_FIN_0 | CT_FIN_1);
@@ -96,31 +102,74 @@ static __always_inline __u32 ct_verdict(const struct ct_entry *entry, const stru
 	return flow->icmp_error ? REASON_RELATED : REASON_ESTABLISHED;
 }
 
+static __always_inline int is_allowed(__u32 reason)
+{
+	return reason == REASON_ALLOWED || reason == REASON_PROXIED;
+}
+
 /*
  * A TCP packet in mid-stream whose entry is gone (evicted, or older than Tulle). Nobody can tell
  * which end opened the connection, and the sender would choose the better story: both must hold.
  */
 static __always_inline __u32 judge_midstream(const struct flow *flow, struct verdict *verdict)
 {
-	__u32 reason = judge(flow, 1, verdict);
+	__u32 reason = judge(flow, 1, flow->passed, verdict);
 
-	return reason == REASON_ALLOWED ? judge(flow, 0, verdict) : reason;
+	return is_allowed(reason) ? judge(flow, 0, flow->passed, verdict) : reason;
+}
+
+/* The interfaces of both ends; where the proxy speaks for one, its packets come by none. */
+static __always_inline void ct_place(struct ct_entry *entry, const struct verdict *verdict,
+				     __u32 end)
+{
+	__u32 src = entry->flags & ct_proxy(end) ? 0 : verdict->src_ifindex;
+	__u32 dst = entry->flags & ct_proxy(!end) ? 0 : verdict->dst_ifindex;
+
+	entry->ifindex[0] = end ? dst : src;
+	entry->ifindex[1] = end ? src : dst;
+}
+
+/*
+ * What the proxy has taken in stays there as long as it is the same rules that judge it, or none;
+ * it cannot change hands. A connection with the proxy itself ends with the proxy's socket.
+ */
+static __always_inline int ct_other_rules(const struct ct_entry *entry, __u32 end,
+					  const struct verdict *verdict)
+{
+	int midstream = entry->flags & CT_MIDSTREAM;
+	__u32 opener = midstream ? end : entry->initiator;
+
+	if (!verdict->proxy)
+		return 0;
+	return !(entry->flags & ct_proxy(!opener)) ||
+	       (!midstream && verdict->proxy != entry->proxy);
+}
+
+static __always_inline int ct_with_proxy(const struct ct_entry *entry)
+{
+	return entry->flags & ct_proxy(!entry->initiator) && !entry->proxy;
 }
 
 /* The epoch has moved, or the packet came by another interface: judge the connection again. */
 static __always_inline __u32 ct_rejudge(struct ct_entry *entry, const struct flow *flow, __u32 end,
 					__u32 epoch, struct verdict *verdict)
 {
+	int reply = end != entry->initiator;
 	__u32 reason = entry->flags & CT_MIDSTREAM ? judge_midstream(flow, verdict)
-						   : judge(flow, end != entry->initiator, verdict);
+						   : judge(flow, reply, entry->passed, verdict);
 
-	if (reason != REASON_ALLOWED && reason != REASON_POLICY_DENIED)
+	if (reason == REASON_NO_SERVICE_PORT && ct_with_proxy(entry))
+		reason = REASON_PROXIED;
+	if (!is_allowed(reason) && reason != REASON_POLICY_DENIED)
 		return reason;
-	entry->ifindex[0] = end ? verdict->dst_ifindex : verdict->src_ifindex;
-	entry->ifindex[1] = end ? verdict->src_ifindex : verdict->dst_ifindex;
+	if (reason == REASON_ALLOWED && ct_other_rules(entry, end, verdict)) {
+		verdict->action = ACTION_REJECT;
+		return REASON_OTHER_RULES;
+	}
+	ct_place(entry, verdict, end);
 	entry->egress_rule = verdict->egress_rule;
 	entry->ingress_rule = verdict->ingress_rule;
-	*(volatile __u64 *)&entry->judgement = epoch | (reason == REASON_ALLOWED ? 0 : CT_DENIED);
+	*(volatile __u64 *)&entry->judgement = epoch | (is_allowed(reason) ? 0 : CT_DENIED);
 	return ct_verdict(entry, flow);
 }
 
@@ -145,6 +194,9 @@ static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow 
 {
 	__u32 reason;
 
+	/* Nobody speaks for the proxy, nor the proxy in the midst of another's connection. */
+	if (!(entry->flags & ct_proxy(end)) != !flow->from_proxy && !flow->icmp_error)
+		return REASON_SPOOFED_SOURCE;
 	if (ct_fresh(entry, flow, end, epoch)) {
 		verdict->src_ifindex = entry->ifindex[end & 1];
 		verdict->dst_ifindex = entry->ifindex[!end];
@@ -156,6 +208,8 @@ static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow 
 	}
 	verdict->reply = end != entry->initiator;
 	verdict->translated = !!(entry->flags & CT_TRANSLATED);
+	verdict->to_proxy = !!(entry->flags & ct_proxy(!end));
+	verdict->proxy = verdict->reply ? 0 : entry->proxy;
 	if (reason < REASON_DROP)
 		ct_touch(entry, flow, end, now);
 	return reason;
@@ -172,23 +226,26 @@ static __always_inline __u32 ct_open(const struct ct_key *key, const struct flow
 		.judgement = epoch,
 		.initiator = reply ? !end : end,
 		.flags = (midstream ? CT_REPLIED | CT_MIDSTREAM : 0) |
-			 (flow->translated ? CT_TRANSLATED : 0),
+			 (flow->translated ? CT_TRANSLATED : 0) |
+			 (flow->from_proxy ? ct_proxy(end) : 0),
+		.passed = flow->passed,
 	};
 	__u32 reason;
 
 	if (midstream && (flow->tcp_flags & TCP_SYN))
 		return REASON_UNSOLICITED_REPLY;
-	reason = midstream ? judge_midstream(flow, verdict) : judge(flow, 0, verdict);
+	reason = midstream ? judge_midstream(flow, verdict) : judge(flow, 0, flow->passed, verdict);
 	/* A lone RST closes nothing that we know and opens nothing. */
-	if (reason != REASON_ALLOWED || (midstream && (flow->tcp_flags & TCP_RST)))
+	if (!is_allowed(reason) || (midstream && (flow->tcp_flags & TCP_RST)))
 		return reason;
 	verdict->reply = reply;
-	entry.ifindex[0] = end ? verdict->dst_ifindex : verdict->src_ifindex;
-	entry.ifindex[1] = end ? verdict->src_ifindex : verdict->dst_ifindex;
+	entry.flags |= verdict->to_proxy ? ct_proxy(!end) : 0;
+	entry.proxy = verdict->proxy;
+	ct_place(&entry, verdict, end);
 	entry.egress_rule = verdict->egress_rule;
 	entry.ingress_rule = verdict->ingress_rule;
 	return bpf_map_update_elem(&conntrack, key, &entry, BPF_ANY) ? REASON_CONNTRACK_FULL
-								     : REASON_ALLOWED;
+								     : reason;
 }
 
 /*

@@ -24,13 +24,12 @@ __noinline __u32 parse_linear(struct __sk_buff *skb, struct flow *flow)
 static __always_inline __u32 parse_skb(struct __sk_buff *skb, struct flow *flow)
 {
 	__u32 size = skb->len < MAX_HEADERS ? skb->len : MAX_HEADERS;
-	struct flow empty = *flow;
 	__u32 reason = parse_linear(skb, flow);
 	void *start = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 
 	if (reason != REASON_MALFORMED || end - start >= size || bpf_skb_pull_data(skb, size))
 		return reason;
-	*flow = empty;
+	*flow = (struct flow){.ifindex = flow->ifindex, .hook = flow->hook, .vni = flow->vni};
 	return parse_linear(skb, flow);
 }
 
@@ -127,6 +126,7 @@ static __always_inline void find_whereabouts(const struct addr *addr, struct whe
 		where->flags = endpoint->flags;
 		where->ifindex = endpoint->ifindex;
 		where->guarded = endpoint->ingress_set || endpoint->egress_set;
+		where->is_ingress = endpoint->identity == IDENTITY_INGRESS;
 		return;
 	}
 	prefix = find_prefix(addr);
@@ -213,15 +213,22 @@ __noinline int fit_overlay(struct __sk_buff *skb, const struct flow *flow)
 	return send_back(skb, flow);
 }
 
+/* Other reasons may overtake a rule that rejects. */
+static __always_inline int is_told(__u32 reason)
+{
+	return reason == REASON_POLICY_DENIED || reason == REASON_NO_PROXY ||
+	       reason == REASON_OTHER_RULES;
+}
+
 /* Counts what was decided, and tells it if it is news. TC_ACT_OK if the packet may pass. */
 static __always_inline int settle(struct __sk_buff *skb, const struct flow *flow,
 				  struct verdict *verdict, __u32 reason, __u32 service)
 {
 	verdict->reason = reason;
 	count(&reasons, reason, skb->len);
-	if (reason >= REASON_DROP || reason == REASON_ALLOWED)
+	if (reason >= REASON_DROP || is_allowed(reason))
 		report(flow, verdict, skb->len, service);
-	if (verdict->action == ACTION_REJECT && reason == REASON_POLICY_DENIED)
+	if (verdict->action == ACTION_REJECT && is_told(reason))
 		return reject(skb, flow);
 	return reason >= REASON_DROP ? TC_ACT_SHOT : TC_ACT_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "../maps.h"
 #include "addr.h"
+#include "balance.h"
 
 #define ENDPOINT_LOCAL (ENDPOINT_WORKLOAD | ENDPOINT_HOST)
 
@@ -16,6 +17,11 @@ struct party {
 
 struct parties {
 	struct party src, dst;
+};
+
+/* Numbers of L7 rules that judge further, of either end's policy. */
+struct further {
+	__be16 egress, ingress;
 };
 
 static __always_inline const struct endpoint *find_endpoint(const struct addr *addr)
@@ -78,7 +84,7 @@ static __always_inline const struct policy_entry *policy_match(__u64 set, __u32 
 }
 
 static __always_inline __u32 judge_direction(__u64 set, __u32 peer, const struct flow *flow,
-					     __u32 *rule, struct verdict *verdict)
+					     __u32 *rule, __be16 *further, struct verdict *verdict)
 {
 	const struct policy_entry *entry;
 
@@ -92,8 +98,10 @@ static __always_inline __u32 judge_direction(__u64 set, __u32 peer, const struct
 	*rule = entry->rule;
 	if (!verdict->audit_rule)
 		verdict->audit_rule = entry->audit_rule;
-	if (entry->action == ACTION_ALLOW)
+	if (entry->action == ACTION_ALLOW) {
+		*further = entry->proxy;
 		return REASON_ALLOWED;
+	}
 	verdict->action = entry->action;
 	return REASON_POLICY_DENIED;
 }
@@ -105,31 +113,79 @@ static __always_inline int is_subject(const struct party *party, __u64 set)
 	       (party->flags & ENDPOINT_HOST && set != POLICY_SET_OPEN);
 }
 
-static __always_inline __u32 judge_located(const struct flow *flow, const struct parties *parties,
-					   struct verdict *verdict)
+static __always_inline int is_front(const struct addr *addr, __be16 port, __u8 proto)
+{
+	const struct service *service = find_service(addr, port, proto);
+
+	return service && service->flags & SERVICE_PROXY;
+}
+
+/* An end whose address is a service's, or one of the node's that a service may share. */
+static __always_inline int may_be_front(__u32 identity, const struct party *party)
+{
+	return identity == IDENTITY_SERVICE || party->flags & ENDPOINT_HOST;
+}
+
+/* Either end: what looks like an answer is judged as what it would answer. */
+static __always_inline int meets_proxy(const struct flow *flow, const struct parties *parties,
+				       const struct verdict *verdict)
+{
+	return (may_be_front(verdict->dst_identity, &parties->dst) &&
+		is_front(&flow->dst, flow->dport, flow->proto)) ||
+	       (may_be_front(verdict->src_identity, &parties->src) &&
+		is_front(&flow->src, flow->sport, flow->proto));
+}
+
+/* Which L7 rules are to judge next: first those of who opens, and none that already have. */
+static __always_inline __be16 next_rules(const struct flow *flow, const struct further *further)
+{
+	if (flow->passed && flow->passed == further->ingress)
+		return 0;
+	if (flow->passed && flow->passed == further->egress)
+		return further->ingress;
+	return further->egress ?: further->ingress;
+}
+
+static __always_inline __u32 judge_policies(const struct flow *flow, const struct parties *parties,
+					    struct further *further, struct verdict *verdict)
 {
 	__u32 reason;
 
-	verdict->egress_rule = RULE_NONE;
-	verdict->ingress_rule = RULE_NONE;
-	verdict->audit_rule = RULE_NONE;
-	verdict->action = ACTION_ALLOW;
-	/* Either end: what looks like an answer is judged as what it would answer. */
-	if (verdict->dst_identity == IDENTITY_SERVICE || verdict->src_identity == IDENTITY_SERVICE)
-		return REASON_NO_SERVICE_PORT;
 	if (is_subject(&parties->src, parties->src.egress_set)) {
 		reason = judge_direction(parties->src.egress_set, verdict->dst_identity, flow,
-					 &verdict->egress_rule, verdict);
+					 &verdict->egress_rule, &further->egress, verdict);
 		if (reason != REASON_ALLOWED)
 			return reason;
 	}
 	if (!is_subject(&parties->dst, parties->dst.ingress_set))
 		return REASON_ALLOWED;
 	reason = judge_direction(parties->dst.ingress_set, verdict->src_identity, flow,
-				 &verdict->ingress_rule, verdict);
+				 &verdict->ingress_rule, &further->ingress, verdict);
 	/* A denial names the rule that denied, and no other. */
 	if (reason != REASON_ALLOWED)
 		verdict->egress_rule = RULE_NONE;
+	return reason;
+}
+
+static __always_inline __u32 judge_located(const struct flow *flow, const struct parties *parties,
+					   struct verdict *verdict)
+{
+	struct further further = {};
+	__u32 reason;
+
+	verdict->egress_rule = RULE_NONE;
+	verdict->ingress_rule = RULE_NONE;
+	verdict->audit_rule = RULE_NONE;
+	verdict->action = ACTION_ALLOW;
+	verdict->to_proxy = 0;
+	verdict->proxy = 0;
+	if (meets_proxy(flow, parties, verdict))
+		return REASON_PROXIED;
+	if (verdict->dst_identity == IDENTITY_SERVICE || verdict->src_identity == IDENTITY_SERVICE)
+		return REASON_NO_SERVICE_PORT;
+	reason = judge_policies(flow, parties, &further, verdict);
+	if (reason == REASON_ALLOWED)
+		verdict->proxy = next_rules(flow, &further);
 	return reason;
 }
 
@@ -167,7 +223,8 @@ static __always_inline __u32 check_place(const struct flow *flow, const struct v
 		if (verdict->dst_ifindex != flow->ifindex)
 			return REASON_NO_ENDPOINT;
 		/* Traffic between local workloads never passes the second hook. */
-		return src->flags & ENDPOINT_WORKLOAD ? REASON_SPOOFED_SOURCE : 0;
+		return src->flags & ENDPOINT_WORKLOAD && !flow->from_proxy ? REASON_SPOOFED_SOURCE
+									   : 0;
 	case HOOK_FROM_UPLINK:
 		return is_forged(src->flags) ? REASON_SPOOFED_SOURCE : 0;
 	case HOOK_FROM_OVERLAY:
@@ -177,6 +234,27 @@ static __always_inline __u32 check_place(const struct flow *flow, const struct v
 		return dst->flags & ENDPOINT_LOCAL ? REASON_NO_ENDPOINT : 0;
 	}
 	return 0;
+}
+
+static __always_inline int leaves_node(const struct flow *flow)
+{
+	return flow->hook == HOOK_TO_WORKLOAD || flow->hook == HOOK_TO_UPLINK ||
+	       flow->hook == HOOK_TO_OVERLAY;
+}
+
+/* The node's proxy is all that speaks as the mesh's ingress; any process could bind the address. */
+static __always_inline int is_false_ingress(const struct flow *flow, __u32 identity,
+					    const struct party *src)
+{
+	return identity == IDENTITY_INGRESS && src->flags & ENDPOINT_HOST && leaves_node(flow) &&
+	       !flow->from_proxy;
+}
+
+/* Of a connection with the proxy itself: which end that is, and that nobody else speaks for it. */
+static __always_inline __u32 place_proxy(const struct flow *flow, struct verdict *verdict)
+{
+	verdict->to_proxy = is_front(&flow->dst, flow->dport, flow->proto);
+	return verdict->to_proxy || flow->from_proxy ? REASON_PROXIED : REASON_SPOOFED_SOURCE;
 }
 
 /*
@@ -208,10 +286,11 @@ static __always_inline void swap_u32(__u32 *a, __u32 *b)
 
 /*
  * Judge a packet's connection. `reply`: the packet travels against the direction in which the
- * connection was opened. Interfaces and identities in the verdict are the packet's. A global
- * function, so that the verifier checks it once.
+ * connection was opened, `passed`: the L7 rules that were enforced before that. Interfaces and
+ * identities in the verdict are the packet's. A global function, so that the verifier checks it
+ * once.
  */
-__noinline __u32 judge(const struct flow *flow, int reply, struct verdict *verdict)
+__noinline __u32 judge(const struct flow *flow, int reply, __be16 passed, struct verdict *verdict)
 {
 	struct parties parties;
 	struct flow opened;
@@ -224,18 +303,27 @@ __noinline __u32 judge(const struct flow *flow, int reply, struct verdict *verdi
 		swap_flow(flow, &opened);
 	else
 		opened = *flow;
+	opened.passed = passed;
 	locate(&opened, verdict, &parties);
 	if (reply) {
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
 		reason = check_place(flow, verdict, &parties.dst, &parties.src);
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
+		if (is_false_ingress(flow, verdict->dst_identity, &parties.dst))
+			reason = REASON_SPOOFED_SOURCE;
 		doubtful = is_doubtful(flow, &parties.dst);
 	} else {
 		reason = check_place(flow, verdict, &parties.src, &parties.dst);
+		if (is_false_ingress(flow, verdict->src_identity, &parties.src))
+			reason = REASON_SPOOFED_SOURCE;
 		doubtful = is_doubtful(flow, &parties.src);
 	}
 	if (!reason)
 		reason = judge_located(&opened, &parties, verdict);
+	if (reason == REASON_PROXIED)
+		reason = place_proxy(flow, verdict);
+	else
+		verdict->to_proxy = !reply && verdict->proxy;
 	/* Then it must be allowed whoever it is. */
 	if (reason == REASON_ALLOWED && doubtful) {
 		if (reply)

@@ -281,7 +281,7 @@ static __always_inline const struct service *find_asked_for(const struct flow *f
 
 /*
  * A new connection from outside, to a service if it is one. 0 and a translation; REASON_NODE if it
- * is none; or the reason to drop.
+ * is none; REASON_PROXIED if the node's proxy takes it; or the reason to drop.
  */
 __noinline __u32 nat_enter(const struct flow *flow, int at_node, __u64 now, struct nat_entry *entry,
 			   __u32 *number)
@@ -300,6 +300,8 @@ __noinline __u32 nat_enter(const struct flow *flow, int at_node, __u64 now, stru
 	*number = service->id;
 	if (flow->vni != VNI_DSR && !nat_in_range(service, &flow->src))
 		return REASON_SOURCE_RANGE;
+	if (service->flags & SERVICE_PROXY)
+		return REASON_PROXIED;
 	table = flow->vni == VNI_DSR ? &service->local : &service->external;
 	draw = service->flags & SERVICE_MAGLEV ? hash_flow(flow) : bpf_get_prandom_u32();
 	if (!choose(service, table, &flow->src, draw, now, &scratch->chosen))

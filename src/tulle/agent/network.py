@@ -15,6 +15,7 @@ from tulle.abi import NodeFlag
 from tulle.compile.parts import packed
 from tulle.edges import netlink, netns
 from tulle.edges.bpf.datapath import Role
+from tulle.edges.cgroup import identify
 from tulle.edges.netlink import Route, Uplink
 from tulle.errors import KernelError, Refused
 from tulle.model.world import IPAddress, Node
@@ -39,6 +40,7 @@ class Network:
         self._addresses: tuple[IPAddress, ...] = ()
         # what the routes were made for; None: look at them again
         self._connected: tuple[Node, Mapping[str, Node]] | None = None
+        self._steered: frozenset[IPAddress] | None = None
         self._lock = Lock()
 
     def refresh(self) -> None:
@@ -64,7 +66,7 @@ class Network:
             self._addresses = tuple(
                 sorted({a for some in by_index.values() for a in some}, key=str)
             )
-            self._connected = None
+            self._connected = self._steered = None
 
     @property
     def problems(self) -> list[str]:
@@ -110,8 +112,11 @@ class Network:
             underlay=min(uplink, key=lambda address: address.version, default=None),
         )
 
-    def state(self) -> abi.State:
-        """What the programs must know of the node; the epoch is the datapath's own."""
+    def state(self, proxy: Path | None = None) -> abi.State:
+        """What the programs must know of the node; the epoch is the datapath's own.
+
+        `proxy` is the cgroup of the node's proxy.
+        """
         found: dict[int, IPAddress] = {}
         for address in self.uplink.addresses if self.uplink else ():
             found.setdefault(address.version, address)
@@ -123,6 +128,7 @@ class Network:
             flags |= NodeFlag.MASQUERADE_6 if 6 in found else 0
         first, last = self._settings.nat_ports
         none = bytes(16)
+        proxy_cgroup, proxy_level = identify(proxy) if proxy else (0, 0)
         return abi.State(
             flags=flags,
             overlay_ifindex=self.overlay,
@@ -130,6 +136,8 @@ class Network:
             nat_port_last=last,
             node_4=packed(found[4]) if 4 in found else none,
             node_6=packed(found[6]) if 6 in found else none,
+            proxy_cgroup=proxy_cgroup,
+            proxy_level=proxy_level,
         )
 
     def connect(self, node: Node, nodes: Mapping[str, Node]) -> None:
@@ -145,6 +153,23 @@ class Network:
                 failed = [str(error)]
             self._unrouted = problems + failed
             self._connected = None if failed else (node, nodes)
+
+    def steer(self, addresses: frozenset[IPAddress]) -> None:
+        """Let the node's proxy have what is for these addresses. Raises KernelError."""
+        if addresses == self._steered:
+            return
+        sources = {
+            address: source
+            for address in addresses
+            if (source := self._own_source(address.version))
+        }
+        netns.run_in(self._netns, partial(netlink.steer, sources))
+        self._steered = addresses
+
+    def _own_source(self, version: int) -> IPAddress | None:
+        """An address of this node that every other one answers."""
+        known = (*node_addresses(self._options.pod_cidrs), *self.published().addresses)
+        return next((a for a in known if a.version == version and a in self._addresses), None)
 
     def dismantle(self) -> None:
         """Take out what a namespace that lives on would keep. Raises KernelError."""

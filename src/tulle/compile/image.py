@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from tulle.model.kubernetes import Namespace
+from tulle.model.routing import Proxied
 from tulle.model.verdict import Rule
 from tulle.model.world import Refusal, World
 
@@ -67,9 +68,14 @@ class Compiled:
 
 
 def compile_world(
-    world: World, ids: Ids, limits: Limits = LIMITS, before: Compiled | None = None
+    world: World,
+    ids: Ids,
+    limits: Limits = LIMITS,
+    before: Compiled | None = None,
+    proxied: frozenset[Proxied] = frozenset(),
 ) -> Compiled:
-    """Services must have their addresses (`with_addresses`).
+    """Services must have their addresses (`with_addresses`); `proxied` are those of them that the
+    node's proxy takes.
 
     What does not fit into `limits` is among the refusals, and denied where it concerns policy.
     `before` only saves work; it is of no use if `ids` are not those that it left.
@@ -82,7 +88,7 @@ def compile_world(
     memo = _ruled(world, _seen(world, limits, old), limits, allocator, old)
     room = {**limits, "ipcache": limits["ipcache"] - len(memo.outside.stretches)}
     present = memo.survey.present(world)
-    services = service_parts(present, allocator, room, old.services)
+    services = service_parts(present, allocator, room, old.services, proxied)
     numbers, sets = memo.census.numbers, memo.isolation.sets
     memo = memo._replace(
         services=services,

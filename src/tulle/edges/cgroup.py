@@ -34,6 +34,17 @@ def find_mount() -> Path:
     raise Broken("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup")
 
 
+def identify(path: Path) -> tuple[int, int]:
+    """The kernel's number for a cgroup, and how deep it lies below the root.
+
+    Raises KernelError if there is none.
+    """
+    try:
+        return path.stat().st_ino, len(path.relative_to(find_mount()).parts)
+    except OSError as error:
+        raise KernelError(error.errno or 0, f"cgroup {path}") from error
+
+
 class NodeCgroup:
     """The cgroups of one node. `mount` is a cgroup2 mount, `name` is `tulle-<node>`."""
 

@@ -17,6 +17,8 @@ from .routing_policies import BackendTraffic, Fault, RateLimit, TokenCheck
 from .world import IPAddress, Key
 
 Json = dict[str, Any]
+# Where connections go to the node's proxy: of that service this address, port and protocol.
+Proxied = tuple[Key, IPAddress, int, str]
 
 
 class TextMatch(Enum):
@@ -308,6 +310,10 @@ class Routing:
     memo: object = field(default=None, compare=False, repr=False)  # saves the next one work
 
     @property
-    def proxied(self) -> frozenset[tuple[Key, int, str]]:
-        """Services' ports whose connections go to the proxy: (service, port, protocol)."""
-        return frozenset((item.service, item.port, item.protocol) for item in self.fronts.values())
+    def proxied(self) -> frozenset[Proxied]:
+        """Where connections go to the proxy."""
+        return frozenset(
+            (item.service, address, item.port, item.protocol)
+            for item in self.fronts.values()
+            for address in item.addresses
+        )

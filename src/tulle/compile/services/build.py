@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import HEADLESS, ObjectRef, Service
+from tulle.model.routing import Proxied
 from tulle.model.world import IPAddress, Key, Refusal, World
 
 from ..capacity import Limits
@@ -73,7 +74,11 @@ class ServiceParts:
 
 
 def service_parts(
-    world: World, allocator: Allocator, limits: Limits, before: ServiceParts | None = None
+    world: World,
+    allocator: Allocator,
+    limits: Limits,
+    before: ServiceParts | None = None,
+    proxied: frozenset[Proxied] = frozenset(),
 ) -> ServiceParts:
     """Services must have their addresses (`with_addresses`).
 
@@ -81,7 +86,7 @@ def service_parts(
     the numbers of the compilation that `before` is of.
     """
     old = before or ServiceParts()
-    inputs, dirty = inputs_of(world, old.inputs)
+    inputs, dirty = inputs_of(world, proxied, old.inputs)
     fresh = {key: made for key in sorted(dirty) if (made := _made(inputs, key)) is not None}
     if before is not None:
         names = {frontend.group for item in fresh.values() for frontend in item.frontends}
@@ -113,7 +118,8 @@ def _made(inputs: Inputs, key: PartKey) -> _Made | None:
         return None
     members = inputs.members.of(name)
     source = Source(service, [members[item] for item in sorted(members)], inputs.slices.of(name))
-    frontends = tuple(frontends_of(source, inputs.claims.granted[name], inputs.view, inputs.dsr))
+    granted, proxied = inputs.claims.granted[name], inputs.proxied.of(name)
+    frontends = tuple(frontends_of(source, granted, inputs.view, inputs.dsr, proxied))
     return _Made(frontends, _addresses(service, source))
 
 

@@ -71,6 +71,7 @@ class Frontend:
     external: tuple[Backend, ...] = ()
     local: tuple[Backend, ...] = ()
     internal_local: bool = False  # the policy, not whether all of them happen to be
+    proxied: bool = False  # the node's proxy takes the connections, and chooses the backends
 
     @property
     def kind(self) -> Kind:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from ipaddress import ip_network
 
 from tulle.model.kinds import ref_of
@@ -11,12 +11,17 @@ from tulle.model.world import IPNetwork
 
 from .candidates import Chosen, Source, View, choose
 from .frontend import Backend, Face, Frontend, Kind
+from .proxied import Place
 
 _NONE: tuple[Backend, ...] = ()
 
 
 def frontends_of(
-    source: Source, faces: Sequence[Face], view: View, dsr: bool
+    source: Source,
+    faces: Sequence[Face],
+    view: View,
+    dsr: bool,
+    proxied: Collection[Place] = (),
 ) -> Iterator[Frontend]:
     """In the order of the faces. With `dsr` those served from outside have `local` too."""
     service = source.service
@@ -37,7 +42,18 @@ def frontends_of(
         only_here = spec.internal_traffic_policy == "Local" and not outside
         internal, external, local = _tables(service, memo[place], outside, dsr)
         ranges = _source_ranges(service, face)
-        yield Frontend(ref, face, affinity_s, maglev, ranges, internal, external, local, only_here)
+        yield Frontend(
+            ref,
+            face,
+            affinity_s,
+            maglev,
+            ranges,
+            internal,
+            external,
+            local,
+            only_here,
+            (face.address, face.port, face.protocol) in proxied,
+        )
 
 
 def _tables(

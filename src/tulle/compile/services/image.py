@@ -46,6 +46,7 @@ class _Builder:
         flags = ServiceFlag.CLIENT_IP if frontend.affinity_s else 0
         flags |= ServiceFlag.MAGLEV if frontend.maglev else 0
         flags |= ServiceFlag.EXTERNAL if frontend.kind is not Kind.CLUSTER_IP else 0
+        flags |= ServiceFlag.PROXY if frontend.proxied else 0
         if frontend.source_ranges is not None:
             flags |= ServiceFlag.SOURCE_RANGES
             self.maps["source_ranges"].update(_ranges(number, frontend.source_ranges))
@@ -82,6 +83,8 @@ class _Builder:
 
 
 def _choices(frontend: Frontend) -> tuple[tuple[Backend, ...], ...]:
+    if frontend.proxied:
+        return (), (), ()
     return frontend.internal, frontend.external, frontend.local
 
 

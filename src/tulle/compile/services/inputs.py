@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tulle.model.kubernetes import Service
+from tulle.model.routing import Proxied
 from tulle.model.world import Key, Node, Workload, World
 
 from .candidates import View, view_of
@@ -14,6 +15,7 @@ from .faces import faces_of
 from .frontend import Face, Kind
 from .host_ports import HostPorts, host_ports_of
 from .members import Members, changed, members_of
+from .proxied import Places, places_of
 from .ranges import WorkloadRanges, workload_ranges
 from .room import HOST_PORT, SERVICE, PartKey
 from .slices import Slices, slices_of
@@ -36,15 +38,19 @@ class Inputs:
     ranges: WorkloadRanges = field(default_factory=WorkloadRanges)
     host_ports: HostPorts = field(default_factory=HostPorts)
     loose: Mapping[Key, frozenset[str]] = field(default_factory=dict)
+    proxied: Places = field(default_factory=Places)
 
 
-def inputs_of(world: World, before: Inputs) -> tuple[Inputs, set[PartKey]]:
+def inputs_of(
+    world: World, proxied: frozenset[Proxied], before: Inputs
+) -> tuple[Inputs, set[PartKey]]:
     """What is true now, and the parts that are to be made anew or to go."""
     members, by_members = members_of(world, before.members)
     slices, by_slices = slices_of(world.slices, before.slices)
     view = _view(world, before)
     faces, claims, ranges, dirty = _faces(world, before)
-    dirty |= by_members | by_slices
+    places, by_proxy = places_of(proxied, before.proxied)
+    dirty |= by_members | by_slices | by_proxy & world.services.keys()
     dsr = world.settings.load_balancing == "dsr"
     loose = _loose(world, slices, faces, dsr, dirty, before)
     if (view.node, view.zone, dsr) != (before.view.node, before.view.zone, before.dsr):
@@ -71,6 +77,7 @@ def inputs_of(world: World, before: Inputs) -> tuple[Inputs, set[PartKey]]:
         ranges,
         host_ports,
         loose,
+        places,
     ), keys
 
 

@@ -24,10 +24,12 @@ from .pairs import (
     set_mtu,
 )
 from .routes import Route, delete_routes, put_routes, read_routes
+from .steering import steer, unsteer
 
 
 def dismantle() -> None:
     """Take out what the mesh has put beside the workloads' pairs. Raises KernelError."""
+    unsteer()
     delete_routes(read_routes())
     disconnect(OVERLAY)
 
@@ -57,6 +59,8 @@ __all__ = [
     "read_routes",
     "set_mtu",
     "set_up_loopback",
+    "steer",
     "sysctl",
+    "unsteer",
     "uplink",
 ]
