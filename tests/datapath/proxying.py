@@ -42,7 +42,8 @@ def upstream(source: str, to: tuple[str, int], mark: int) -> socket.socket:
     made = transparent(family_of(source), socket.SOCK_STREAM, mark)
     first, last = UPSTREAM
     made.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-    made.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, last << 16 | first)
+    ports = struct.pack("=I", last << 16 | first)
+    made.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, ports)
     made.bind((source, 0))
     made.settimeout(3)
     made.connect(to)

@@ -95,7 +95,7 @@ class SteeredNode:
         ids = self.compiled.ids if self.compiled else Ids()
         self.compiled = compile_world(world, ids, proxied=proxied)
         assert not self.compiled.refusals
-        self.network.steer(frozenset(item[1] for item in proxied))
+        self.network.steer(self.compiled.steered)
         self.datapath.configure(self.network.state(self.proxy_cgroup))
         self.datapath.apply(diff({"kernel": self.datapath.read()}, self.compiled.image))
         self.network.connect(own, nodes)
@@ -130,16 +130,10 @@ class SteeredNode:
     def reasons(self) -> set[Reason]:
         return {Reason(event.verdict.reason) for event in self.events()}
 
-    def rules(self) -> set[str]:
-        """Of the events since the last call, all that is said of why."""
+    def rule_of(self, event: Event) -> str:
+        """What decided, in words."""
         assert self.compiled
-        names = self.compiled.rules
-        return {
-            str(names[rule])
-            for event in self.events()
-            for rule in (event.verdict.egress_rule, event.verdict.ingress_rule)
-            if rule
-        }
+        return str(self.compiled.rules[event.verdict.egress_rule or event.verdict.ingress_rule])
 
     def close(self) -> None:
         self.end_children()
@@ -208,6 +202,10 @@ class Field:
         self.clear()
         self.a.close()
         self.b.close()
+
+
+def address_of(node: SteeredNode, name: str, version: int) -> str:
+    return next(str(i) for i in node.workloads[name].addresses if i.version == version)
 
 
 def ask(client: socket.socket, line: str = "hello") -> list[str]:

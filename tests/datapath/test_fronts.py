@@ -17,10 +17,10 @@ import pytest
 
 from tests.datapath.frames import ACK, RST, TCP, tcp
 from tests.datapath.programs import ends, frame, read
-from tests.datapath.steered import Field, SteeredNode, ask, field_of
+from tests.datapath.steered import Field, SteeredNode, address_of, ask, field_of
 from tests.datapath.wire import ETH_P_ALL, received
 from tulle.abi import Mark, Reason
-from tulle.edges import netns
+from tulle.edges import netlink, netns
 from tulle.model.routing import Proxied
 
 VIP = {4: "192.0.2.80", 6: "2001:db8::80"}
@@ -95,10 +95,6 @@ def proxied(field: Field) -> Field:
         node.proxy(*FRONTS)
         node.events()
     return field
-
-
-def address_of(node: SteeredNode, name: str, version: int) -> str:
-    return next(str(i) for i in node.workloads[name].addresses if i.version == version)
 
 
 def source_outside(version: int) -> str:
@@ -293,6 +289,14 @@ def test_connections_go_on_where_new_ones_find_backends(proxied: Field, version:
     accepted, peer = server.accept()
     proxied.keep(accepted)
     assert peer[:2] == new.getsockname()[:2]
+
+
+def test_the_uplink_is_still_found(field: Field) -> None:
+    """The table for the proxy has a default route as well."""
+    assert netns.run_in(field.a.netns, netlink.default_device) == "eth0"
+    for made in (netlink.unsteer, netlink.unsteer, lambda: netlink.steer({})):
+        netns.run_in(field.a.netns, made)
+    field.a.network.refresh()
 
 
 def wait_until(true: Any) -> None:

@@ -274,7 +274,8 @@ class Agent:
         # Hooks come before a new endpoint's entry; those of an earlier agent judge by its maps
         # until these are filled.
         self.hooks.attach(self._interfaces(), only_new=True)
-        self.datapath.configure(self.network.state())
+        self.network.steer(compiled.steered)
+        self.datapath.configure(self.network.state(self.cgroups.make("proxy")))
         self.proxy.add(xds)
         self.vanished.add(vanishing(self.datapath.maps, changes))
         self._drift.note(changes)

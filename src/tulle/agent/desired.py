@@ -40,7 +40,9 @@ def desired(world: World, ids: Ids, before: Desired | None = None) -> Desired:
     world, standing = with_gateways(world, before.standing if before else None)
     world, allocated = with_addresses(world, before.allocated if before else None)
     routing = route(world, before.routing if before else None)
-    compiled = compile_world(world, ids, before=before.compiled if before else None)
+    compiled = compile_world(
+        world, ids, before=before.compiled if before else None, proxied=routing.proxied
+    )
     services = compiled.memo.services or ServiceParts()
     proxied = proxy_image(routing, services, before=before.proxied if before else None)
     rule_sets = compiled.memo.isolation.rule_sets

@@ -40,7 +40,8 @@ class Network:
         self._addresses: tuple[IPAddress, ...] = ()
         # what the routes were made for; None: look at them again
         self._connected: tuple[Node, Mapping[str, Node]] | None = None
-        self._steered: frozenset[IPAddress] | None = None
+        # what the ways to the proxy were made for; None: look at them again
+        self._steered: tuple[frozenset[IPAddress] | None] | None = None
         self._lock = Lock()
 
     def refresh(self) -> None:
@@ -154,17 +155,21 @@ class Network:
             self._unrouted = problems + failed
             self._connected = None if failed else (node, nodes)
 
-    def steer(self, addresses: frozenset[IPAddress]) -> None:
-        """Let the node's proxy have what is for these addresses. Raises KernelError."""
-        if addresses == self._steered:
+    def steer(self, addresses: frozenset[IPAddress] | None) -> None:
+        """Let the node's proxy have what is for these addresses, and what packet programs give it.
+
+        None: there is nothing for it, and no packet is to pay for it. What was there for the last
+        connections stays until the next `refresh`. Raises KernelError.
+        """
+        if self._steered == (addresses,) or (addresses is None and self._steered):
             return
-        sources = {
-            address: source
-            for address in addresses
-            if (source := self._own_source(address.version))
-        }
-        netns.run_in(self._netns, partial(netlink.steer, sources))
-        self._steered = addresses
+        if addresses is None:
+            netns.run_in(self._netns, netlink.unsteer)
+        else:
+            own = {item: self._own_source(item.version) for item in addresses}
+            sources = {item: source for item, source in own.items() if source}
+            netns.run_in(self._netns, partial(netlink.steer, sources))
+        self._steered = (addresses,)
 
     def _own_source(self, version: int) -> IPAddress | None:
         """An address of this node that every other one answers."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tulle.model.kubernetes import Namespace
 from tulle.model.routing import Proxied
 from tulle.model.verdict import Rule
-from tulle.model.world import Refusal, World
+from tulle.model.world import IPAddress, Refusal, World
 
 from .capacity import LIMITS, Limits
 from .claims import claims_of, prefixes_of
@@ -65,6 +65,14 @@ class Compiled:
     refusals: tuple[Refusal, ...] = ()
     limits: Limits = field(default_factory=dict, compare=False, repr=False)
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
+
+    @property
+    def steered(self) -> frozenset[IPAddress] | None:
+        """The addresses that are the node's proxy's; None if nothing at all is for it."""
+        proxied = self.memo.services.inputs.proxied.all if self.memo.services else ()
+        if not proxied and not self.memo.isolation.rule_sets:
+            return None
+        return frozenset(address for _, address, _, _ in proxied)
 
 
 def compile_world(

@@ -403,3 +403,14 @@ spec: {clusterIP: 10.96.0.3, selector: {app: db}, ports: [{name: one, port: 1}]}
     assert set(services(result)) == {"10.96.0.1:1/6", "10.96.0.3:1/6"}
     to_b = evaluate(maps(result), flow("10.0.0.2", "10.96.0.2", 1))
     assert to_b.reason == Reason.NO_SERVICE_PORT  # its address leads nowhere else
+
+
+def test_what_is_for_the_proxy_is_known_by_its_addresses() -> None:
+    text = "kind: Service\nmetadata: {name: web}\nspec: {clusterIP: 10.96.0.9, ports: [{port: 80}]}"
+    world = world_of(WEB, text=text)
+    front = ("shop", "web"), ip_address("10.96.0.9"), 80, "TCP"
+    plain = compile_world(world, Ids())
+    assert plain.steered is None
+    proxied = compile_world(world, Ids(), before=plain, proxied=frozenset({front}))
+    assert proxied.steered == {front[1]}
+    assert compile_world(world_of(WEB, text=READING), Ids()).steered == frozenset()

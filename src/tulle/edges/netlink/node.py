@@ -19,6 +19,7 @@ OVERLAY = "tulle_vxlan"
 OVERLAY_PORT = 8472
 ETHERNET_VXLAN_UDP = 14 + 8 + 8  # bytes that the overlay adds besides the outer IP header
 IP_HEADER = {4: 20, 6: 40}
+_TABLE_MAIN = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,11 @@ def default_device() -> str:
     """Name of the device of the default route, IPv4's first; "" if there is none."""
     with rtnetlink("find the default route") as routes:
         for family in (socket.AF_INET, socket.AF_INET6):
-            found = routes.get_default_routes(family=family, table=254)
-            usable = [route for route in found if route.get("oif")]
+            found = routes.get_default_routes(family=family, table=_TABLE_MAIN)
+            # the filter lets other tables' pass as well
+            usable = [
+                item for item in found if item.get("table") == _TABLE_MAIN and item.get("oif")
+            ]
             if usable:
                 best = min(usable, key=lambda route: int(route.get("priority") or 0))
                 return socket.if_indextoname(best.get("oif"))

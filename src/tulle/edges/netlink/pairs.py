@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tulle.model.proxy import UPSTREAM_PORTS
 from tulle.model.world import IPAddress
 
 from .base import add_address, index_of, interfaces, read_sysctl, rtnetlink, sysctl
@@ -22,6 +23,7 @@ WORKLOAD_MAC = "02:74:75:6c:6c:02"
 GATEWAYS = {4: "169.254.1.1", 6: "fe80::1"}
 INTERFACE = "eth0"
 MTU = 1500
+_FIRST_PORT = 32768  # Linux' own default
 
 SCOPE_LINK = 253
 RTNH_F_ONLINK = 4
@@ -60,6 +62,8 @@ def connect_node_side(
 def connect_workload_side(addresses: Sequence[IPAddress]) -> None:
     """Give the workload's `eth0` its addresses and ways out. Idempotent. Raises KernelError."""
     be_quiet(INTERFACE)
+    # above are those of the node's proxy, for connections in the workload's name
+    sysctl("ipv4/ip_local_port_range", f"{_FIRST_PORT} {UPSTREAM_PORTS[0] - 1}")
     with rtnetlink(f"interface {INTERFACE} of the workload") as routes:
         routes.link("set", index=index_of("lo"), state="up")
         index = index_of(INTERFACE)

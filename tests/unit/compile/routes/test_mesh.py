@@ -67,7 +67,12 @@ def test_a_producers_route_holds_for_everybody_on_all_ports() -> None:
         (server,) = front.servers
         assert (server.protocol, server.clients) == ("HTTP", ())
         assert {host.hostname: order(host) for host in server.hosts} == {"*": ["r/0"]}
-    assert found.proxied == {(("shop", "web"), port, "TCP") for port in (80, 8080)}
+    assert found.proxied == {
+        (("shop", "web"), address, item.port, "TCP")
+        for item in found.fronts.values()
+        for address in item.addresses
+    }
+    assert {item.port for item in found.fronts.values()} == {80, 8080}
 
 
 @pytest.mark.parametrize(

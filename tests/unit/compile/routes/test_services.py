@@ -51,7 +51,7 @@ def test_its_addresses_are_told_and_served() -> None:
     assert given["type"] == "IPAddress"
     assert [str(item) for item in front(found).addresses] == [given["value"]]
     assert given["value"].startswith("192.0.2.")
-    assert found.proxied == {(_KEY, 80, "TCP")}
+    assert found.proxied == {(_KEY, address, 80, "TCP") for address in front(found).addresses}
 
 
 @pytest.mark.parametrize(
