@@ -32,7 +32,8 @@ class Desired:
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
-        return (*self.allocated.refusals, *self.compiled.refusals)
+        of_routes = self.routing.refusals
+        return (*self.allocated.refusals, *of_routes, *self.compiled.refusals)
 
 
 def desired(world: World, ids: Ids, before: Desired | None = None) -> Desired:

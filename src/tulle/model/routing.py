@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from .kubernetes import ObjectRef
 from .routing_policies import BackendTraffic, Fault, RateLimit, TokenCheck
-from .world import IPAddress, Key
+from .world import IPAddress, Key, Refusal
 
 Json = dict[str, Any]
 # Where connections go to the node's proxy: of that service this address, port and protocol.
@@ -291,7 +291,7 @@ class Front:
     outside, and they see the proxy's.
     """
 
-    name: str  # "gateway/NAMESPACE/NAME/PORT" or "service/NAMESPACE/NAME/PORT"
+    name: str  # "gateway/NAMESPACE/NAME/PORT", "service/NAMESPACE/NAME/PORT", "ingress/CLASS/PORT"
     origin: ObjectRef
     service: Key  # whose frontends it stands behind; a Gateway has a Service of its own
     addresses: tuple[IPAddress, ...]
@@ -307,6 +307,7 @@ class Routing:
 
     fronts: Mapping[str, Front] = field(default_factory=dict)
     status: Mapping[ObjectRef, Json] = field(default_factory=dict)
+    refusals: tuple[Refusal, ...] = ()  # of objects whose status has no place for it
     memo: object = field(default=None, compare=False, repr=False)  # saves the next one work
 
     @property

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from tulle.model.gateway_routes import GRPCRoute, HTTPRoute, Route, TLSRoute
+from tulle.model.gateway_routes import Route
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import RequestMatch, Rule, Stream
@@ -25,12 +25,26 @@ class Entry(NamedTuple):
     rule: Rule
 
 
+class Mergeable(Protocol):
+    """What is merged by hostname with others of its kind, the oldest first."""
+
+    @property
+    def entries(self) -> tuple[Entry, ...]: ...
+
+    @property
+    def age(self) -> Order: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A route of HTTP or gRPC has `entries`, others have a `stream`."""
+    """A route of HTTP or gRPC has `entries`, others have a `stream`.
+
+    `hostnames` are the route's own; "" is any.
+    """
 
     route: Route
     ref: ObjectRef
+    hostnames: tuple[str, ...] = ("",)
     entries: tuple[Entry, ...] = ()
     stream: Stream | None = None
     resolved: Verdict = RESOLVED
@@ -38,14 +52,7 @@ class Form:
     answers: dict[Question, object] = field(default_factory=dict)
 
     @property
-    def hostnames(self) -> tuple[str, ...]:
-        """As the route has them; "" is any."""
-        if isinstance(self.route, HTTPRoute | GRPCRoute | TLSRoute):
-            return self.route.spec.hostnames or ("",)
-        return ("",)
-
-    @property
-    def age(self) -> tuple[bool, str, Key]:
+    def age(self) -> Order:
         return age(self.route.metadata)
 
 

@@ -34,6 +34,7 @@ def grpc_form(route: GRPCRoute, asking: Asking) -> Form:
     return Form(
         route,
         ref,
+        route.spec.hostnames or ("",),
         tuple(sorted(entries, key=lambda entry: entry.order)),
         resolved=backends.resolved,
         services=frozenset(backends.services),

@@ -12,12 +12,12 @@ from dataclasses import replace
 
 from tulle.model.routing import Rule, Stream, VirtualHost
 
-from .forms import Entry, Form
+from .forms import Entry, Form, Mergeable
 from .hostnames import intersection, lineage, specificity
 from .listeners import Seat
 
 ANY = "*"
-Sources = tuple[tuple[str, tuple[Form, ...]], ...]  # routes by their hostname, in order
+Sources = tuple[tuple[str, tuple[Mergeable, ...]], ...]  # routes by their hostname, in order
 Known = dict[tuple[object, ...], tuple[Sources, VirtualHost]]
 
 
@@ -36,25 +36,25 @@ class Hosts:
         self,
         place: tuple[object, ...],
         hostname: str,
-        seats: Iterable[Seat],
+        seats: Iterable[tuple[Mergeable, tuple[str, ...]]],
         change: Callable[[Rule], Rule] | None = None,
     ) -> tuple[VirtualHost, ...]:
         """Of the listener at `place`. `change` is what its rules become there."""
-        by_name: dict[str, list[Form]] = defaultdict(list)
-        for seat in seats:
-            for name in seat.hostnames:
-                by_name[name].append(seat.form)
+        by_name: dict[str, list[Mergeable]] = defaultdict(list)
+        for form, names in seats:
+            for name in names:
+                by_name[name].append(form)
         for forms in by_name.values():
             forms.sort(key=lambda form: form.age)
         wanted = {intersection(hostname, name) for name in by_name}
-        names = sorted((name for name in wanted if name is not None), key=specificity)
-        return tuple(self._host((*place, name), name, by_name, change) for name in names)
+        found = sorted((name for name in wanted if name is not None), key=specificity)
+        return tuple(self._host((*place, name), name, by_name, change) for name in found)
 
     def _host(
         self,
         place: tuple[object, ...],
         name: str,
-        by_name: Mapping[str, Sequence[Form]],
+        by_name: Mapping[str, Sequence[Mergeable]],
         change: Callable[[Rule], Rule] | None,
     ) -> VirtualHost:
         sources = tuple((of, tuple(by_name[of])) for of in lineage(name) if of in by_name)

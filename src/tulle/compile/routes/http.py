@@ -57,6 +57,7 @@ def http_form(route: HTTPRoute, asking: Asking) -> Form:
     return Form(
         route,
         ref,
+        route.spec.hostnames or ("",),
         tuple(sorted(entries, key=lambda entry: entry.order)),
         resolved=backends.resolved,
         services=frozenset(backends.services),

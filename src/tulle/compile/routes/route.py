@@ -11,7 +11,7 @@ from tulle.model.gateway_routes import GRPCRoute, HTTPRoute, Route
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import Front, Routing
-from tulle.model.world import World
+from tulle.model.world import Refusal, World
 
 from .attach import Attachment, Parents, part_kinds
 from .backend_tls import BackendPolicies
@@ -26,6 +26,8 @@ from .grants import Grants
 from .grpc import grpc_form
 from .hosts import Hosts
 from .http import http_form
+from .ingress import IngressForm, by_class, ingress_forms, ingress_status
+from .ingress_fronts import ClassFronts, service_of
 from .mesh import Mesh, is_service
 from .services import addresses_of
 from .status import RouteStatuses, gateway_status, policy_statuses, set_status
@@ -42,6 +44,8 @@ _SOURCES = frozenset(
         "grants",
         "grpc_routes",
         "http_routes",
+        "ingress_classes",
+        "ingresses",
         "listener_sets",
         "namespaces",
         "secrets",
@@ -64,6 +68,7 @@ class Memo:
     contents: Contents
     policies: BackendPolicies
     forms: Forms = field(default_factory=dict)
+    ingresses: Mapping[ObjectRef, IngressForm] = field(default_factory=dict)
     of_clients: bool = False  # it depends on where workloads are
     hosts: Hosts = field(default_factory=Hosts)
     statuses: RouteStatuses = field(default_factory=RouteStatuses)
@@ -91,6 +96,9 @@ class _Pass:
         self._facts = Facts(world, self._grants, policies)
         self._forms = dict(self._routes(old.forms if old else {}))
         self._mesh = Mesh(world)
+        self._ingresses: dict[ObjectRef, IngressForm] = {}
+        self._old_ingresses = old.ingresses if old else {}
+        self._refusals: list[Refusal] = []
         self._hosts = Hosts(old.hosts if old else None)
         self._statuses = RouteStatuses(old.statuses if old else None)
 
@@ -104,12 +112,14 @@ class _Pass:
         for item in owned.values():
             self._serve(item, fronts, status)
         fronts.update((front.name, front) for front in self._mesh.fronts(self._hosts))
+        self._serve_ingresses(fronts, status)
         self._say(attachments, status)
         memo = Memo(
             self._world,
             self._contents,
             self._facts.policies,
             self._forms,
+            self._ingresses,
             self._mesh.has_consumers,
             self._hosts,
             self._statuses,
@@ -118,7 +128,7 @@ class _Pass:
         self._statuses.forget_older()
         known = before.fronts if before is not None else {}
         kept = {name: _kept(front, known.get(name)) for name, front in fronts.items()}
-        return Routing(kept, status, memo)
+        return Routing(kept, status, tuple(self._refusals), memo)
 
     def _routes(self, known: Forms) -> Iterator[tuple[tuple[ObjectRef, bool], Form]]:
         world = self._world
@@ -162,12 +172,29 @@ class _Pass:
     def _serve(self, item: Owned, fronts: dict[str, Front], status: dict[ObjectRef, Json]) -> None:
         service = self._world.services.get(item.service)
         wanted, _ = wanted_addresses(item.gateway)
-        addresses = addresses_of(service, item, only=wanted)
+        addresses = addresses_of(service, item.gateway.metadata.name, only=wanted)
         for front in gateway_fronts(item, addresses, self._hosts):
             fronts[front.name] = front
         status[ref_of(item.gateway)] = gateway_status(item, addresses)
         for on in item.sets:
             status[ref_of(on.listener_set)] = set_status(on)
+
+    def _serve_ingresses(self, fronts: dict[str, Front], status: dict[ObjectRef, Json]) -> None:
+        for name, ingresses in by_class(self._world).items():
+            forms = list(ingress_forms(ingresses, self._facts, self._old_ingresses))
+            made = ClassFronts(name, forms, self._contents)
+            service = self._world.services.get(service_of(name))
+            addresses = addresses_of(service, name)
+            fronts.update((front.name, front) for front in made.fronts(addresses, self._hosts))
+            problems = list(made.problems)
+            for form in forms:
+                ref = ref_of(form.ingress)
+                self._ingresses[ref] = form
+                status[ref] = ingress_status(addresses)
+                problems += [(ref, problem) for problem in form.problems]
+            self._refusals += [
+                Refusal(ref, f"{text}; the rest is in force") for ref, text in problems
+            ]
 
     def _say(self, attachments: list[Attachment], status: dict[ObjectRef, Json]) -> None:
         by_route: dict[ObjectRef, list[Attachment]] = defaultdict(list)

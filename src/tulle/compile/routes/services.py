@@ -1,8 +1,8 @@
-"""Services that stand for Gateways: so pools, claims and announcing treat both alike.
+"""Services that stand for Gateways and classes of Ingresses, so that all are given addresses alike.
 
 One is `tulle-gateway-NAME` in the Gateway's namespace, of type LoadBalancer, with a port for each
-that a listener has. A Service of that name which a user made stays, and the Gateway gets no
-address.
+that a listener has; `tulle-ingress-CLASS` is in the namespace `default`. A Service of that name
+which a user made stays, and the Gateway gets no address.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from tulle.model.world import IPAddress, Key, World
 
 from ..services.pools import spans_for
 from .gateways import Owned, owned_gateways, wanted_addresses
+from .ingress import by_class
+from .ingress_fronts import ports_of, service_of
 
 _PROTOCOLS: dict[str, Protocol] = {"TCP": "TCP", "UDP": "UDP"}
 OWNER_LABEL = f"{GATEWAY_GROUP}/gateway-name"
@@ -48,6 +50,8 @@ def with_gateways(world: World, before: Standing | None = None) -> tuple[World, 
     sources = (
         world.gateway_classes,
         world.gateways,
+        world.ingress_classes,
+        world.ingresses,
         world.listener_sets,
         world.namespaces,
         world.address_pools,
@@ -70,25 +74,31 @@ def _is(one: object, other: object) -> bool:
 def _services(world: World, known: Mapping[Key, Service]) -> dict[Key, Service]:
     found = {}
     for owned in owned_gateways(world).values():
-        if not owned.accepted.holds:
-            continue
-        service = _service(owned, world)
-        old = known.get(owned.service)
-        found[owned.service] = old if old == service else service
-    return found
+        if owned.accepted.holds:
+            found[owned.service] = _of_gateway(owned, world)
+    for name, ingresses in by_class(world).items():
+        found[service_of(name)] = _of_class(name, ports_of(ingresses), world)
+    return {
+        key: old if (old := known.get(key)) == service else service
+        for key, service in found.items()
+    }
 
 
-def _service(owned: Owned, world: World) -> Service:
+def _of_gateway(owned: Owned, world: World) -> Service:
     gateway, (namespace, name) = owned.gateway, owned.service
     labels = {**gateway.spec.infrastructure.labels, OWNER_LABEL: gateway.metadata.name}
-    service = Service(
-        metadata=ObjectMeta(name, namespace, labels, dict(gateway.spec.infrastructure.annotations)),
-        spec=service_spec(owned.ports()),
-    )
+    annotations = dict(gateway.spec.infrastructure.annotations)
+    service = Service(ObjectMeta(name, namespace, labels, annotations), _spec(owned.ports()))
     return _with_addresses(service, wanted_addresses(gateway)[0], world)
 
 
-def service_spec(ports: Iterable[tuple[int, str]]) -> ServiceSpec:
+def _of_class(name: str, ports: Iterable[tuple[int, str]], world: World) -> Service:
+    namespace, own = service_of(name)
+    service = Service(ObjectMeta(own, namespace, {OWNER_LABEL: name}), _spec(ports))
+    return _with_addresses(service, [], world)
+
+
+def _spec(ports: Iterable[tuple[int, str]]) -> ServiceSpec:
     return ServiceSpec(
         type="LoadBalancer",
         ports=tuple(
@@ -126,13 +136,13 @@ def _with_addresses(service: Service, wanted: list[IPAddress], world: World) -> 
 
 
 def addresses_of(
-    service: Service | None, owned: Owned, *, only: Iterable[IPAddress] = ()
+    service: Service | None, name: str, *, only: Iterable[IPAddress] = ()
 ) -> tuple[IPAddress, ...]:
-    """Where a Gateway's Service is reached; inside of the mesh only if it has no other address.
+    """Where the Service of a Gateway or a class is reached, by the name of that.
 
-    `only` are the ones that the Gateway asked for, if it did.
+    Inside of the mesh only if it has no other address. `only` are the ones that it asked for, if
+    it did.
     """
-    name = owned.gateway.metadata.name
     if service is None or service.metadata.labels.get(OWNER_LABEL) != name:
         return ()
     spec, given = service.spec, service.status.load_balancer.ingress

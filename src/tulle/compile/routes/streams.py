@@ -18,9 +18,11 @@ def stream_form(route: TLSRoute | TCPRoute | UDPRoute, asking: Asking) -> Form:
     rule = route.spec.rules[0]
     found = (backends.destination(item, item.weight) for item in rule.backend_refs)
     destinations = tuple(item for item in found if item.weight)
+    names = route.spec.hostnames if isinstance(route, TLSRoute) else ()
     return Form(
         route,
         ref,
+        names or ("",),
         stream=Stream(destinations, ref),
         resolved=backends.resolved,
         services=frozenset(backends.services),
