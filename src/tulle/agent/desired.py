@@ -8,8 +8,9 @@ from operator import is_
 
 from tulle.compile import Compiled, Ids, compile_world
 from tulle.compile.proxy import Policed, Proxied, policy_image, proxy_image
-from tulle.compile.routes import Standing, route, with_gateways
+from tulle.compile.routes import Standing, with_gateways
 from tulle.compile.services import Allocated, ServiceParts, with_addresses
+from tulle.compile.traffic import route
 from tulle.model.proxy import Resource, XdsImage, XdsKind
 from tulle.model.routing import Routing
 from tulle.model.world import Refusal, World

@@ -20,6 +20,7 @@ from tulle.model.routing import (
 from tulle.model.world import World
 
 from ..routes import route as plain_route
+from .bare import with_bare
 from .claims import Target
 from .holding import Holding, Said
 from .status import statuses
@@ -71,10 +72,12 @@ def attach(routing: Routing, world: World, before: Attached | None = None) -> At
     if not any((*policies, world.faults, world.auth_policies)):
         return Attached(routing)
     old = before or Attached(routing)
-    walk = _Walk(Holding(world, old.values), old)
-    fronts = {name: walk.front(front) for name, front in routing.fronts.items()}
-    status = {**routing.status, **statuses(walk.holding, world)}
-    return Attached(Routing(fronts, status), walk.holding.values, walk.rules, fronts)
+    holding = Holding(world, old.values)
+    walk = _Walk(holding, old)
+    bare = with_bare(routing.fronts, holding, world)
+    fronts = {name: walk.front(front) for name, front in bare.items()}
+    status = {**routing.status, **statuses(holding, world)}
+    return Attached(Routing(fronts, status), holding.values, walk.rules, fronts)
 
 
 class _Walk:

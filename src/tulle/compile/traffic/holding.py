@@ -25,8 +25,8 @@ from tulle.model.world import Key, World
 
 from ..routes.http import session_of
 from . import values
-from .authorization import Authorizations
 from .claims import Claims, Target, claims_of
+from .references import References
 
 P = TypeVar("P", bound=TrafficPolicy)
 R = TypeVar("R", bound=RoutePolicy)
@@ -49,7 +49,7 @@ class Holding:
 
     def __init__(self, world: World, before: Mapping[Said, object]) -> None:
         self._services, self._before = world.services, before
-        self._authorizations = Authorizations(world)
+        self.references = References(world)
         backends: list[BackendPolicy] = [*world.backend_traffic.values()]
         self.backends = claims_of([*backends, *world.x_backend_traffic.values()])
         self.limits = claims_of(world.rate_limits.values())
@@ -82,7 +82,7 @@ class Holding:
 
     def unresolved(self, policy: AuthPolicy) -> str | None:
         """What of its references is not resolved; None: it has none."""
-        found = self._authorizations.of(policy)
+        found = self.references.authorization(policy)
         return found.destination.broken if found else None
 
     def port_name(self, key: Key, number: int) -> str:
@@ -91,7 +91,7 @@ class Holding:
         return next((port.name for port in ports if port.port == number), "")
 
     def _authorization(self, policy: AuthPolicy) -> ExternalAuthorization | None:
-        found = self._authorizations.of(policy)
+        found = self.references.authorization(policy)
         if found is None:
             return None
         return replace(found, destination=self.backed(found.destination, ref_of(policy)))

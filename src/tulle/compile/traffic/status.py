@@ -41,7 +41,7 @@ def _once(claims: Claims[Any]) -> Iterable[TrafficPolicy]:
 def _status(policy: TrafficPolicy, claims: Claims[Any], holding: Holding, world: World) -> Json:
     verdicts: dict[ObjectRef, Verdict] = {}
     for target in targets_of(policy):
-        verdict = _verdict(policy, target, claims, world)
+        verdict = _verdict(policy, target, claims, holding, world)
         for ancestor in holding.seen.get(target, {target.of: None}):
             known = verdicts.get(ancestor)
             verdicts[ancestor] = known if known and not known.holds else verdict
@@ -59,9 +59,14 @@ def _status(policy: TrafficPolicy, claims: Claims[Any], holding: Holding, world:
     }
 
 
-def _verdict(policy: TrafficPolicy, target: Target, claims: Claims[Any], world: World) -> Verdict:
+def _verdict(
+    policy: TrafficPolicy, target: Target, claims: Claims[Any], holding: Holding, world: World
+) -> Verdict:
     if reason := _missing(target, world):
         return Verdict(False, "TargetNotFound", reason)
+    if target.of.kind == "Service" and target not in holding.seen:  # it would be in force nowhere
+        reason = "nothing of what is sent to it can be judged: it has no address, or speaks no HTTP"
+        return Verdict(False, "Invalid", f"{target}: {reason}")
     holder = claims.holder(target)
     if holder is not None and holder is not policy:
         return Verdict(False, "Conflicted", f"{ref_of(holder)} is older and holds for {target}")

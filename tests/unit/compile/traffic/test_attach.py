@@ -88,7 +88,6 @@ def test_of_two_for_a_target_the_oldest_holds_and_the_other_is_told() -> None:
         ("GRPCRoute/web", "GRPCRoute web: TargetNotFound there is no GRPCRoute shop/web"),
         ("Gateway/edge/none", "Gateway edge: TargetNotFound Gateway shop/edge has no none"),
         ("Service/web/none", "Service web: TargetNotFound Service shop/web has no none"),
-        ("Service/web", "Service web: Accepted"),
     ],
 )
 def test_a_target_that_is_not_there_is_told(target: str, said: str) -> None:

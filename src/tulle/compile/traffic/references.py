@@ -1,27 +1,30 @@
-"""An AuthPolicy's external service → whom the proxy asks."""
+"""What policies refer to, and Services that they are about → destinations."""
 
 from __future__ import annotations
 
 from functools import cached_property
 
 from tulle.model.kinds import ref_of
-from tulle.model.references import duration_ms
-from tulle.model.routing import ExternalAuthorization
+from tulle.model.kubernetes import Service, ServicePort
+from tulle.model.references import BackendObjectReference, duration_ms
+from tulle.model.routing import Destination, ExternalAuthorization
 from tulle.model.traffic import TULLE_GROUP, AuthPolicy
 from tulle.model.world import World
 
 from ..routes.backend_tls import BackendPolicies
-from ..routes.backends import Backends
+from ..routes.backends import Backends, Speech
 from ..routes.contents import Contents
 from ..routes.facts import Asking, Facts
 from ..routes.grants import Grants, Referrer
 
 
-class Authorizations:
+class References:
+    """Of one world."""
+
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def of(self, policy: AuthPolicy) -> ExternalAuthorization | None:
+    def authorization(self, policy: AuthPolicy) -> ExternalAuthorization | None:
         """One that cannot be reached is broken, and lets nobody through."""
         auth = policy.spec.external
         if auth is None:
@@ -41,11 +44,14 @@ class Authorizations:
             timeout_ms=duration_ms(policy.spec.timeout),
         )
 
+    def of_port(self, service: Service, port: ServicePort, speech: Speech) -> Destination:
+        """The Service's own backends."""
+        meta = service.metadata
+        backends = Backends(Asking(self._facts), Referrer("Service", meta.namespace), speech)
+        return backends.destination(BackendObjectReference(name=meta.name, port=port.port))
+
     @cached_property
     def _facts(self) -> Facts:
         world = self._world
-        return Facts(
-            world,
-            Grants(world.grants.values()),
-            BackendPolicies(world.backend_tls, Contents(world)),
-        )
+        policies = BackendPolicies(world.backend_tls, Contents(world))
+        return Facts(world, Grants(world.grants.values()), policies)
