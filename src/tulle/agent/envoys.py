@@ -116,7 +116,7 @@ class Envoys:
 
     def status(self) -> list[EnvoyStatus]:
         settled, found, serves = self._settled(), [], False
-        for record in self._records:
+        for record in list(self._records):
             state: State = "starting"
             if record.draining_since_s is not None:
                 state = "draining"
@@ -262,6 +262,7 @@ class Envoys:
             *("--concurrency", str(self._workers)),
             "--disable-hot-restart",
             *("--log-level", "warning"),
+            "--skip-deprecated-logs",
             *("--drain-time-s", str(int(DRAIN_S))),
             *("--drain-strategy", "immediate"),
         ]

