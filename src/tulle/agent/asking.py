@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -10,6 +11,7 @@ from tulle.compile.explain.filters import filters_in_words, match_in_words
 from tulle.compile.explain.requests import (
     Met,
     Request,
+    changed_path,
     front_at,
     front_of,
     location,
@@ -37,13 +39,15 @@ def explain_asked(
     """
     front = _front(now, target, protocol, port)
     if front is None:
-        answer = explain_request(now, source, target, protocol, port)
-        return answer | {"request": {"rung": 1, "why": NOTHING_READS} if request else None}
+        answer = explain_request(now, source, target, protocol, port, request)
+        read = any(result["rung"] == 3 for result in answer["results"])
+        unread = {"rung": 1, "why": NOTHING_READS} if request and not read else None
+        return answer | {"request": unread}
     if request is None and _reads_http(front):
         raise Refused(f"{_where(front)} is served by routes: say which request, with --http")
     met = meet(front, request or Request())
     told = _told(met, request or Request())
-    results = list(_results(now, source, met)) if "answer" not in told else []
+    results = list(_results(now, source, met, request)) if "answer" not in told else []
     return {
         "from": source,
         "to": target,
@@ -148,14 +152,16 @@ def _shares(destinations: Iterable[Destination]) -> list[Json]:
 # --- and what policy says on the way to the backends ---
 
 
-def _results(now: Pass, source: str, met: Met) -> Iterator[Json]:
+def _results(now: Pass, source: str, met: Met, request: Request | None) -> Iterator[Json]:
     """A mesh's backends see the client itself, a Gateway's the node that the proxy runs on."""
+    onwards = _onwards(met, request) if request else None
     client = source if met.front.mesh else now.world.node.name
     protocol = met.front.protocol
     total = sum(item.weight for item in _destinations(met))
     for item in _reachable(met):
         target = "/".join(item.service)
-        for result in explain_request(now, client, target, protocol, item.port)["results"]:
+        found = explain_request(now, client, target, protocol, item.port, onwards)
+        for result in found["results"]:
             of_these = result["share"] if result["share"] is not None else 1.0
             yield result | {
                 "frontend": None,
@@ -163,3 +169,12 @@ def _results(now: Pass, source: str, met: Met) -> Iterator[Json]:
                 "rung_reason": CHOICE_REASON,
                 "share": of_these * item.weight / total,
             }
+
+
+def _onwards(met: Met, request: Request) -> Request:
+    """As the rule sends it on."""
+    rewrite = met.rule.filters.rewrite if met.rule else None
+    if rewrite is None or met.match is None:
+        return request
+    path = changed_path(rewrite.path, met.match, request.path)
+    return replace(request, path=path, host=rewrite.hostname or request.host)

@@ -10,6 +10,7 @@ from typing import Any
 from tulle.abi import Reason
 from tulle.compile import Compiled
 from tulle.compile.explain import end_at
+from tulle.compile.explain.requests import Request
 from tulle.compile.services import Kind
 from tulle.compile.services.faces import faces_of
 from tulle.compile.sets import closed
@@ -21,6 +22,7 @@ from tulle.model.world import IPAddress, Key, Node, Workload, World
 from tulle.observe.reasons import text_of
 
 from .agent import Pass
+from .judging import judged
 from .ways import Served, Views, Way, ways
 
 Json = dict[str, Any]
@@ -30,10 +32,18 @@ PACKET_REASON = "addresses, protocol and port decide it"
 _OUTER = (Kind.LOAD_BALANCER, Kind.EXTERNAL_IP, Kind.NODE_PORT)
 
 
-def explain_request(now: Pass, source: str, target: str, protocol: str, port: int) -> Json:
+def explain_request(
+    now: Pass,
+    source: str,
+    target: str,
+    protocol: str,
+    port: int,
+    request: Request | None = None,
+) -> Json:
     """Either end is namespace/name of a workload or service, name of a node, or an IP address.
 
-    Raises Refused if a name means nothing, or if the two have no IP family in common.
+    `request` is what the connection carries, as far as rules of policies read it. Raises Refused if
+    a name means nothing, or if the two have no IP family in common.
     """
     refused = {refusal.ref for refusal in now.refusals}
     views = Views(now.world, frozenset(ref for ref in refused if _is_out(now, ref)))
@@ -44,7 +54,7 @@ def explain_request(now: Pass, source: str, target: str, protocol: str, port: in
         for dst_name, asked in _asked(now, src_name, own, target, outside, protocol, port):
             for way in ways(views, asked):
                 service = service or (str(way.served.frontend.service) if way.served else "")
-                results.append(_result(now, views, src_name, dst_name, way))
+                results.append(_result(now, views, src_name, dst_name, way, request))
     return {"from": source, "to": target, "service": service or None, "results": results}
 
 
@@ -182,7 +192,9 @@ def _meeting(
 # --- what is told ---
 
 
-def _result(now: Pass, views: Views, source: str, target: str, way: Way) -> Json:
+def _result(
+    now: Pass, views: Views, source: str, target: str, way: Way, request: Request | None
+) -> Json:
     verdict = _verdict(now, views, way)
     name = (way.backend.workload or way.backend.address) if way.backend else target
     audit = verdict.audit
@@ -205,7 +217,7 @@ def _result(now: Pass, views: Views, source: str, target: str, way: Way) -> Json
         "rung_reason": SOCKET_REASON if way.drop and _at_socket(way) else PACKET_REASON,
         "share": way.share,
         "notes": _notes(now, verdict),
-    }
+    } | judged(now.world, verdict, request)
 
 
 def _at_socket(way: Way) -> bool:
@@ -256,6 +268,8 @@ def _shut(compiled: Compiled, world: World, flow: Flow) -> Verdict | None:
 
 def _notes(now: Pass, verdict: Verdict) -> list[str]:
     """What is not as its manifest says, of the policies that decided."""
-    named = {rule.policy for rule in (verdict.egress, verdict.ingress, verdict.audit) if rule}
+    asked = (item.rule for item in (*verdict.requests, *verdict.audit_requests))
+    rules = (verdict.egress, verdict.ingress, verdict.audit, *asked)
+    named = {rule.policy for rule in rules if rule}
     found = [f"{item.ref}: {item.reason}" for item in now.refusals if item.ref in named]
     return list(dict.fromkeys(found))

@@ -15,7 +15,7 @@ from tulle.compile.services import Kind as Address
 from tulle.compile.services.faces import faces_of
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import SERVICE_NAME_LABEL, ObjectRef, Service
-from tulle.model.verdict import Flow, Verdict
+from tulle.model.verdict import Flow, RequestRule, Verdict
 from tulle.model.world import IPAddress, World
 
 
@@ -95,13 +95,24 @@ class Views:
     def judge(self, way: Way) -> Verdict:
         """What the nodes on the way say, the first denial or all of them together."""
         egress, ingress, audit = None, None, None
+        requests: list[RequestRule] = []
+        audit_requests: list[RequestRule] = []
         for node, flow in way.legs or ((self.here, way.flow),):
             verdict = explain(self.of(node), flow)
             audit = audit or verdict.audit
             if not verdict.allowed:
                 return replace(verdict, audit=audit)
             egress, ingress = egress or verdict.egress, ingress or verdict.ingress
-        return Verdict(Reason.ALLOWED, egress, ingress, audit)
+            requests += verdict.requests
+            audit_requests += verdict.audit_requests
+        return Verdict(
+            Reason.ALLOWED,
+            egress,
+            ingress,
+            audit,
+            requests=tuple(requests),
+            audit_requests=tuple(audit_requests),
+        )
 
 
 def ways(views: Views, asked: Flow) -> list[Way]:

@@ -139,13 +139,23 @@ def _path(item: Json, of: str) -> list[str]:
     rows += [("route", "; ".join(item["route"]))] if item["route"] else []
     rules = [(way, item[f"{way}_rule"]) for way in ("egress", "ingress") if item[f"{way}_rule"]]
     rows += rules or [("rule", item["rule"])]
+    rows += [("request", rule) for rule in item["request_rules"]]
+    rows += [(name, words) for part in item["allows"] for name, words in _allowed(part)]
     if item["audit_rule"]:
         would = style("would be denied", "yellow")
         rows.append(("audit", f"{would}: {item['audit_rule']}"))
     if item["verdict"] == "DROPPED":
         rows.append(("reason", f"{item['reason']}: {text_of(Reason[item['reason']])}"))
+    if item["answer"]:
+        rows.append(("answer", item["answer"]))
     if item["reject"]:
         rows.append(("answer", "the sender is told: a TCP reset, or ICMP prohibited"))
     rows += [("note", note) for note in item["notes"]]
     verdict = style(item["verdict"], _COLOURS[item["verdict"]])
     return [f"{verdict}  {head}{share}", *(f"  {key:<8} {value}" for key, value in rows)]
+
+
+def _allowed(part: Json) -> list[tuple[str, str]]:
+    """What a rule allows of requests, and its name."""
+    words = [("allows", text) for text in part["requests"]] or [("allows", "no request")]
+    return [*words, ("  by", part["rule"])]

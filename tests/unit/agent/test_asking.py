@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.agent.passes import pass_of
+from tests.unit.compile.explain.town import policy
 from tests.unit.compile.objects import workload, world_of
 from tulle.agent.asking import explain_asked
 from tulle.compile.explain.requests import Request
@@ -149,3 +150,38 @@ def test_where_no_route_stands_the_kernel_decides() -> None:
     assert answer["request"]["rung"] == 1
     assert [item["rung"] for item in answer["results"]] == [1]
     assert ask("shop/new", None)["request"] is None
+
+
+READING = replace(
+    NOW,
+    world=replace(
+        NOW.world,
+        cilium_policies={
+            ("shop", "p"): policy(
+                "shop/p",
+                "{endpointSelector: {matchLabels: {app: old}}, ingress: [{toPorts: [{ports: "
+                "[{port: '8080', protocol: TCP}], rules: {http: [{path: /shop}]}}]}]}",
+                "CiliumNetworkPolicy",
+            )
+        },
+    ),
+)
+
+
+def test_rules_of_policies_read_what_the_proxy_sends_on() -> None:
+    def verdicts(path: str) -> list[tuple[str, str | None]]:
+        request = Request(path=path, host="web")
+        found = explain_asked(READING, "shop/client-1", "shop/web", "TCP", 80, request)
+        return [(item["destination"], item["answer"]) for item in found["results"]]
+
+    assert verdicts("/shop") == [("shop/old-2", None), ("shop/new-3", None)]
+    assert verdicts("/shop/a")[0][1] == (
+        "403: denied by policy: not allowed by CiliumNetworkPolicy shop/p ingress[0].toPorts[0]"
+    )
+
+
+def test_rules_of_policies_read_requests_where_no_route_stands() -> None:
+    request = Request(path="/a", host="old")
+    found = explain_asked(READING, "shop/client-1", "shop/old-2", "TCP", 8080, request)
+    assert found["request"] is None
+    assert [(item["rung"], item["verdict"]) for item in found["results"]] == [(3, "DROPPED")]

@@ -78,6 +78,9 @@ def test_a_workload_is_asked_on_the_port_that_is_named() -> None:
         "rung_reason": "addresses, protocol and port decide it",
         "share": None,
         "notes": [],
+        "allows": [],
+        "answer": None,
+        "request_rules": [],
     }
     (denied,) = ask("shop/web-1", "shop/db-2", 5432)
     assert (denied["verdict"], denied["reason"]) == ("DROPPED", "POLICY_DENIED")

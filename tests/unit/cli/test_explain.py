@@ -30,6 +30,9 @@ RESULT = {
     "rung_reason": "addresses, protocol and port decide it",
     "share": 0.5,
     "notes": [],
+    "allows": [],
+    "answer": None,
+    "request_rules": [],
 }
 DENIED = {
     **RESULT,
@@ -188,3 +191,27 @@ def test_what_the_proxy_answers_itself(agent: FakeAgent, cli: Cli) -> None:
 )
 def test_a_request_that_makes_no_sense(cli: Cli, words: tuple[str, ...], reason: str) -> None:
     assert reason in cli("explain", "a/b", "c/d", "--port", "80", *words, code=2).stderr
+
+
+PART = {"rule": "CiliumNetworkPolicy shop/db ingress[0].toPorts[0]", "requests": ["method GET"]}
+
+
+def test_what_rules_of_policies_allow_of_requests(agent: FakeAgent, cli: Cli) -> None:
+    read = {"rung": 3, "rung_reason": "rules read it", "allows": [PART, {**PART, "requests": []}]}
+    agent.answers = {"POST /v1/explain": answer({**RESULT, **read})}
+    lines = cli("explain", "shop/web", "shop/db", "--port", "5432").stdout.splitlines()
+    assert [line for line in lines if line.startswith(("  allows", "    by"))] == [
+        "  allows   method GET",
+        f"    by     {PART['rule']}",
+        "  allows   no request",
+        f"    by     {PART['rule']}",
+    ]
+
+
+def test_which_rule_lets_a_request_pass_and_what_is_answered(agent: FakeAgent, cli: Cli) -> None:
+    passed = {**RESULT, "request_rules": ["CiliumNetworkPolicy a"]}
+    refused = {**DENIED, "reason": "POLICY_DENIED", "answer": "403: denied by policy"}
+    agent.answers = {"POST /v1/explain": answer(passed, refused)}
+    lines = cli("explain", "a/b", "c/d", "--port", "80", "--http", "GET /", code=3).stdout
+    assert "  request  CiliumNetworkPolicy a\n" in lines
+    assert "  answer   403: denied by policy\n" in lines

@@ -21,6 +21,9 @@ _PERCENT = re.compile("%([0-9A-Fa-f]{2})")
 _UNRESERVED = re.compile(r"[0-9A-Za-z._~-]")
 _ESCAPED = '"<>^`{|}'  # what has no place in a path, and is passed on escaped
 _OPTIONAL = ("ADD", "DELETE", "LOG")  # of which a rule may have three
+_SERVER_NAME = re.compile(
+    r"(\*\*?\.)?(\w([\w-]{0,61}\w)?\.)*\w([\w-]{0,61}\w)?", re.ASCII
+)  # as Cilium documents it
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_TO_MATCH = (
     *("connection", "content-length", "expect", "host", "http2-settings", "keep-alive"),
@@ -77,12 +80,27 @@ def _decoded(match: re.Match[str]) -> str:
 
 
 def allowing(world: World, rules: tuple[RequestRule, ...], request: Request) -> str:
-    """The name of the first that allows a settled request; "" if none does."""
+    """The name of the first that allows a settled request; "" if none does.
+
+    Of TLS nothing but the host is known: there it is the server's name.
+    """
     for rule in rules:
         for position, item in enumerate(_http_rules(world, rule)):
             if _is_sound(item) and _allows(item, request):
                 return f"{rule}.rules.http[{position}]"
+        if any(_covers(name, request.host) for name in _port_rule(world, rule).server_names):
+            return f"{rule}.serverNames"
     return ""
+
+
+def _covers(name: str, host: str) -> bool:
+    """Of TLS the host is the name that the client sends."""
+    pattern, labels = name.lower().split("."), host.lower().split(".")
+    wanted = pattern[1:] if pattern[0] in ("*", "**") else pattern
+    more = len(labels) - len(wanted)
+    if not _SERVER_NAME.fullmatch(name) or labels[max(more, 0) :] != wanted or "" in labels:
+        return False
+    return {"*": more == 1, "**": more >= 1}.get(pattern[0], more == 0)
 
 
 def in_words(world: World, rule: RequestRule) -> Iterator[str]:

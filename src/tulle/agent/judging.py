@@ -1,0 +1,74 @@
+"""What `tulle explain` says of requests where rules of policies read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tulle.compile.explain.cilium_requests import allowing, in_words, settled
+from tulle.compile.explain.requests import Request
+from tulle.model.verdict import RequestRule, Verdict
+from tulle.model.world import World
+
+Json = dict[str, Any]
+RUNG_REASON = "rules of policies read its requests, which the node's proxy does"
+AMBIGUOUS = "400: the request can be read in more than one way"
+
+
+def judged(world: World, verdict: Verdict, request: Request | None) -> Json:
+    """The fields of a result that are about requests, and those that they change.
+
+    `allows` are what is allowed of a connection of which nobody said what it will carry, `answer`
+    is what the proxy says itself, `request_rules` name what lets a request pass at either end.
+    """
+    if not verdict.allowed or not (verdict.requests or verdict.audit_requests):
+        return {"allows": [], "answer": None, "request_rules": []}
+    read: Json = {"rung": 3, "rung_reason": RUNG_REASON}
+    if request is None:
+        return read | {
+            "allows": [_told(world, rule) for rule in verdict.requests],
+            "answer": None,
+            "request_rules": [],
+        }
+    return read | {"allows": []} | _of_request(world, verdict, request)
+
+
+def _of_request(world: World, verdict: Verdict, request: Request) -> Json:
+    found = settled(request)
+    if found is None and verdict.requests:
+        return _denied(AMBIGUOUS, [])
+    passed: list[str] = []
+    for rules in _by_end(verdict.requests):
+        name = allowing(world, rules, found or request)
+        if not name:
+            asked = ", ".join(map(str, rules))
+            return _denied(f"403: denied by policy: not allowed by {asked}", passed)
+        passed.append(name)
+    audited = [
+        ", ".join(map(str, rules))
+        for rules in _by_end(verdict.audit_requests)
+        if found is None or not allowing(world, rules, found)
+    ]
+    audit: Json = {"audit_rule": audited[0]} if audited else {}
+    return {"answer": None, "request_rules": passed} | audit
+
+
+def _denied(answer: str, passed: list[str]) -> Json:
+    return {
+        "verdict": "DROPPED",
+        "reason": "POLICY_DENIED",
+        "answer": answer,
+        "request_rules": passed,
+    }
+
+
+def _by_end(rules: Sequence[RequestRule]) -> Iterator[tuple[RequestRule, ...]]:
+    """The client's end is asked first."""
+    for direction in ("egress", "ingress"):
+        found = tuple(item for item in rules if item.rule.direction == direction)
+        if found:
+            yield found
+
+
+def _told(world: World, rule: RequestRule) -> Json:
+    return {"rule": str(rule), "requests": list(in_words(world, rule))}

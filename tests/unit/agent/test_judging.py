@@ -1,0 +1,75 @@
+"""What is said of requests where rules of policies read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.unit.compile.explain.request_rows import request, ruled
+from tests.unit.compile.explain.town import asked, policy, town
+from tulle.agent.judging import AMBIGUOUS, RUNG_REASON, judged
+
+CNP = "CiliumNetworkPolicy"
+READS = policy("shop/p", ruled("{path: /a, method: GET}"), CNP)
+OUT = policy("shop/q", ruled("{path: '/a.*'}").replace("ingress", "egress"), CNP)
+INGRESS = f"{CNP} shop/p ingress[0].toPorts[0]"
+EGRESS = f"{CNP} shop/q egress[0].toPorts[0]"
+
+
+def told(text: str | None, *policies: Any, flow: str = "shop/web > shop/db") -> dict[str, Any]:
+    verdict = asked(flow, *policies)
+    return judged(town(*policies), verdict, request(text) if text else None)
+
+
+def test_where_no_rule_reads_requests_nothing_is_said() -> None:
+    nothing = {"allows": [], "answer": None, "request_rules": []}
+    assert told("GET /a") == nothing
+    assert told("GET /a", READS, flow="shop/web > shop/db TCP 81") == nothing
+
+
+def test_of_a_connection_all_that_is_allowed() -> None:
+    found = told(None, READS, OUT)
+    assert (found["rung"], found["rung_reason"]) == (3, RUNG_REASON)
+    assert found["allows"] == [
+        {"rule": EGRESS, "requests": ["path /a.*"]},
+        {"rule": INGRESS, "requests": ["method GET, path /a"]},
+    ]
+
+
+def test_a_request_must_pass_at_both_ends() -> None:
+    found = told("GET /a", READS, OUT)
+    assert found["request_rules"] == [f"{EGRESS}.rules.http[0]", f"{INGRESS}.rules.http[0]"]
+    assert (found["answer"], "verdict" in found) == (None, False)
+    denied = told("GET /ab", READS, OUT)
+    assert (denied["verdict"], denied["reason"]) == ("DROPPED", "POLICY_DENIED")
+    assert denied["answer"] == f"403: denied by policy: not allowed by {INGRESS}"
+    assert denied["request_rules"] == [f"{EGRESS}.rules.http[0]"]
+    assert EGRESS in told("GET /b", READS, OUT)["answer"]
+
+
+def test_what_can_be_read_in_two_ways_is_refused() -> None:
+    assert told("GET /a%2fb", READS)["answer"] == AMBIGUOUS
+
+
+def test_audited_rules_are_named_and_deny_nothing() -> None:
+    audited = policy("shop/p", ruled("{path: /a}"), CNP, audit="true")
+    assert "audit_rule" not in told("GET /a", audited)
+    for text in ("GET /b", "GET /a%2fb"):
+        found = told(text, audited)
+        assert (found["audit_rule"], found["answer"]) == (INGRESS, None)
+
+
+def test_the_name_of_a_tls_server_is_the_host() -> None:
+    text = "{endpointSelector: {}, egress: [{toPorts: [{ports: [{port: '443', protocol: TCP}], "
+    item = policy("shop/p", text + "serverNames: [a.test, '*.b.test', '**.c.test']}]}]}", CNP)
+    for host, passes in (
+        ("a.test", True),
+        ("A.test", True),
+        ("b.test", False),
+        ("x.b.test", True),
+        ("x.y.b.test", False),
+        ("x.y.c.test", True),
+        ("c.test", False),
+        (".b.test", False),
+    ):
+        found = told(f"GET / host={host}", item, flow="shop/web > internet TCP 443")
+        assert (found["answer"] is None) is passes, host
