@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import aiohttp
@@ -75,6 +76,22 @@ def secure(name: str, hostname: str, *certificates: object, **fields: object) ->
     termination = Termination(certificates, fields.pop("client", None))  # type: ignore[arg-type]
     routes = host(("/", every(str(fields.pop("to", "a")))), name=hostname or "*")
     return Server(name, hostname, "HTTPS", termination, (routes,), **fields)  # type: ignore[arg-type]
+
+
+# --- clients ---
+
+
+def test_a_server_for_some_clients_is_for_them_alone(
+    tmp_path: Path, servers: dict[str, Backend]
+) -> None:
+    """A consumer's routes (GEP-1294), and the Service's own backends for all others."""
+    theirs = web(host(("/", every("a"))), name="away", clients=(ip_address("127.0.0.2"),))
+    others = Server("everybody", protocol="TCP", streams=(Stream((to("b"),)),))
+    only = front(theirs, others)
+    with running(tmp_path, servers, only):
+        assert ask(only.port, source="127.0.0.2").backend == "a"
+        for source in ("127.0.0.1", "127.0.0.3"):
+            assert ask(only.port, source=source).backend == "b"
 
 
 # --- TLS that ends here ---

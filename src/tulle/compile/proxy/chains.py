@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tulle.model.routing import Front, Server, Stream
+from tulle.model.world import IPAddress
 
 from .fields import Fields
 from .hosts import ANY, Share, owner_of, shares_behind, shares_of
@@ -33,8 +34,14 @@ class Chain:
 def chains_of(front: Front) -> Iterator[Chain]:
     """No two of them match the same: Envoy would refuse all."""
     families = families_of(front)
+    groups: dict[tuple[IPAddress, ...], list[Server]] = {}
+    for server in front.servers:
+        groups.setdefault(server.clients, []).append(server)
     for family in families:
-        yield from _Leg(front, family, len(families) > 1).chains()
+        for clients, servers in groups.items():
+            own = tuple(address for address in clients if family in (0, address.version))
+            if own or not clients:
+                yield from _Leg(front, family, len(families) > 1, tuple(servers), own).chains()
 
 
 def families_of(front: Front) -> tuple[int, ...]:
@@ -44,14 +51,19 @@ def families_of(front: Front) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Leg:
-    """What comes in by a front: all of it or, if `apart`, by its addresses of one family."""
+    """What comes in by a front: all of it or, if `apart`, by its addresses of one family.
+
+    With `clients` only from them: Envoy takes the most specific source.
+    """
 
     front: Front
     family: int
     apart: bool
+    servers: tuple[Server, ...]
+    clients: tuple[IPAddress, ...]
 
     def chains(self) -> Iterator[Chain]:
-        servers = self.front.servers
+        servers = self.servers
         if cleartext := [server for server in servers if server.protocol == "HTTP"]:
             yield self._web(cleartext)
         elif plain := [server for server in servers if server.protocol == "TCP"]:
@@ -115,6 +127,11 @@ class _Leg:
         if self.apart:
             everywhere = {"address_prefix": _EVERYWHERE[self.family], "prefix_len": {"value": 0}}
             match["prefix_ranges"] = [everywhere]
+        if self.clients:
+            match["source_prefix_ranges"] = [
+                {"address_prefix": str(item), "prefix_len": {"value": item.max_prefixlen}}
+                for item in self.clients
+            ]
         return {
             "name": f"{name}{self._suffix}",
             "filter_chain_match": match,
@@ -123,7 +140,8 @@ class _Leg:
 
     @property
     def _suffix(self) -> str:
-        return f"/ipv{self.family}" if self.apart else ""
+        of_clients = f"/{self.servers[0].name}" if self.clients else ""
+        return of_clients + (f"/ipv{self.family}" if self.apart else "")
 
     def _scene(self, tls: bool) -> Scene:
         return Scene(self.front.port, tls, self.family)
