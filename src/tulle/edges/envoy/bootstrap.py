@@ -102,6 +102,5 @@ def _internal_listeners() -> dict[str, Any]:
 
 def _runtime() -> dict[str, Any]:
     """Envoy's own limit of expressions, 100, is met by one for a UUID."""
-    fields: dict[str, Any] = {name: {"bool_value": True} for name in RUNTIME}
-    fields["re2.max_program_size.error_level"] = {"number_value": MAX_PROGRAM}
-    return {"name": "tulle", "static_layer": {"fields": fields}}
+    values = {**dict.fromkeys(RUNTIME, True), "re2.max_program_size.error_level": MAX_PROGRAM}
+    return {"name": "tulle", "static_layer": values}

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tulle import xds
+from tulle.compile.regex import MAX_PROGRAM
 from tulle.edges.envoy.bootstrap import Bootstrap
 from tulle.edges.envoy.process import binary
-from tulle.model.proxy import AGENT
+from tulle.model.proxy import AGENT, RUNTIME
 
 
 def test_envoy_takes_it(tmp_path: Path) -> None:
@@ -26,3 +27,11 @@ def test_only_the_owner_may_ask_it(tmp_path: Path) -> None:
     assert read.admin.address.pipe.mode == 0o600
     assert (read.node.cluster, read.node.id) == ("n", "n/1")
     assert [cluster.name for cluster in read.static_resources.clusters] == [AGENT]
+
+
+def test_its_runtime_has_values_by_name(tmp_path: Path) -> None:
+    packed = Bootstrap("n", "n/1", tmp_path / "ads.sock", tmp_path / "admin").pack()
+    read: Any = xds.message("envoy.config.bootstrap.v3.Bootstrap").FromString(packed)
+    values = read.layered_runtime.layers[0].static_layer.fields
+    assert all(values[name].bool_value for name in RUNTIME)
+    assert values["re2.max_program_size.error_level"].number_value == MAX_PROGRAM
