@@ -365,6 +365,25 @@ def test_one_that_cannot_start_holds_nothing_up(
     run(paths, work)
 
 
+def test_one_that_does_not_answer_holds_things_up_once(paths: NodePaths) -> None:
+    async def work(proxy: Proxy) -> None:
+        await put(proxy, image("hello"))
+        await both_up(proxy)
+        for pid in pids(proxy):
+            os.kill(pid, signal.SIGSTOP)
+        await put(proxy, image("goodbye"))
+        assert proxy.problems == ["proxy: it has not confirmed its configuration"]
+        began_s = time.monotonic()
+        await put(proxy, image("hello again"))
+        assert time.monotonic() - began_s < 0.5
+        for pid in pids(proxy):
+            os.kill(pid, signal.SIGCONT)
+        await until(lambda: not proxy.problems, "it has")
+        assert await asyncio.to_thread(ask, paths) == "hello again"
+
+    run(paths, work)
+
+
 def test_one_without_a_record_is_ended(paths: NodePaths) -> None:
     """As an agent leaves it that was killed between the two."""
 

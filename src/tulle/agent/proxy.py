@@ -7,7 +7,6 @@ Envoy is there, the kernel drops what is meant for it, and says so.
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -20,8 +19,6 @@ from tulle.model.proxy import XdsImage
 from tulle.model.world import Refusal
 
 from .envoys import Envoys
-
-log = logging.getLogger("tulle")
 
 Json = dict[str, Any]
 WAIT_S = 2.0  # for Envoy to confirm what is added; it takes some milliseconds, or 300 to start
@@ -39,6 +36,7 @@ class Proxy:
         logs = AccessLogs(take)
         self._server = GrpcServer(paths.ads, [*self.ads.handlers(), *logs.handlers()])
         self._image: XdsImage = {}
+        self._is_late = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
@@ -76,8 +74,9 @@ class Proxy:
         is_needed = bool(image.get("listener"))
         self.envoys.wanted = is_needed
         self.ads.update(image)
-        if is_needed and not await self.ads.settled(BROKEN_WAIT_S if self.problems else WAIT_S):
-            log.warning("the proxy has not confirmed its configuration")
+        if is_needed:
+            wait_s = BROKEN_WAIT_S if self.problems else WAIT_S
+            self._is_late = not await self.ads.settled(wait_s)
 
     def _remove(self, image: XdsImage) -> None:
         self.ads.update(image)
@@ -85,7 +84,10 @@ class Proxy:
 
     @property
     def problems(self) -> list[str]:
-        return [f"proxy: {self.envoys.problem}"] if self.envoys.problem else []
+        if self.envoys.problem:
+            return [f"proxy: {self.envoys.problem}"]
+        is_late = self._is_late and self.envoys.wanted and not self.ads.is_settled
+        return ["proxy: it has not confirmed its configuration"] if is_late else []
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:

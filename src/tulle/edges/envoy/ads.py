@@ -56,7 +56,12 @@ class Ads:
         """Ids of the Envoys that have confirmed all that they should have."""
         if not self._catalogue.complete:
             return frozenset()
-        return frozenset(each.node for each in self._streams if each.settled)
+        return frozenset(each.node for each in list(self._streams) if each.settled)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that are connected have confirmed all, and there is one at least."""
+        return self._is_settled(set())
 
     def update(self, image: XdsImage) -> None:
         """What every Envoy should have from now on."""
@@ -81,7 +86,7 @@ class Ads:
 
     def _is_settled(self, wanted: set[str]) -> bool:
         settled = self.settled_nodes
-        connected = {each.node for each in self._streams}
+        connected = {each.node for each in list(self._streams)}
         return bool(connected) and settled == connected and wanted <= connected
 
     def handlers(self) -> Iterator[tuple[str, Handler]]:
