@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from aiohttp import web
 from tulle.compile.explain.requests import Request
 from tulle.compile.parts import flat
 from tulle.edges import enter
+from tulle.edges.manifests.aging import aged
 from tulle.edges.manifests.parse import Parsed, parse
 from tulle.edges.manifests.validate import validate
 from tulle.errors import Refused, TulleError, Unavailable, UsageError
@@ -193,9 +195,10 @@ def _put_all(agent: Agent, parsed: Parsed) -> Json:
 
     def put(obj: KubernetesObject) -> str:
         before = known.get(ref_of(obj))
-        if obj == before:
+        stamped = aged(obj, before, datetime.now(UTC))
+        if before in (obj, stamped):
             return "unchanged"
-        agent.manifests.put(obj)
+        agent.manifests.put(stamped)
         return "configured" if before else "created"
 
     return _each(parsed, put)

@@ -47,11 +47,12 @@ class ObjectMeta(Object, frozen=True):
     namespace: str = ""
     labels: Labels = {}
     annotations: dict[str, str] = {}
+    # set by API servers, or with `tulle apply`: routes' precedence and statuses follow from them
+    generation: int = 0
+    creation_timestamp: Any = None
     # set by API servers, not acted on
     uid: str = ""
     resource_version: str = ""
-    generation: int = 0
-    creation_timestamp: Any = None
     generate_name: str = ""
     managed_fields: Any = None
     owner_references: Any = None
