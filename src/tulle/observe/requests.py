@@ -34,11 +34,14 @@ FAILURES = {
     "SI": "nothing came for too long",
     "OM": "the proxy is short of memory",
     "DF": "the backend's name does not resolve",
+    "FI": "aborted on purpose",
 }
 REFUSALS = {
     "RL": "limited: too many requests",
     "UAEX": "refused by the external authorization",
 }
+# Of Envoy's response code details, as it has no flag for that; in braces what is wrong with it.
+_JWT_REFUSED = "jwt_authn_access_denied{"
 _SLASHES = 3  # in `Rule.id` of model.routing
 POLICIES = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
 NOTHING_MATCHES = "no route matches"
@@ -131,6 +134,9 @@ def _verdict(access: Access) -> tuple[str, str]:
     for flag in access.flags:
         if flag in REFUSALS:
             return "DROPPED", REFUSALS[flag]
+    if access.details.startswith(_JWT_REFUSED):
+        wrong = access.details.removeprefix(_JWT_REFUSED).rstrip("}").replace("_", " ")
+        return "DROPPED", f"refused for its token: {wrong}"
     for flag in access.flags:
         if flag in FAILURES:
             return "ERROR", FAILURES[flag]

@@ -63,6 +63,16 @@ def test_what_came_in_by_a_gateway_and_went_to_a_stranger() -> None:
             "HTTPRoute shop/db rules[0]: denied by CiliumNetworkPolicy shop/db ingress[0]",
         ),
         (
+            {"details": "jwt_authn_access_denied{Jwt_is_missing}", "status": 401},
+            "DROPPED",
+            "HTTPRoute shop/db rules[0]: refused for its token: Jwt is missing",
+        ),
+        (
+            {"flags": ("FI",), "status": 503},
+            "ERROR",
+            "HTTPRoute shop/db rules[0]: aborted on purpose",
+        ),
+        (
             {"flags": ("RL",), "status": 429},
             "DROPPED",
             "HTTPRoute shop/db rules[0]: limited: too many requests",
