@@ -46,6 +46,7 @@ from .pacer import Pacer
 from .pods import Pods
 from .pressure import Pressure
 from .proxy import Proxy
+from .transitions import Transitions
 from .vanished import Vanished
 from .workloads import Workloads
 from .worlds import world_of
@@ -113,6 +114,7 @@ class Agent:
         )
         self._ids = Ids()
         self._desired: Desired | None = None
+        self._transitions = Transitions()
         self._names: Mapping[Key, tuple[IPAddress, ...]] = {}  # of services, in hosts files
 
     def request(self) -> None:
@@ -292,8 +294,9 @@ class Agent:
         self._write_hosts(compiled)
         self.neighbours.tell(self.network.published(), world.workloads)
         told = (*snapshot.refusals, *seen.refusals, *wanted.refusals, *self.proxy.refusals)
+        routing = self._transitions.of(wanted.routing)
         return Pass(
-            world, compiled, snapshot, wanted.allocated, told, len(changes), routing=wanted.routing
+            world, compiled, snapshot, wanted.allocated, told, len(changes), routing=routing
         )
 
     def _compile(self, snapshot: Snapshot, seen: Mesh) -> Desired:
