@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import socket
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,6 @@ from tulle.compile.proxy.policy import policy_image
 from tulle.compile.rule_sets import RuleSet
 from tulle.model.proxy import Resource, XdsImage
 
-_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 _LISTENER = "envoy.config.listener.v3.Listener"
 _CLUSTER = "envoy.config.cluster.v3.Cluster"
 _ENDPOINTS = "envoy.config.endpoint.v3.ClusterLoadAssignment"
@@ -81,44 +77,3 @@ def _local(image: XdsImage, backend: int) -> XdsImage:
         "endpoints": {name: Resource(endpoints)},
         "secret": {},
     }
-
-
-@dataclass(frozen=True)
-class Said:
-    """Everything that came back, and whether the connection was closed by then."""
-
-    data: bytes
-    closed: bool
-
-    @property
-    def statuses(self) -> tuple[int, ...]:
-        return tuple(map(int, _STATUS.findall(self.data)))
-
-
-def say(
-    address: tuple[str, int], pieces: Sequence[bytes], answers: int, patience_s: float = 5.0
-) -> Said:
-    """Sends the pieces one by one; waits for so many answers, and a moment for more than those."""
-    with socket.create_connection(address, timeout=patience_s) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for piece in pieces:
-            try:
-                connection.sendall(piece)
-            except OSError:
-                break
-            if len(pieces) > 1:
-                time.sleep(0.002)
-        end = time.monotonic() + patience_s
-        data = b""
-        while time.monotonic() < end:
-            connection.settimeout(0.15 if len(_STATUS.findall(data)) >= answers else patience_s)
-            try:
-                more = connection.recv(65536)
-            except TimeoutError:
-                return Said(data, False)
-            except OSError:
-                return Said(data, True)
-            if not more:
-                return Said(data, True)
-            data += more
-        return Said(data, False)

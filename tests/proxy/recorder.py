@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 import socketserver
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -86,3 +88,27 @@ def recording() -> Iterator[Recorder]:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server
         server.shutdown()
+
+
+class _File(list[bytes]):
+    """A list in a file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def append(self, data: bytes) -> None:
+        with self._path.open("ab") as out:
+            out.write(data)
+
+
+def main() -> None:
+    """`recorder.py PORT FILE`: serves both families; FILE gets every byte."""
+    port, path = int(sys.argv[1]), Path(sys.argv[2])
+    with Recorder(("::", port)) as server:
+        server.seen = _File(path)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -9,8 +9,9 @@ from contextlib import suppress
 
 import pytest
 
-from tests.proxy.policies import enforcing, rule_set_of, say
+from tests.proxy.policies import enforcing, rule_set_of
 from tests.proxy.recorder import Recorder, recording
+from tests.proxy.say import say
 from tests.proxy.smuggling import CASES, MARKER, Case
 from tests.unit.compile.explain.request_rows import ROWS, request, ruled
 from tulle.compile.explain.cilium_requests import settled
