@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import Service, ServicePort
 from tulle.model.routing import Front, RequestMatch, Rule, Server, Stream, VirtualHost
+from tulle.model.traffic import BackendPolicy, BackendTrafficSpec
 from tulle.model.world import World
 
 from ..routes.fronts import front_name
@@ -57,7 +58,12 @@ def with_bare(fronts: Mapping[str, Front], holding: Holding, world: World) -> di
 
 def _ports(holding: Holding, world: World) -> Iterator[_Port]:
     """TCP ports that a policy names, or whose Service it does."""
-    requests = {*holding.limits.of, *holding.faults.of, *holding.auth.of}
+    of_requests = {
+        target
+        for target, claimants in holding.backends.of.items()
+        if _speaks_of_requests(claimants[0])
+    }
+    requests = {*of_requests, *holding.limits.of, *holding.faults.of, *holding.auth.of}
     named = sorted({target.of for target in (*requests, *holding.backends.of)})
     for ref in named:
         service = world.services.get((ref.namespace, ref.name)) if ref.kind == "Service" else None
@@ -69,6 +75,20 @@ def _ports(holding: Holding, world: World) -> Iterator[_Port]:
             web = spoken in _WEB or (asked and not spoken)
             if port.protocol == "TCP" and ((web and asked) or places & holding.backends.of.keys()):
                 yield _Port(service, port, web)
+
+
+def _speaks_of_requests(policy: BackendPolicy) -> bool:
+    """Of what a connection that is passed on whole has not."""
+    spec = policy.spec
+    if spec.retry_constraint is not None or spec.session_persistence is not None:
+        return True
+    if not isinstance(spec, BackendTrafficSpec):
+        return False
+    keys = spec.load_balancing.hash_on if spec.load_balancing else ()
+    limits = spec.circuit_limits
+    return any(key.type != "SourceIP" for key in keys) or (
+        limits is not None and (limits.requests, limits.retries) != (None, None)
+    )
 
 
 def _front(item: _Port, server: Server) -> Front:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+import pytest
+
 from tulle.compile.traffic import attach
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import (
@@ -75,6 +77,29 @@ def test_backends_are_used_as_said_whatever_is_spoken() -> None:
     assert spoken(routing) == {80: "TCP", 81: "HTTP", 82: "HTTP", 443: "TCP", 5432: "TCP"}
     traffic = routing.fronts["service/shop/s/5432"].servers[0].streams[0].destinations[0].traffic
     assert traffic and traffic.limits.connections == 5
+
+
+@pytest.mark.parametrize(
+    ("said", "protocol"),
+    [
+        ({"loadBalancing": {"type": "Maglev"}}, "TCP"),
+        ({"loadBalancing": {"type": "Maglev", "hashOn": [{"type": "SourceIP"}]}}, "TCP"),
+        (
+            {"loadBalancing": {"type": "Maglev", "hashOn": [{"type": "Header", "name": "a"}]}},
+            "HTTP",
+        ),
+        ({"circuitLimits": {"connections": 5}}, "TCP"),
+        ({"circuitLimits": {"requests": 5}}, "HTTP"),
+        ({"outlierDetection": {}}, "TCP"),
+        ({"retryConstraint": {}}, "HTTP"),
+        ({"sessionPersistence": {"type": "Header", "header": {"name": "a"}}}, "HTTP"),
+    ],
+)
+def test_what_speaks_of_requests_takes_a_silent_port_for_http(
+    said: dict[str, object], protocol: str
+) -> None:
+    text = policy("BackendTrafficPolicy", "a", "Service/s", **said)
+    assert spoken(attached(text, service("plain 80"))) == {80: protocol}
 
 
 def test_only_the_port_that_is_named() -> None:
