@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from . import figures, namespaces, report, rounds
-from .catalogue import ONE_NODE, SEVERAL_NODES
+from .catalogue import ONE_NODE, PROXY, SEVERAL_NODES
 from .load import Client, LoadError
 from .pace import ByCount, ByTime, Pace
 from .scale import run as measure_scale
@@ -26,13 +26,14 @@ from .worlds import Size
 
 ROUNDS = 60
 QUICK_BUDGET_S = 44.0
-SCENARIOS = [name for suite in (ONE_NODE, *SEVERAL_NODES) for name in suite.scenarios]
+SCENARIOS = [name for suite in (ONE_NODE, PROXY, *SEVERAL_NODES) for name in suite.scenarios]
 
 Show = Callable[[float, str], None]
 
 
 @click.command()
 @click.option("--nodes", is_flag=True, help="Measure between nodes, instead of on one.")
+@click.option("--proxy", is_flag=True, help="Measure ways through proxies instead.")
 @click.option("--scale", is_flag=True, help="Measure a large world on one node instead.")
 @click.option("--quick", is_flag=True, help="As many rounds as fit into 50 s, set-up included.")
 @click.option("--rounds", "count", type=click.IntRange(min=1), help=f"{ROUNDS} unless --quick.")
@@ -46,6 +47,7 @@ Show = Callable[[float, str], None]
 )
 def main(
     nodes: bool,
+    proxy: bool,
     scale: bool,
     quick: bool,
     count: int | None,
@@ -57,7 +59,7 @@ def main(
         raise click.ClickException("the bench makes network namespaces: run it as root")
     if scale:
         sys.exit(measure_scale(Size(), json_file))
-    suites = _chosen(SEVERAL_NODES if nodes else (ONE_NODE,), names)
+    suites = _chosen(SEVERAL_NODES if nodes else (PROXY if proxy else ONE_NODE,), names)
     results = []
     for suite in suites:
         ends_at = time.monotonic() + QUICK_BUDGET_S / len(suites)

@@ -9,6 +9,7 @@ from .load import Phase, Requests
 from .scenarios.mesh import TulleNodePort, TulleNodes
 from .scenarios.nodes import NodePort, PlainNodes
 from .scenarios.plain import Plain, iptables, nftables
+from .scenarios.proxies import ByHand, Sidecars, TulleProxy
 from .scenarios.tulle import Tulle
 from .suite import PHASE_S, Metric, Suite
 
@@ -48,6 +49,24 @@ ONE_NODE = Suite(
         Metric("cpu", "CPU", REQUESTS_16, "cpu_us_per_request", "µs"),
     ),
     headline=("p50", "rps", "connects"),
+)
+
+PROXY = Suite(
+    base="no-proxy",
+    scenarios={
+        "no-proxy": partial(Plain, "no-proxy"),
+        "no-proxy-again": partial(Plain, "no-proxy-again"),
+        "envoy-by-hand": partial(ByHand, "envoy-by-hand"),
+        "tulle-proxy": partial(TulleProxy, "tulle-proxy", 1),
+        "two-sidecars": partial(Sidecars, "two-sidecars"),
+    },
+    phases=(_ONE_CONNECTION, _SIXTEEN),
+    metrics=(
+        _P50,
+        _RPS,
+        Metric("cpu", "CPU", REQUESTS_16, "cpu_us_per_request", "µs"),
+    ),
+    headline=("p50", "rps", "cpu"),
 )
 
 _NODES_PHASES: tuple[Phase, ...] = (

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 from bench import kubeproxy
-from bench.catalogue import ONE_NODE, SEVERAL_NODES
+from bench.catalogue import ONE_NODE, PROXY, SEVERAL_NODES
 from bench.scenarios import mesh
 from bench.scenarios.tulle import manifests
 
 
 def test_every_scenario_bears_the_name_it_is_listed_under() -> None:
-    for suite in (ONE_NODE, *SEVERAL_NODES):
+    for suite in (ONE_NODE, PROXY, *SEVERAL_NODES):
         assert next(iter(suite.scenarios)) == suite.base
         assert all(make().name == name for name, make in suite.scenarios.items())
 
 
 def test_a_scenario_is_in_one_suite_and_a_metric_of_a_phase_in_its_own() -> None:
-    suites = (ONE_NODE, *SEVERAL_NODES)
+    suites = (ONE_NODE, PROXY, *SEVERAL_NODES)
     names = [name for suite in suites for name in suite.scenarios]
     assert len(names) == len(set(names))
     for suite in suites:

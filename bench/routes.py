@@ -1,0 +1,189 @@
+"""What routes cost: `python -m bench.routes`. Figures, not a test.
+
+- How long a change of a route takes from `tulle apply`'s request to traffic that has moved, alone
+  and among many routes: one kept connection asks without pause, its route is pointed at another
+  backend, and the first answer from there ends the measurement.
+- What Envoy takes with so many routes, and what proxies take that are configured by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import quantiles
+from typing import Any
+
+import yaml
+
+from bench.load import Client, LoadError, Requests
+from bench.namespaces import remove_stale
+from bench.rounds import warm_up
+from bench.scenarios.proxies import ByHand, Sidecars, TulleProxy, memory_kib
+from bench.scenarios.tulle import TULLE
+from bench.suite import Cores
+from tulle.cli.client import Agent
+from tulle.model.paths import NodePaths
+
+CHANGES = 100
+ROUTES = 1000
+NODE = f"bench-{os.getpid()}-routes"
+LOAD_S = 2.0
+SERVE = """
+import socket, sys, threading
+name = sys.argv[1].encode()
+def answer(peer):
+    while peer.recv(65536):
+        peer.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(name), name))
+server = socket.create_server(("", 8080), backlog=64)
+while True: threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+"""
+# prints CLOCK_MONOTONIC and the backend of every answer
+ASK = """
+import http.client, sys, time
+connection = http.client.HTTPConnection(sys.argv[1], 80)
+while True:
+    connection.request("GET", "/"); answer = connection.getresponse().read().decode()
+    print(time.monotonic(), answer, flush=True)
+"""
+
+
+class Answers:
+    """The latest answer, and when the first from each backend since the last `forget` came."""
+
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        self._child, self._first = child, dict[str, float]()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            when, _, backend = line.strip().partition(" ")
+            self._first.setdefault(backend, float(when))
+
+    def forget(self) -> None:
+        self._first = {}
+
+    def first(self, backend: str, timeout_s: float = 5.0) -> float:
+        deadline = time.monotonic() + timeout_s
+        while backend not in self._first:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"traffic did not move to {backend} within {timeout_s} s")
+            time.sleep(0.0005)
+        return self._first[backend]
+
+
+def tulle(*arguments: str, stdin: str = "") -> str:
+    line = [TULLE, "--node", NODE, *arguments]
+    return subprocess.run(line, input=stdin, check=True, capture_output=True, text=True).stdout
+
+
+def service(name: str, app: str) -> dict[str, Any]:
+    ports = [{"name": "http", "port": 80, "targetPort": 8080}]
+    spec = {"selector": {"app": app}, "ports": ports}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
+
+
+def route(name: str, parent: str, backend: str) -> dict[str, Any]:
+    spec = {
+        "parentRefs": [{"group": "", "kind": "Service", "name": parent, "port": 80}],
+        "rules": [
+            {
+                "matches": [{"path": {"value": "/"}}, {"headers": [{"name": "x", "value": "y"}]}],
+                "backendRefs": [{"name": backend, "port": 80}],
+            }
+        ],
+    }
+    meta = {"name": name}
+    version = "gateway.networking.k8s.io/v1"
+    return {"apiVersion": version, "kind": "HTTPRoute", "metadata": meta, "spec": spec}
+
+
+@contextmanager
+def traffic() -> Iterator[Answers]:
+    subprocess.run([TULLE, "lab", "up", NODE], check=True, capture_output=True)
+    child = None
+    try:
+        for name in ("one", "two"):
+            words = ("run", "-d", "--name", name, "-l", f"app={name}", "--")
+            tulle(*words, sys.executable, "-c", SERVE, name)
+        tulle("run", "-d", "--name", "client", "--", "sleep", "inf")
+        objects = [service(name, name) for name in ("one", "two")]
+        objects += [service("moving", "one"), route("moving", "moving", "one")]
+        tulle("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+        listed = json.loads(tulle("get", "services", "-o", "json"))["items"]
+        address = next(item["cluster_ips"][0] for item in listed if item["name"] == "moving")
+        ask = ("exec", "client", "--", sys.executable, "-c", ASK, address)
+        line = [TULLE, "--node", NODE, *ask]
+        child = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+        answers = Answers(child)
+        answers.first("one")
+        yield answers
+    finally:
+        if child is not None:
+            child.kill()
+            child.communicate()
+        subprocess.run([TULLE, "lab", "down", NODE], check=True, capture_output=True)
+
+
+def move(answers: Answers, agent: Agent, backend: str) -> float:
+    """Milliseconds from the request to the agent until the first answer of the other backend."""
+    manifest = json.dumps(route("moving", "moving", backend)).encode()
+    answers.forget()
+    began = time.monotonic()
+    agent.post("/v1/apply", manifest)
+    return (answers.first(backend) - began) * 1000
+
+
+def moves(answers: Answers, title: str) -> None:
+    agent = Agent(NodePaths(NODE))
+    figures = [move(answers, agent, ("two", "one")[number % 2]) for number in range(CHANGES)]
+    cuts = quantiles(figures, n=100, method="inclusive")
+    print(f"p50 {cuts[49]:6.1f} ms  p99 {cuts[98]:6.1f} ms  max {max(figures):6.1f} ms  {title}")
+
+
+def envoys_kib() -> int:
+    status = json.loads(tulle("status", "-o", "json"))
+    return sum(memory_kib(item["pid"]) for item in status["proxy"]["envoys"])
+
+
+def of_proxies() -> None:
+    """Under load, as its connections count too."""
+    cores = Cores(min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0)))
+    phase = Requests("load", connections=16, keep_alive=True, seconds=LOAD_S)
+    made = (ByHand("by-hand"), Sidecars("sidecars"), TulleProxy("tulle-proxy", 1))
+    for scenario in made:
+        try:
+            client = Client(scenario.setup(cores), cores.client)
+            warm_up(client)
+            client.measure(phase)
+            print(f"{scenario.memory_kib() / 1024:7.1f} MiB  {scenario.name}")
+            client.close()
+        except LoadError as error:
+            print(f"failed: {scenario.name}: {error}")
+        finally:
+            scenario.teardown()
+
+
+def main() -> None:
+    remove_stale()
+    with traffic() as answers:
+        moves(answers, "a route's change → traffic moved, 1 route")
+        print(f"{envoys_kib() / 1024:7.1f} MiB  Envoy, 1 route")
+        many = [item for n in range(ROUTES) for item in (service(f"s{n}", "one"),)]
+        many += [route(f"r{n}", f"s{n}", "one") for n in range(ROUTES)]
+        began = time.monotonic()
+        tulle("apply", "-f", "-", stdin=yaml.safe_dump_all(many))
+        print(f"{time.monotonic() - began:7.1f} s    to apply {ROUTES} services with routes")
+        moves(answers, f"the same, among {ROUTES} routes")
+        print(f"{envoys_kib() / 1024:7.1f} MiB  Envoy, {ROUTES} routes")
+    of_proxies()
+
+
+if __name__ == "__main__":
+    main()
