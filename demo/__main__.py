@@ -12,7 +12,7 @@ from rich.console import Console
 from bench.load import LoadError
 from bench.namespaces import SetupError
 
-from . import nodes, stage, tour
+from . import nodes, requests, stage, tour
 from .screen import Screen
 from .shell import NODE, DemoError
 
@@ -23,6 +23,10 @@ TOUR = (
     nodes.outside,
     tour.policy,
     nodes.denial,
+    requests.canary,
+    requests.retry,
+    requests.read_only,
+    requests.gateway,
     tour.crash,
     tour.latency,
 )

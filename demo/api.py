@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The shop's API: counts visits in redis and orders in PostgreSQL, both found by service name.
 
-`api.py PORT`. Standard library only: it stands for any program that knows nothing of a mesh.
+`api.py PORT [--shaky]`. Standard library only: it stands for any program that knows nothing of a
+mesh. With `--shaky` it needs neither, and answers every second request with 503.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 
 TIMEOUT_S = 5
+SHAKY = "--shaky" in sys.argv
+_NUMBERS = count(1)
 ORDER = "insert into orders default values; select count(*) from orders"
 
 
@@ -25,12 +29,17 @@ class Api(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
+        if SHAKY:
+            self._answer(503 if next(_NUMBERS) % 2 else 200, {})
+            return
         try:
             answer = {"orders": order()} if self.path == "/orders" else {"visits": visit()}
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self._answer(503, {"error": str(error)})
         else:
             self._answer(200, answer)
+
+    do_POST = do_GET
 
     def _answer(self, status: int, answer: Mapping[str, int | str]) -> None:
         body = json.dumps({"replica": os.environ["HOSTNAME"], **answer}).encode()

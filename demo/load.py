@@ -51,8 +51,10 @@ class Seen:
 class Requests:
     """One worker that sends requests, `limit` in all workers together, one at a time."""
 
-    def __init__(self, url: str, keep: bool, limit: int, pause_s: float) -> None:
-        self._host, self._keep = urlsplit(url).netloc, keep
+    def __init__(
+        self, url: str, keep: bool, limit: int, pause_s: float, headers: dict[str, str]
+    ) -> None:
+        self._host, self._keep, self._headers = urlsplit(url).netloc, keep, headers
         self._limit, self._pause_s = limit, pause_s
 
     def __call__(self, seen: Seen, stop: Event) -> None:
@@ -61,7 +63,8 @@ class Requests:
             number += 1
             seen.add("sent", "kept" if self._keep else "new")
             try:
-                connection.request("GET", "/" if number % ORDER_EVERY else "/orders")
+                path = "/" if number % ORDER_EVERY else "/orders"
+                connection.request("GET", path, headers=self._headers)
                 answer = connection.getresponse()
                 body = json.loads(answer.read())
                 if answer.status == 200:
@@ -128,6 +131,7 @@ def main() -> None:
     requests.add_argument("--new", type=int, default=0, help="workers that make one a request")
     requests.add_argument("--limit", type=int, default=0, help="requests in all; 0: no end")
     requests.add_argument("--pause", type=float, default=0.0, help="seconds between two")
+    requests.add_argument("--header", action="append", default=[], help="NAME: VALUE")
     for verb in ("knock", "talk"):
         other = verbs.add_parser(verb)
         other.add_argument("host")
@@ -135,7 +139,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.verb == "requests":
         keeps = [True] * args.kept + [False] * args.new
-        run([Requests(args.url, keep, args.limit, args.pause) for keep in keeps])
+        headers = dict(item.split(": ", 1) for item in args.header)
+        run([Requests(args.url, keep, args.limit, args.pause, headers) for keep in keeps])
     else:
         client = knock if args.verb == "knock" else talk
         run([lambda seen, stop: client(args.host, args.port, seen, stop)])

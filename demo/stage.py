@@ -6,6 +6,7 @@ cluster `demo`. Nothing of it is needed twice, so what an earlier demo left is r
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -23,7 +24,8 @@ from .shell import NODE, NODES, DemoError
 
 DEMO = Path(__file__).parent
 STAGE = Path("/run/tulle-demo")
-NEEDED = ("nginx", "redis-server", "setpriv", "unshare", "wrk")
+CERTIFICATE = STAGE / "door.pem"
+NEEDED = ("nginx", "openssl", "redis-server", "setpriv", "unshare", "wrk")
 
 _PLAIN = f"{namespaces.PREFIX}{os.getpid()}-"  # what the last chapter compares with
 
@@ -56,7 +58,8 @@ def prepare() -> None:
     for directory in (STAGE, STAGE / "nginx", STAGE / "redis"):
         directory.mkdir(mode=0o755)
     _make_database(postgres)
-    for name in ("shop.yaml", "second.yaml", "nginx.conf"):
+    _make_certificate()
+    for name in ("shop.yaml", "second.yaml", "next.yaml", "nginx.conf"):
         words = {"stage": str(STAGE), "demo": str(DEMO), "postgres": str(postgres)}
         (STAGE / name).write_text(Template((DEMO / name).read_text()).substitute(words))
 
@@ -111,6 +114,22 @@ def _make_database(postgres: Path) -> None:
         access.write("host all all all trust\n")
     tables = "create table orders (number serial, placed timestamptz default now());"
     _as_postgres(str(postgres / "postgres"), "--single", "-D", str(data), "postgres", stdin=tables)
+
+
+def _make_certificate() -> None:
+    """For the shop's name, a day long, and the Secret that holds it."""
+    key = STAGE / "door.key"
+    made = ("-x509", "-days", "1", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    named = ("-subj", "/CN=shop.test", "-addext", "subjectAltName=DNS:shop.test")
+    shell.run("openssl", "req", *made, *named, "-keyout", str(key), "-out", str(CERTIFICATE))
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "door", "namespace": "shop"},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": CERTIFICATE.read_text(), "tls.key": key.read_text()},
+    }
+    (STAGE / "certificate.yaml").write_text(json.dumps(secret))  # JSON is YAML
 
 
 def _as_postgres(*line: str, stdin: str = "") -> None:
