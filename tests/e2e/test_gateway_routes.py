@@ -1,0 +1,23 @@
+"""HTTPRoute and GRPCRoute at a Gateway: every feature that the Gateway API names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.conformance.ground import Ground, standing
+from tests.e2e.conformance.rows import ROUTES
+from tests.e2e.conformance.table import Row
+from tests.e2e.conftest import Clusters
+
+
+@pytest.fixture(scope="module")
+def ground(clusters: Clusters, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    with clusters("routes", ("a", "b")) as cluster:
+        yield Ground(cluster, tmp_path_factory.mktemp("certificates"), ROUTES)
+
+
+@pytest.mark.parametrize("row", [standing(row) for row in ROUTES])
+def test_feature(ground: Ground, row: Row) -> None:
+    ground.judge(row)
