@@ -14,6 +14,7 @@ from .gateways import Owned, SetOnGateway
 from .hostnames import intersection
 from .listeners import Seat, Spot
 
+Allowed = tuple[Owned, tuple[Spot, ...], Verdict]
 _OF_REQUESTS = ("HTTPRoute", "GRPCRoute")
 
 
@@ -33,6 +34,7 @@ class Parents:
 
     def __init__(self, owned: Mapping[Key, Owned], world: World) -> None:
         self._owned, self._world = owned, world
+        self._known: dict[tuple[ParentReference, str, str], Allowed | None] = {}
         self._sets: dict[Key, tuple[Owned, SetOnGateway]] = {
             (item.listener_set.metadata.namespace, item.listener_set.metadata.name): (of, item)
             for of in owned.values()
@@ -46,11 +48,14 @@ class Parents:
 
     def attach(self, form: Form) -> Iterator[Attachment]:
         """One for each reference to a parent that this controller has."""
+        namespace = form.route.metadata.namespace
         for ref in self._refs(form):
-            found = self._find(ref, form.route.metadata.namespace)
+            question = (ref, namespace, form.route.kind)
+            if question not in self._known:
+                self._known[question] = self._allowed(ref, form)
+            found = self._known[question]
             if found is not None:
-                owned, spots = found
-                yield self._attached(Attachment(form, ref, owned), spots)
+                yield _attached(form, ref, *found)
 
     def _refs(self, form: Form) -> Iterator[ParentReference]:
         spec = form.route.spec
@@ -72,26 +77,35 @@ class Parents:
             return (found[0], found[1].spots if found[1].allowed.holds else ()) if found else None
         return None
 
-    def _attached(self, attachment: Attachment, spots: Sequence[Spot]) -> Attachment:
-        ref, form = attachment.ref, attachment.form
+    def _allowed(self, ref: ParentReference, form: Form) -> Allowed | None:
+        """By the kind and the namespace of a route; None: it is nobody's parent here."""
+        found = self._find(ref, form.route.metadata.namespace)
+        if found is None:
+            return None
+        owned, spots = found
         named = [spot for spot in spots if _is_meant(spot, ref)]
         if not named:
-            attachment.verdict = Verdict(False, "NoMatchingParent", "no listener is meant by it")
-            return attachment
-        allowed = [spot for spot in named if spot.allows(form.route, self._world)]
+            return owned, (), Verdict(False, "NoMatchingParent", "no listener is meant by it")
+        allowed = tuple(spot for spot in named if spot.allows(form.route, self._world))
         if not allowed:
             message = "no listener allows routes of this kind from this namespace"
-            attachment.verdict = Verdict(False, "NotAllowedByListeners", message)
-            return attachment
-        for spot in allowed:
-            names = tuple(_shared(spot.listener.hostname, form.hostnames))
-            if names:
-                attachment.spots.append(spot)
-                spot.routes[form.ref] = Seat(form, names)
-        if not attachment.spots:
-            message = "no listener has one of its hostnames"
-            attachment.verdict = Verdict(False, "NoMatchingListenerHostname", message)
-        return attachment
+            return owned, (), Verdict(False, "NotAllowedByListeners", message)
+        return owned, allowed, ACCEPTED
+
+
+def _attached(
+    form: Form, ref: ParentReference, owned: Owned, spots: Sequence[Spot], verdict: Verdict
+) -> Attachment:
+    attachment = Attachment(form, ref, owned, verdict)
+    for spot in spots:
+        names = _shared(spot.listener.hostname, form.hostnames)
+        if names:
+            attachment.spots.append(spot)
+            spot.routes[form.ref] = Seat(form, names)
+    if verdict.holds and not attachment.spots:
+        message = "no listener has one of its hostnames"
+        attachment.verdict = Verdict(False, "NoMatchingListenerHostname", message)
+    return attachment
 
 
 def _is_meant(spot: Spot, ref: ParentReference) -> bool:
@@ -99,9 +113,11 @@ def _is_meant(spot: Spot, ref: ParentReference) -> bool:
     return ref.section_name in ("", listener.name) and ref.port in (None, listener.port)
 
 
-def _shared(hostname: str, names: Iterable[str]) -> Iterator[str]:
+def _shared(hostname: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """A route's own hostnames that the listener's has something in common with."""
-    return (name for name in names if intersection(hostname, name) is not None)
+    if not hostname:
+        return names
+    return tuple(name for name in names if intersection(hostname, name) is not None)
 
 
 def part_kinds(spots: Iterable[Spot], attachments: Iterable[Attachment]) -> None:

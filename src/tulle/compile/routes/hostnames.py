@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
+
+_KNOWN = 16384  # names that are not looked at anew in every pass
 
 
 def covers(general: str, name: str) -> bool:
@@ -23,22 +25,21 @@ def intersection(one: str, other: str) -> str | None:
     return one if covers(other, one) else None
 
 
-def lineage(name: str) -> Iterator[str]:
+@lru_cache(maxsize=_KNOWN)
+def lineage(name: str) -> tuple[str, ...]:
     """All that covers a name, the most specific first.
 
-    >>> list(lineage("a.b.example"))
-    ['a.b.example', '*.b.example', '*.example', '']
+    >>> lineage("a.b.example")
+    ('a.b.example', '*.b.example', '*.example', '')
     """
     if not name:
-        yield ""
-        return
-    yield name
+        return ("",)
     labels = name.removeprefix("*.").split(".")
-    for index in range(1, len(labels)):
-        yield "*." + ".".join(labels[index:])
-    yield ""
+    wider = ("*." + ".".join(labels[index:]) for index in range(1, len(labels)))
+    return (name, *wider, "")
 
 
+@lru_cache(maxsize=_KNOWN)
 def specificity(name: str) -> tuple[bool, int, str]:
     """Sorts the most specific first: exact before wildcards, long before short, any last."""
     return name.startswith("*.") or not name, -len(name), name

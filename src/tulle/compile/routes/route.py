@@ -57,7 +57,10 @@ _SOURCES = frozenset(
 )
 
 
-Forms = Mapping[tuple[ObjectRef, bool], Form]  # a route's, for the mesh or for Gateways
+_FACTS = ("services", "grants", "backend_tls", "config_maps")  # what answers follow from
+
+# Of one route, for the mesh (True) or for Gateways.
+Forms = Mapping[ObjectRef, tuple[tuple[bool, Form], ...]]
 
 
 @dataclass(slots=True)
@@ -84,7 +87,11 @@ def route(world: World, before: Routing | None = None) -> Routing:
 
 def _same_sources(old: Memo, world: World) -> bool:
     names = _SOURCES | {"workloads"} if old.of_clients else _SOURCES
-    return all(getattr(old.world, name) is getattr(world, name) for name in names)
+    return _are_same(names, old.world, world)
+
+
+def _are_same(names: Iterable[str], one: World, other: World) -> bool:
+    return all(getattr(one, name) is getattr(other, name) for name in names)
 
 
 class _Pass:
@@ -94,6 +101,7 @@ class _Pass:
         self._contents = Contents(world, old.contents if old else None)
         policies = BackendPolicies(world.backend_tls, self._contents, old.policies if old else None)
         self._facts = Facts(world, self._grants, policies)
+        self._same_facts = old is not None and _are_same(_FACTS, old.world, world)
         self._forms = dict(self._routes(old.forms if old else {}))
         self._mesh = Mesh(world)
         self._ingresses: dict[ObjectRef, IngressForm] = {}
@@ -130,7 +138,7 @@ class _Pass:
         kept = {name: _kept(front, known.get(name)) for name, front in fronts.items()}
         return Routing(kept, status, tuple(self._refusals), memo)
 
-    def _routes(self, known: Forms) -> Iterator[tuple[tuple[ObjectRef, bool], Form]]:
+    def _routes(self, known: Forms) -> Iterator[tuple[ObjectRef, tuple[tuple[bool, Form], ...]]]:
         world = self._world
         kinds: tuple[Mapping[Any, Route], ...] = (
             world.http_routes,
@@ -142,14 +150,21 @@ class _Pass:
         for routes in kinds:
             for item in routes.values():
                 ref = ref_of(item)
-                for of_mesh in _uses(item):
-                    form = known.get((ref, of_mesh))
-                    if form is None or form.route is not item or not self._holds(form):
-                        form = _form(item, Asking(self._facts, of_mesh))
-                    yield (ref, of_mesh), form
+                forms = known.get(ref, ())
+                if not forms or forms[0][1].route is not item:
+                    forms = tuple((of_mesh, self._form(item, of_mesh)) for of_mesh in _uses(item))
+                elif not self._same_facts:
+                    forms = tuple(self._kept(of_mesh, form) for of_mesh, form in forms)
+                yield ref, forms
 
-    def _holds(self, form: Form) -> bool:
-        return still_hold(form.answers, self._facts)
+    def _kept(self, of_mesh: bool, form: Form) -> tuple[bool, Form]:
+        """The form, or a new one if it had other answers now."""
+        if still_hold(form.answers, self._facts):
+            return of_mesh, form
+        return of_mesh, self._form(form.route, of_mesh)
+
+    def _form(self, item: Route, of_mesh: bool) -> Form:
+        return _form(item, Asking(self._facts, of_mesh))
 
     def _secure(self, item: Owned) -> None:
         for spot in item.all_spots():
@@ -159,10 +174,11 @@ class _Pass:
         )
 
     def _attach(self, owned: Iterable[Owned], parents: Parents) -> list[Attachment]:
-        ordered = sorted(self._forms.items())
+        ordered = sorted(self._forms.items(), key=lambda item: item[0])
         attachments = [
             found
-            for (_, of_mesh), form in ordered
+            for _, forms in ordered
+            for of_mesh, form in forms
             for found in (self._mesh.attach(form) if of_mesh else parents.attach(form))
         ]
         self._mesh.part_kinds()

@@ -75,7 +75,8 @@ def test_an_ingress_is_served_at_its_classs_address() -> None:
     (given,) = status["loadBalancer"]["ingress"]
     assert given["ip"].startswith("192.0.2.")
     assert [str(item) for item in front(found).addresses] == [given["ip"]]
-    assert found.proxied == {(("default", "tulle-ingress-tulle"), 80, "TCP")}
+    service = ("default", "tulle-ingress-tulle")
+    assert found.proxied == {(service, item, 80, "TCP") for item in front(found).addresses}
     ((_, made),) = front(found).servers[0].hosts[0].entries
     assert made.id == "Ingress/shop/i/0"
     assert made.destinations[0].service == ("shop", "web")
