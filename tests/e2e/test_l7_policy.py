@@ -1,0 +1,206 @@
+"""Layer 7 rules of policies in a mesh: who is judged, who is told, and what changes cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.conftest import Clusters
+from tests.e2e.mesh import Json, wait_for
+from tests.e2e.reading import PORT, Field, get, reading
+from tests.proxy.smuggling import MARKER
+
+GET_A = [{"method": "GET", "path": "/a"}]
+WEB = reading("web", "web", GET_A)
+NAME = "CiliumNetworkPolicy shop/web ingress[0].toPorts[0]"
+places = pytest.mark.parametrize("where", ["here", "there"])
+
+
+@pytest.fixture(scope="module", params=["vxlan", "native"])
+def field(
+    request: pytest.FixtureRequest, clusters: Clusters, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Field]:
+    place = tmp_path_factory.mktemp("seen")
+    with clusters(f"l{request.param[0]}", ("a", "b"), "--routing", request.param) as cluster:
+        made = Field.of(cluster, place)
+        made.start()
+        cluster["a"].run("stranger", "sleep", "inf")
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def policy(field: Field) -> Iterator[None]:
+    """The one policy at the start of each test, and none at its end."""
+    field.cluster.apply(WEB)
+    yield
+    field.cluster.delete(WEB)
+    field.here.seen(), field.there.seen()
+
+
+def statuses(field: Field, where: str, *paths: str, family: int = 4) -> tuple[int, ...]:
+    address = field.at(where).addresses[family]
+    return tuple(
+        status for path in paths for status in field.client.say(address, [get(path)], 1).statuses
+    )
+
+
+@places
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_request_that_no_rule_allows_is_denied(field: Field, where: str, family: int) -> None:
+    backend = field.at(where)
+    said = field.client.say(backend.addresses[family], [get("/denied")], 1)
+    assert said.statuses == (403,)
+    assert f"denied by policy: not allowed by {NAME} (rule set ".encode() in said.data
+    assert statuses(field, where, "/a", "/denied/a", family=family) == (200, 403)
+    reached = backend.seen()
+    assert reached.startswith(b"GET /a HTTP/1.1\r\n") and MARKER not in reached
+
+
+@places
+def test_who_is_not_meant_by_a_rule_gets_no_connection(field: Field, where: str) -> None:
+    url = f"http://{field.at(where).addresses[4]}:{PORT}/a"
+    assert field.cluster["a"].get_http("stranger", url, timeout_s=0.5) == ""
+    assert field.at(where).seen() == b""
+
+
+@places
+def test_the_backend_sees_the_clients_own_address(field: Field, where: str) -> None:
+    (client,) = (e for e in field.cluster["a"].get("endpoints") if e["name"] == "client")
+    backend = field.at(where)
+    assert statuses(field, where, "/a") == (200,)
+    # the proxy keeps its connection to the backend for a while
+    peers = backend.mesh.exec(backend.name, "ss", "-Htn", f"sport = :{PORT}")
+    assert client["addresses"][0] in peers
+
+
+def flows_of(field: Field, node: str, path: str) -> list[Json]:
+    return [
+        flow
+        for flow in field.cluster[node].flows("--last", "50")
+        if flow.get("l7", {}).get("http", {}).get("url", "").endswith(path)
+    ]
+
+
+@pytest.mark.parametrize(("where", "node"), [("here", "a"), ("there", "b")])
+def test_flows_name_the_rule(field: Field, where: str, node: str) -> None:
+    assert statuses(field, where, "/a?flow", "/denied?flow") == (403, 403)
+    assert statuses(field, where, "/a") == (200,)
+    wait_for(lambda: bool(flows_of(field, node, "/denied?flow") and flows_of(field, node, "/a")))
+    denied = flows_of(field, node, "/denied?flow")[-1]
+    assert (denied["verdict"], denied["rule"]) == ("DROPPED", f"denied by {NAME}")
+    allowed = flows_of(field, node, "/a")[-1]
+    assert (allowed["verdict"], allowed["rule"]) == ("FORWARDED", f"{NAME}.rules.http[0]")
+
+
+@places
+def test_a_changed_rule_holds_for_a_connection_that_stands(field: Field, where: str) -> None:
+    """The next request on it is judged by what the rule says now."""
+    address = field.at(where).addresses[4]
+    speaker = field.client.mesh.spawn("client", "python3", "-c", _STANDING, address, str(PORT))
+    assert speaker.stdin and speaker.stdout
+
+    def ask(path: str) -> int:
+        print(path, file=speaker.stdin, flush=True)
+        return int(speaker.stdout.readline())  # type: ignore[union-attr]
+
+    assert [ask("/a"), ask("/b")] == [200, 403]
+    field.cluster.apply(reading("web", "web", [{"path": "/b"}]))
+    wait_for(lambda: ask("/b") == 200)
+    assert ask("/a") == 403
+
+
+@places
+def test_rules_at_both_ends_must_allow_a_request(field: Field, where: str) -> None:
+    out = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": "out", "namespace": "shop"},
+        "spec": {
+            "endpointSelector": {"matchLabels": {"app": "client"}},
+            "egress": [
+                {
+                    "toPorts": [
+                        {
+                            "ports": [{"port": str(PORT), "protocol": "TCP"}],
+                            "rules": {"http": [{"path": "/(a|b)"}]},
+                        }
+                    ]
+                }
+            ],
+        },
+    }
+    field.cluster.apply(out, reading("web", "web", [{"path": "/(a|c)"}]))
+    try:
+        assert statuses(field, where, "/a", "/b", "/c", "/d") == (200, 403, 403, 403)
+        said = field.client.say(field.at(where).addresses[4], [get("/c")], 1)
+        assert b"CiliumNetworkPolicy shop/out egress[0].toPorts[0]" in said.data
+        said = field.client.say(field.at(where).addresses[4], [get("/b")], 1)
+        assert NAME.encode() in said.data
+    finally:
+        field.cluster.delete(out)
+
+
+@places
+def test_who_may_send_everything_may_send_everything(field: Field, where: str) -> None:
+    whole = reading("whole", "web", GET_A)
+    del whole["spec"]["ingress"][0]["toPorts"]
+    field.cluster.apply(whole)
+    try:
+        assert statuses(field, where, "/denied") == (200,)
+    finally:
+        field.cluster.delete(whole)
+    assert statuses(field, where, "/denied") == (403,)
+    field.at(where).seen()
+
+
+@places
+def test_in_audit_mode_requests_pass_and_are_told_of(field: Field, where: str) -> None:
+    field.cluster.apply(reading("web", "web", GET_A, annotations={"tulle.io/audit": "true"}))
+    node = "a" if where == "here" else "b"
+    assert statuses(field, where, "/a", "/audited") == (200, 200)
+    wait_for(lambda: bool(flows_of(field, node, "/audited")))
+    flow = flows_of(field, node, "/audited")[-1]
+    assert (flow["verdict"], flow["audit_rule"]["rule"]) == ("AUDIT", NAME)
+
+
+def test_a_bad_rule_is_refused_alone(field: Field) -> None:
+    mesh = field.cluster["a"]
+    bad = reading("web", "web", [{"path": "("}, {"path": "/b"}])
+    for node in ("a", "b"):
+        field.cluster[node].tulle("apply", "-f", "-", stdin=json.dumps(bad), check=False)
+    (refused,) = mesh.status()["refused"]
+    assert refused["object"] == "CiliumNetworkPolicy shop/web"
+    assert "spec.ingress[0].toPorts[0].rules.http[0].path is no regular expression" in str(refused)
+    assert statuses(field, "here", "/a", "/b") == (403, 200)
+
+
+@places
+def test_without_the_proxy_nothing_passes(field: Field, where: str) -> None:
+    """Killed, it is back; what is denied is denied at every moment."""
+    mesh = field.cluster["a" if where == "here" else "b"]
+    found = (mesh.cgroup / "proxy").glob("*/cgroup.procs")
+    pids = [pid for path in found for pid in path.read_text().split()]
+    assert pids
+    for pid in pids:
+        mesh.host("kill", "-9", pid)
+    for _ in range(20):
+        said = field.client.say(field.at(where).addresses[4], [get("/denied")], 1)
+        assert said.statuses in ((), (403,))
+    wait_for(lambda: statuses(field, where, "/a") == (200,))
+    assert MARKER not in field.at(where).seen()
+
+
+_STANDING = """
+import http.client, sys
+one = http.client.HTTPConnection(sys.argv[1], int(sys.argv[2]), timeout=5)
+one.connect()
+own = one.sock
+for line in sys.stdin:
+    one.request("GET", line.strip())
+    answer = one.getresponse()
+    answer.read()
+    assert one.sock is own
+    print(answer.status, flush=True)
+"""
