@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.e2e.conformance.table import FEATURES
 from tests.unit.compile.routes.worlds import (
     GATEWAY,
     POOL,
@@ -27,6 +28,7 @@ from tests.unit.compile.routes.worlds import (
     world_of,
 )
 from tulle.compile.routes import route
+from tulle.compile.routes.classes import SUPPORTED_FEATURES
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import Routing
 from tulle.model.world import World
@@ -202,6 +204,12 @@ def test_classes() -> None:
     said = found.status[ObjectRef("GatewayClass", "", "y")]
     assert condition(said, "Accepted") == ("False", "InvalidParameters")
     assert condition(of_route(found), "Accepted") == ("True", "Accepted")
+
+
+def test_no_feature_is_claimed_that_is_not_tried_with_real_requests() -> None:
+    tried = {feature for features in FEATURES.values() for feature in features}
+    # here it is a question of order alone: test_hosts.py
+    assert set(SUPPORTED_FEATURES) - tried == {"GatewayRouteHostnameIntersectionPrecedence"}
 
 
 def test_a_class_of_the_built_in_name_may_be_anothers() -> None:
