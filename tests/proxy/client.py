@@ -45,7 +45,7 @@ def ask(
         "127.0.0.1", port, timeout=10, source_address=from_source
     )
     if tls is not None:
-        plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+        plain = socket.create_connection(("127.0.0.1", port), 10, from_source)
         connection.sock = tls.wrap_socket(plain, server_hostname=sni or host)
     try:
         connection.request(method, path, body, {"Host": host, **(headers or {})})

@@ -28,7 +28,8 @@ from tests.proxy.backends import Backend, backends
 from tests.proxy.certs import Authority
 from tests.proxy.client import Answer, ask
 from tests.proxy.envoy import serving
-from tests.proxy.mesh import free_port, front, host, image, rule, services, to, web
+from tests.proxy.mesh import HERE, free_port, front, host, image, rule, services, to, web
+from tests.unit.compile.proxy.decode import decoded
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import (
     AppProtocol,
@@ -66,6 +67,10 @@ def running(
     ports = {name: item.port for name, item in servers.items()}
     with serving(image(services({**ports, **more}), *fronts), place):
         yield
+
+
+def mesh_front(*servers: Server, port: int = 0) -> Front:
+    return replace(front(*servers, port=port), name="service/shop/a/80", mesh=True)
 
 
 def every(name: str) -> Rule:
@@ -482,6 +487,55 @@ def test_hostnames(tmp_path: Path, servers: dict[str, Backend]) -> None:
     with running(tmp_path, servers, edge):
         found = {key: ask(edge.port, key[1], key[0]).status for key in expected}
     assert found == expected
+
+
+def test_clients_of_their_own(
+    tmp_path: Path, servers: dict[str, Backend], authority: Authority
+) -> None:
+    """Consumer routes (GEP-1294): who has a server of his own has that alone."""
+    one, two, three = (ip_address(f"127.0.0.{last}") for last in (11, 12, 13))
+    every_name = Stream((tcp("tls"),))  # type: ignore[arg-type]
+    inner = mesh_front(
+        Server("one", hosts=(host(("/one", every("a"))),), clients=(one,)),
+        Server(
+            "others",
+            protocol="TLS",
+            streams=(stream("x.wide.example", to_=(tcp("tls"),)),),
+            clients=(two, three),
+        ),
+        Server("everybody", protocol="TCP", streams=(every_name,)),
+    )
+    shown = authority.server(authority.issue("both", "DNS:x.wide.example", "DNS:y.example"))
+    tls = authority.client()
+    with backends("tls", tls=shown) as made, running(tmp_path, {**servers, **made}, inner):
+
+        def asked(last: int, path: str = "/", name: str = "") -> int:
+            try:
+                secured = tls if name else None
+                source = f"127.0.0.{last}"
+                return ask(inner.port, path, name, tls=secured, source=source).status
+            except REFUSED:
+                return 0
+
+        assert [asked(11, "/one"), asked(11)] == [200, 404]
+        assert [asked(12, name="x.wide.example"), asked(13, name="x.wide.example")] == [200, 200]
+        assert [asked(12, name="y.example"), asked(12)] == [0, 0]
+        assert [asked(14, name="y.example"), asked(14, name="x.wide.example")] == [200, 200]
+
+
+def test_a_new_client_changes_no_chain() -> None:
+    """Connections go on, as those of a chain that has changed would not."""
+    parts = services({"a": 8001})
+    made = [
+        decoded(
+            image(parts, mesh_front(Server("one", hosts=(), clients=clients), port=80)),
+            "listener",
+            "service/shop/a/80",
+        )
+        for clients in ((HERE,), (HERE, ip_address("127.0.0.2")))
+    ]
+    assert made[0].pop("filter_chain_matcher") != made[1].pop("filter_chain_matcher")
+    assert made[0] == made[1]
 
 
 def test_fronts_at_once(tmp_path: Path, servers: dict[str, Backend]) -> None:

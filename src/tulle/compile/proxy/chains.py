@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tulle.model.routing import Front, Server, Stream
 from tulle.model.world import IPAddress
@@ -12,18 +13,20 @@ from .fields import Fields
 from .hosts import ANY, Share, owner_of, shares_behind, shares_of
 from .http import http_filter
 from .logs import marks
+from .selection import Selector
 from .streams import closing_filter, stream_id, tcp_filter
 from .targets import Scene, Target, targets_of_stream
 from .tls import server_socket
 
 _WEB = ("h2", "http/1.1")  # ALPN, what the proxy likes best first
-_EVERYWHERE = {4: "0.0.0.0", 6: "::"}  # noqa: S104 (prefixes of all)
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
     """A FilterChain; of HTTP with the name and content of the table of routes that it asks for."""
 
+    name: str
+    selector: Selector
     fields: Fields
     scene: Scene
     table: str = ""
@@ -32,16 +35,12 @@ class Chain:
 
 
 def chains_of(front: Front) -> Iterator[Chain]:
-    """No two of them match the same: Envoy would refuse all."""
+    """No two of them have a name or a selector in common."""
     families = families_of(front)
-    groups: dict[tuple[IPAddress, ...], list[Server]] = {}
-    for server in front.servers:
-        groups.setdefault(server.clients, []).append(server)
+    clients = dict.fromkeys(server.clients for server in front.servers)
     for family in families:
-        for clients, servers in groups.items():
-            own = tuple(address for address in clients if family in (0, address.version))
-            if own or not clients:
-                yield from _Leg(front, family, len(families) > 1, tuple(servers), own).chains()
+        for of in clients:
+            yield from _Leg(front, family, len(families) > 1, of).chains()
 
 
 def families_of(front: Front) -> tuple[int, ...]:
@@ -51,23 +50,19 @@ def families_of(front: Front) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Leg:
-    """What comes in by a front: all of it or, if `apart`, by its addresses of one family.
-
-    With `clients` only from them: Envoy takes the most specific source.
-    """
+    """What comes in by a front from some clients and, if `apart`, by addresses of one family."""
 
     front: Front
     family: int
     apart: bool
-    servers: tuple[Server, ...]
     clients: tuple[IPAddress, ...]
 
     def chains(self) -> Iterator[Chain]:
-        servers = self.servers
+        servers = [server for server in self.front.servers if server.clients == self.clients]
         if cleartext := [server for server in servers if server.protocol == "HTTP"]:
             yield self._web(cleartext)
         elif plain := [server for server in servers if server.protocol == "TCP"]:
-            yield self._stream(plain[0], plain[0].streams[0] if plain[0].streams else None, [])
+            yield self._stream(plain[0], plain[0].streams[0] if plain[0].streams else None, ())
         secure = [server for server in servers if server.protocol in ("HTTPS", "TLS")]
         taken: set[str] = set()
         for server in secure:
@@ -78,70 +73,84 @@ class _Leg:
         own = server.hostname or ANY
         if server.protocol == "TLS":
             for stream in server.streams:
-                names = [
+                names = tuple(
                     name
                     for name in stream.hostnames or (own,)
                     if name not in taken and owner_of(name, secure) is server
-                ]
+                )
                 taken.update(names)
                 if names:
                     yield self._stream(server, stream, names)
         if own not in taken and owner_of(own, secure) is server:
             taken.add(own)
             if server.protocol == "TLS":
-                yield self._stream(server, None, [own])
+                yield self._stream(server, None, (own,))
             else:
-                yield self._secure_web(
-                    server, [item for item in secure if item.protocol == "HTTPS"]
-                )
+                yield self._secure_web(server, secure)
 
     def _web(self, servers: Sequence[Server]) -> Chain:
-        table = f"{self.front.name}{self._suffix}"
-        fields = self._chain("http", [], [http_filter(table, self.front.mesh)])
-        return Chain(fields, self._scene(False), table, shares_of(servers))
+        """Gateways' tables have the front's name, as do those for everybody."""
+        own = f"/{servers[0].name}" if self.clients else ""
+        table = f"{self.front.name}{own}{self._suffix}"
+        return self._chain(
+            f"http{own}",
+            (),
+            [http_filter(table, self.front.mesh)],
+            table=table,
+            shares=shares_of(servers),
+        )
 
     def _secure_web(self, server: Server, servers: Sequence[Server]) -> Chain:
         table = f"{self.front.name}/{server.name}{self._suffix}"
-        names = [server.hostname or ANY]
-        fields = self._chain(server.name, names, [http_filter(table, self.front.mesh)])
-        if server.termination is not None:
-            fields["transport_socket"] = server_socket(server.termination, _WEB)
         web = [item for item in servers if item.protocol == "HTTPS"]
-        return Chain(fields, self._scene(True), table, shares_behind(server, web))
+        return self._chain(
+            server.name,
+            (server.hostname or ANY,),
+            [http_filter(table, self.front.mesh)],
+            socket=_socket(server, _WEB),
+            table=table,
+            shares=shares_behind(server, web),
+        )
 
-    def _stream(self, server: Server, stream: Stream | None, names: Sequence[str]) -> Chain:
-        scene = self._scene(server.termination is not None)
+    def _stream(self, server: Server, stream: Stream | None, names: tuple[str, ...]) -> Chain:
         name = f"{server.name}/{names[0]}" if names else server.name
         if stream is None:
-            return Chain(self._chain(name, names, [closing_filter()]), scene)
-        passing = tcp_filter(stream, scene, self.front.mesh)
-        fields = self._chain(name, names, [passing], stream_id(stream))
-        if server.termination is not None:
-            fields["transport_socket"] = server_socket(server.termination, ())
-        return Chain(fields, scene, targets=tuple(targets_of_stream(stream, scene)))
+            return self._chain(name, names, [closing_filter()])
+        scene = self._scene(False)
+        return self._chain(
+            name,
+            names,
+            [tcp_filter(stream, scene, self.front.mesh)],
+            socket=_socket(server, ()),
+            rule=stream_id(stream),
+            targets=tuple(targets_of_stream(stream, scene)),
+        )
 
     def _chain(
-        self, name: str, names: Sequence[str], filters: Sequence[Fields], rule: str = ""
-    ) -> Fields:
-        match: Fields = {"server_names": [item for item in names if item != ANY]}
-        if self.apart:
-            everywhere = {"address_prefix": _EVERYWHERE[self.family], "prefix_len": {"value": 0}}
-            match["prefix_ranges"] = [everywhere]
-        if self.clients:
-            match["source_prefix_ranges"] = [
-                {"address_prefix": str(item), "prefix_len": {"value": item.max_prefixlen}}
-                for item in self.clients
-            ]
-        return {
-            "name": f"{name}{self._suffix}",
-            "filter_chain_match": match,
-            "filters": [marks(self.front.name, rule), *filters],
-        }
+        self,
+        name: str,
+        names: tuple[str, ...],
+        filters: Sequence[Fields],
+        *,
+        socket: Fields | None = None,
+        rule: str = "",
+        **rest: Any,
+    ) -> Chain:
+        name = f"{name}{self._suffix}"
+        fields: Fields = {"name": name, "filters": [marks(self.front.name, rule), *filters]}
+        if socket is not None:
+            fields["transport_socket"] = socket
+        selector = Selector(self.clients, self.family if self.apart else 0, names)
+        return Chain(name, selector, fields, self._scene(socket is not None), **rest)
 
     @property
     def _suffix(self) -> str:
-        of_clients = f"/{self.servers[0].name}" if self.clients else ""
-        return of_clients + (f"/ipv{self.family}" if self.apart else "")
+        return f"/ipv{self.family}" if self.apart else ""
 
     def _scene(self, tls: bool) -> Scene:
         return Scene(self.front.port, tls, self.family)
+
+
+def _socket(server: Server, protocols: tuple[str, ...]) -> Fields | None:
+    """Where TLS ends."""
+    return server_socket(server.termination, protocols) if server.termination else None

@@ -34,7 +34,7 @@ def covers(hostname: str, name: str) -> bool:
 def owner_of(name: str, servers: Iterable[Server]) -> Server | None:
     """The one with the most specific hostname; of two that are alike the first."""
     own = [server for server in servers if covers(server.hostname, name)]
-    return max(own, key=lambda server: _rank(server.hostname)) if own else None
+    return max(own, key=lambda server: rank(server.hostname)) if own else None
 
 
 def shares_of(servers: Sequence[Server]) -> tuple[Share, ...]:
@@ -72,7 +72,7 @@ def _own(server: Server, servers: Sequence[Server]) -> Iterator[Share]:
         yield Share(domain)
 
 
-def _rank(hostname: str) -> tuple[int, int]:
+def rank(hostname: str) -> tuple[int, int]:
     """Exact before wildcards, the longer before the shorter, "" last."""
     if hostname in ("", ANY):
         return 0, 0

@@ -13,6 +13,7 @@ from .clusters import BUFFER_BYTES
 from .datagrams import udp_filter
 from .fields import Fields, extension, of_family, socket_address, value
 from .logs import UNMATCHED_LOG
+from .selection import match_of, matcher_of
 from .sockets import listening
 from .targets import Scene
 
@@ -34,10 +35,21 @@ def tcp_listener(front: Front, chains: Sequence[Chain]) -> bytes:
         front,
         front.addresses,
         listener_filters=filters,
-        filter_chains=[chain.fields for chain in chains],
+        **_chosen(front, chains),
         per_connection_buffer_limit_bytes=value(BUFFER_BYTES),
         access_log=[UNMATCHED_LOG],
     )
+
+
+def _chosen(front: Front, chains: Sequence[Chain]) -> Fields:
+    if front.mesh:
+        named = [(chain.selector, chain.name) for chain in chains]
+        return {
+            "filter_chains": [chain.fields for chain in chains],
+            "filter_chain_matcher": matcher_of(named),
+        }
+    matched = [{**chain.fields, "filter_chain_match": match_of(chain.selector)} for chain in chains]
+    return {"filter_chains": matched}
 
 
 def udp_listeners(front: Front) -> Iterator[tuple[str, bytes]]:

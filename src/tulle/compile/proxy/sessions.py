@@ -33,4 +33,4 @@ def session_state(rule: Rule, session: SessionPersistence) -> Fields:
 
 def _cookie(name: str, session: SessionPersistence) -> Fields:
     """Without a lifetime it goes with the browser's session."""
-    return {"name": name, "ttl": milliseconds(session.lifetime_s * _MS), "path": "/"}
+    return {"name": name, "ttl": milliseconds(session.lifetime_s * _MS), "path": session.path}

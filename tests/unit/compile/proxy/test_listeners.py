@@ -50,9 +50,14 @@ def test_in_the_mesh_the_clients_address_goes_on() -> None:
 def test_a_mesh_front_of_two_families_has_a_chain_and_a_table_for_each() -> None:
     """As a backend must have an address of the client's family."""
     both = replace(INNER, addresses=BOTH)
-    chains = listener(both)["filter_chains"]
-    prefixes = [chain["filter_chain_match"]["prefix_ranges"] for chain in chains]
-    assert [item[0]["address_prefix"] for item in prefixes] == ["0.0.0.0", "::"]  # noqa: S104
+    found = listener(both)
+    assert [chain["name"] for chain in found["filter_chains"]] == ["http/ipv4", "http/ipv6"]
+    matchers = found["filter_chain_matcher"]["matcher_list"]["matchers"]
+    ranges = [
+        item["predicate"]["single_predicate"]["custom_match"]["typed_config"]["cidr_ranges"]
+        for item in matchers
+    ]
+    assert [item[0]["address_prefix"] for item in ranges] == ["0.0.0.0", "::"]  # noqa: S104
     made = image(PARTS, both)
     assert sorted(made["route"]) == ["service/shop/a/80/ipv4", "service/shop/a/80/ipv6"]
     assert sorted(made["cluster"]) == ["shop/a/80/ipv4", "shop/a/80/ipv6"]
