@@ -42,7 +42,7 @@ def tcp_listener(front: Front, chains: Sequence[Chain]) -> bytes:
 
 
 def _chosen(front: Front, chains: Sequence[Chain]) -> Fields:
-    if front.mesh:
+    if front.mesh or any(server.clients for server in front.servers):
         named = [(chain.selector, chain.name) for chain in chains]
         return {
             "filter_chains": [chain.fields for chain in chains],

@@ -52,5 +52,4 @@ def _note(key: str, text: str) -> Fields:
         "object_key": key,
         "factory_key": "envoy.string",
         "format_string": {"text_format_source": {"inline_string": literal(text)}},
-        "read_only": True,
     }
