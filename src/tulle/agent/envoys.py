@@ -159,31 +159,34 @@ class Envoys:
         """Seconds until the next is due, if nothing happens before."""
         for record in [each for each in self._records if not _process(each).is_alive]:
             await self._ended(record)
-        spec = self._spec()
         now = [each for each in self._records if each.draining_since_s is None]
-        current = [each for each in now if each.spec == spec]
-        if self._wanted is False:
-            await self._drain(now)
-        elif not self._wanted:
-            return STEP_S
-        elif len(current) < INSTANCES:
-            self._start_if_due(spec, current)
-        elif self._are_settled(current):
+        is_done = True
+        if self._wanted:
+            is_done = await self._hold(now)
+        elif self._wanted is False:
             self.problem = ""
-            await self._drain([each for each in now if each not in current])
+            await self._drain(now)
         await self._end_drained()
         self._trim_logs()
-        is_busy = self._wanted and not (len(current) == INSTANCES and self._are_settled(current))
-        return BUSY_STEP_S if is_busy else STEP_S
+        return STEP_S if is_done else BUSY_STEP_S
+
+    async def _hold(self, now: list[Record]) -> bool:
+        """Take a step towards two that are as they should be; whether they are."""
+        spec = self._spec()
+        current = [each for each in now if each.spec == spec]
+        if not self._are_settled(current):
+            return False
+        if len(current) < INSTANCES:
+            if time.monotonic() >= self._not_before_s:  # one after the other: so one is ready soon
+                self._start(spec)
+            return False
+        self.problem = ""
+        await self._drain([each for each in now if each not in current])
+        return True
 
     def _are_settled(self, records: list[Record]) -> bool:
         settled = self._settled()
         return all(self._id(record) in settled for record in records)
-
-    def _start_if_due(self, spec: str, before: list[Record]) -> None:
-        """One after the other, so that the first is ready sooner."""
-        if time.monotonic() >= self._not_before_s and self._are_settled(before):
-            self._start(spec)
 
     async def _ended(self, record: Record) -> None:
         held_s = time.monotonic() - self._began_s.get(record.number, 0.0)

@@ -98,6 +98,10 @@ def _several(count: int, what: str) -> str:
 def _rungs(agent: Agent, now: Pass | None) -> list[Json]:
     frontends = len(now.compiled.services) if now else 0
     hooked = len(now.world.workloads) + len(agent.network.interfaces) if now else 0
+    fronts = len(now.routing.fronts) if now else 0
+    rule_sets = len(now.compiled.memo.isolation.rule_sets) if now else 0
+    judged = f"{_several(fronts, 'front')} and {_several(rule_sets, 'rule set')} of layer 7"
+    envoys = [f"Envoy {item['number']} {item['state']}" for item in agent.proxy.status()["envoys"]]
     return [
         {
             "rung": 0,
@@ -114,13 +118,7 @@ def _rungs(agent: Agent, now: Pass | None) -> list[Json]:
         {
             "rung": 3,
             "name": "node proxy",
-            "in_use": bool(now and now.routing.fronts),
-            "detail": _proxy(agent, now),
+            "in_use": fronts + rule_sets > 0,
+            "detail": ", ".join([judged, *envoys]),
         },
     ]
-
-
-def _proxy(agent: Agent, now: Pass | None) -> str:
-    fronts = _several(len(now.routing.fronts) if now else 0, "front")
-    envoys = [f"Envoy {item['number']} {item['state']}" for item in agent.proxy.status()["envoys"]]
-    return ", ".join([f"requests to {fronts}", *envoys])
