@@ -88,6 +88,9 @@ def _examined(
     elif validation.well_known_ca_certificates not in ("", "System"):
         name = validation.well_known_ca_certificates
         accepted = Verdict(False, "Invalid", f"wellKnownCACertificates: {name} is not known")
+    elif policy.spec.options:
+        known = ", ".join(sorted(policy.spec.options))
+        accepted = Verdict(False, "Invalid", f"options: {known}: no option is known")
     elif not all(_is_service(target) for target in policy.spec.target_refs):
         accepted = Verdict(False, "Invalid", "targetRefs: only Services can be targets")
     if not accepted.holds:

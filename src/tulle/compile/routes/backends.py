@@ -36,10 +36,13 @@ _OF_GRPC = {
 
 
 class Backends:
-    """Those of one route."""
+    """Those of one route. What is `sealed` goes on as it came: the proxy adds no TLS to it."""
 
-    def __init__(self, asking: Asking, source: Referrer, speech: Speech) -> None:
+    def __init__(
+        self, asking: Asking, source: Referrer, speech: Speech, sealed: bool = False
+    ) -> None:
         self._asking, self._source, self._speech = asking, source, speech
+        self._sealed = sealed or speech == "UDP"
         self.problems: list[Verdict] = []
         self.services: set[Key] = set()
 
@@ -84,7 +87,7 @@ class Backends:
 
     def _spoken_to(self, found: Destination, port: ServicePort, name: str) -> Destination:
         protocol = self._protocol(port)
-        tls = None if self._speech == "UDP" else self._asking.upstream_tls(found.service, port.name)
+        tls = None if self._sealed else self._asking.upstream_tls(found.service, port.name)
         if protocol is None or (port.app_protocol in _ENCRYPTED and tls is None and self._is_http):
             needs = ": it needs a BackendTLSPolicy" if protocol else ""
             message = f"{name} port {port.port}: appProtocol {port.app_protocol}{needs}"

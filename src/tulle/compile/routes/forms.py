@@ -39,7 +39,8 @@ class Mergeable(Protocol):
 class Form:
     """A route of HTTP or gRPC has `entries`, others have a `stream`.
 
-    `hostnames` are the route's own; "" is any.
+    `hostnames` are the route's own; "" is any. `sealed` is the stream of a TLSRoute whose TLS passes
+    through: no BackendTLSPolicy holds for it.
     """
 
     route: Route
@@ -47,6 +48,7 @@ class Form:
     hostnames: tuple[str, ...] = ("",)
     entries: tuple[Entry, ...] = ()
     stream: Stream | None = None
+    sealed: Stream | None = None
     resolved: Verdict = RESOLVED
     services: frozenset[Key] = frozenset()  # that it leads to
     answers: dict[Question, object] = field(default_factory=dict)

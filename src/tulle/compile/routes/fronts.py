@@ -55,7 +55,8 @@ def _server(owned: Owned, spot: Spot, hosts: Hosts) -> Server:
     if listener.protocol in ("HTTP", "HTTPS"):
         place = (*owned.key, listener.port, name)
         return replace(server, hosts=hosts.of(place, listener.hostname, seats, change))
-    streams = streams_of(listener.hostname, seats)
+    sealed = listener.protocol == "TLS" and not spot.terminates
+    streams = streams_of(listener.hostname, seats, sealed)
     if owned.certificate:
         streams = tuple(_shown(stream, owned.certificate) for stream in streams)
     return replace(server, streams=streams)
@@ -68,7 +69,12 @@ def _showing(certificate: Certificate) -> Callable[[Rule], Rule]:
     def change(rule: Rule) -> Rule:
         if id(rule) not in made:
             found = tuple(_with_client(item, certificate) for item in rule.destinations)
-            made[id(rule)] = replace(rule, destinations=found)
+            mirrors = tuple(
+                replace(item, destination=_with_client(item.destination, certificate))
+                for item in rule.filters.mirrors
+            )
+            filters = replace(rule.filters, mirrors=mirrors)
+            made[id(rule)] = replace(rule, destinations=found, filters=filters)
         return made[id(rule)]
 
     return change

@@ -89,8 +89,11 @@ def _merged(sources: Sources) -> list[Entry]:
     return list(found.values())
 
 
-def streams_of(hostname: str, seats: Iterable[Seat]) -> tuple[Stream, ...]:
-    """Each name leads to one route: that which says it most exactly, then the oldest."""
+def streams_of(hostname: str, seats: Iterable[Seat], sealed: bool = False) -> tuple[Stream, ...]:
+    """Each name leads to one route: that which says it most exactly, then the oldest.
+
+    `sealed`: TLS passes through.
+    """
     winners: dict[str, Form] = {}
     claims = [
         (specificity(name), seat.form.age, name, seat.form)
@@ -107,8 +110,9 @@ def streams_of(hostname: str, seats: Iterable[Seat]) -> tuple[Stream, ...]:
         form = winners[name]
         names[id(form)].append(name)
         forms[id(form)] = form
+    streams = {key: form.sealed if sealed else form.stream for key, form in forms.items()}
     return tuple(
-        replace(form.stream, hostnames=tuple(name for name in names[key] if name))
-        for key, form in forms.items()
-        if form.stream is not None
+        replace(stream, hostnames=tuple(name for name in names[key] if name))
+        for key, stream in streams.items()
+        if stream is not None
     )

@@ -121,6 +121,9 @@ def _set_kinds(spot: Spot) -> None:
     if protocol not in KINDS:
         spot.refuse("UnsupportedProtocol", f"protocol {protocol} is not known")
         return
+    if spot.listener.tls is not None and spot.listener.tls.options:
+        known = ", ".join(sorted(spot.listener.tls.options))
+        spot.refuse("UnsupportedValue", f"tls.options: {known}: no option is known")
     possible = _TERMINATED if protocol == "TLS" and spot.terminates else KINDS[protocol]
     wanted = spot.listener.allowed_routes.kinds
     if not wanted:

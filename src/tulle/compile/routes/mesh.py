@@ -180,7 +180,7 @@ def _server(face: Face, place: Place, hosts: Hosts, clients: tuple[IPAddress, ..
     seats = face.routes.values()
     if server.protocol == "HTTP":
         return replace(server, hosts=hosts.of(("service", *place, face.clients), "", seats))
-    return replace(server, streams=streams_of("", seats))
+    return replace(server, streams=streams_of("", seats, server.protocol == "TLS"))
 
 
 def _as_ever(service: Key, port: int) -> Server:

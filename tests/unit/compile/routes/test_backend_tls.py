@@ -4,12 +4,16 @@ from typing import Any
 
 import pytest
 
-from tests.unit.compile.routes.certs import config_map, pair
+from tests.unit.compile.routes.certs import config_map, pair, secret
 from tests.unit.compile.routes.worlds import (
     GATEWAY,
+    a_route,
     condition,
+    front,
+    gateway,
     hosts,
     http_route,
+    listener,
     of_route,
     routed,
 )
@@ -137,3 +141,30 @@ def test_one_for_a_port_comes_before_one_for_all() -> None:
 def test_a_policy_that_no_gateway_needs_has_no_ancestors() -> None:
     found = routed(GATEWAY, _CA, policy())
     assert found.status[ObjectRef("BackendTLSPolicy", "shop", "p")] == {"ancestors": []}
+
+
+def test_what_passes_through_is_not_encrypted_again() -> None:
+    terminated = {"certificateRefs": [{"name": "good"}]}
+    listeners = [
+        listener("through", 443, "TLS", tls={"mode": "Passthrough"}),
+        listener("ends", 444, "TLS", tls=terminated),
+    ]
+    to = [{"backendRefs": [{"name": "web", "port": 80}]}]
+    route = a_route("TLSRoute", hostnames=["a.example"], rules=to)
+    found = routed(gateway(*listeners), _CA, secret("good", *pair()), policy(), route)
+    through, ends = (front(found, port).servers[0].streams[0] for port in (443, 444))
+    assert through.destinations[0].tls is None
+    assert ends.destinations[0].tls is not None
+    bad = policy(caCertificateRefs=[{"group": "", "kind": "ConfigMap", "name": "none"}])
+    found = routed(gateway(*listeners), secret("good", *pair()), bad, route)
+    through, ends = (front(found, port).servers[0].streams[0] for port in (443, 444))
+    assert not through.destinations[0].broken
+    assert ends.destinations[0].broken
+
+
+def test_options_that_nobody_knows_are_refused() -> None:
+    document = policy()
+    document["spec"]["options"] = {"a.example/min-version": "1.3"}
+    found = routed(GATEWAY, _CA, document, to_web())
+    assert said(found)[0] == ("False", "Invalid")
+    assert destination(found).broken

@@ -176,3 +176,11 @@ def test_a_gateways_own_certificate(ref: dict[str, str], resolved: Any) -> None:
     tls = rule.destinations[0].tls
     assert tls is not None
     assert (tls.client.name if tls.client else "") == ("shop/good" if resolved[0] == "True" else "")
+
+
+def test_options_that_nobody_knows_are_refused() -> None:
+    tls = {"certificateRefs": [{"name": "good"}], "options": {"a.example/min-version": "1.3"}}
+    found = routed(gateway(listener("https", 443, "HTTPS", tls=tls), listener()), _GOOD)
+    said = of_listener(found, "https")
+    assert condition(said, "Accepted") == ("False", "UnsupportedValue")
+    assert list(found.fronts) == ["gateway/shop/gw/80"]
