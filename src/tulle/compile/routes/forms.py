@@ -39,8 +39,8 @@ class Mergeable(Protocol):
 class Form:
     """A route of HTTP or gRPC has `entries`, others have a `stream`.
 
-    `hostnames` are the route's own; "" is any. `sealed` is the stream of a TLSRoute whose TLS passes
-    through: no BackendTLSPolicy holds for it.
+    `hostnames` are the route's own; "" is any. `sealed` is the stream of a TLSRoute where TLS
+    passes through: no BackendTLSPolicy holds for it.
     """
 
     route: Route
