@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from .bending import GONE, Table
-from .traffic import AUTH, BACKEND, EC_KEY, FAULT, RATE_LIMIT, XBACKEND
+from .traffic import AUTH, BACKEND, EC_KEY, FAULT, JWKS, RATE_LIMIT, XBACKEND
 
 _DURATIONS = ("", "1", "1.5s", "-1s", "1d", 10)
 _POD = {"group": "", "kind": "Pod", "name": "web"}
@@ -16,6 +16,7 @@ _BALANCING, _OUTLIERS = "spec.loadBalancing.", "spec.outlierDetection."
 _LIMITS, _RETRIES = "spec.circuitLimits.", "spec.retryConstraint."
 _PROVIDER = "spec.jwt.providers.0."
 _JWKS = _PROVIDER + "jwks.inline"
+_REMOTE = "spec.jwt.providers.1.jwks.remote."
 
 
 def _keys(*keys: dict[str, Any]) -> str:
@@ -95,6 +96,11 @@ BENT_TRAFFIC: Table = (
     (AUTH, _JWKS, (_keys({**EC_KEY, "crv": "P-1"}), _keys({**EC_KEY, "y": EC_KEY["y"] + "="}))),
     (AUTH, _JWKS, (_keys({"kty": "RSA", "n": "AQAB", "e": "AQAB"}), _keys({**EC_KEY, "kid": 1}))),
     (AUTH, _JWKS, (_keys({"kty": "OKP", "crv": "X25519", "x": EC_KEY["x"]}), _keys({}))),
+    (AUTH, _PROVIDER + "jwks", (GONE, [], {"remote": {}, "inline": JWKS}, {"url": "a"})),
+    (AUTH, _PROVIDER + "jwks.remote", ({"backendRef": {"name": "idp", "port": 80}},)),
+    (AUTH, _REMOTE + "backendRef", (GONE, {}, {"name": "idp"}, {"name": "idp", "port": 0})),
+    (AUTH, _REMOTE + "path", ("", "keys.json", "/a b", "/\n", "/" + "a" * 1024, 1)),
+    (AUTH, _REMOTE + "cacheDuration", (*_DURATIONS, "0s", "999ms", "25h")),
     (AUTH, "spec.external", (None, {}, {"protocol": "GRPC", "backendRef": {"name": "auth"}})),
     (AUTH, "spec.external.protocol", ("HTTP", "grpc", 1)),
     (AUTH, "spec.external.backendRef.port", (GONE, 0, 65536, "80")),

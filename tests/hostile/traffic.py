@@ -104,7 +104,18 @@ AUTH: dict[str, Any] = {
                     },
                     "claimsToHeaders": [{"claim": "sub", "header": "x-user"}],
                     "forward": True,
-                }
+                },
+                {
+                    "name": "partner",
+                    "issuer": "https://partner.example",
+                    "jwks": {
+                        "remote": {
+                            "backendRef": {"name": "idp", "port": 80},
+                            "path": "/keys.json",
+                            "cacheDuration": "1h",
+                        }
+                    },
+                },
             ],
             "optional": False,
         },

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 
 from tests.proxy.backends import backends
 from tests.proxy.client import ask
 from tests.proxy.envoy import serving
-from tests.proxy.mesh import front, host, image, rule, services, to, web
+from tests.proxy.mesh import free_port, front, host, image, rule, services, to, web
 from tests.proxy.tokens import EdKey, Key, RsaKey, unsigned
 from tulle.edges.manifests.auth_policy import check_jwks
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import RequestPolicies, Rule
-from tulle.model.routing_policies import TokenCheck, TokenIssuer
+from tulle.model.routing_policies import RemoteKeys, TokenCheck, TokenIssuer
 
 POLICY = ObjectRef("AuthPolicy", "shop", "web")
 KEY, OTHER, RSA, ED = Key(), Key(), RsaKey(), EdKey()
@@ -41,7 +45,14 @@ def guarded(*issuers: TokenIssuer, optional: bool = False) -> Rule:
     return rule(to("a"), policies=RequestPolicies(tokens=TokenCheck(POLICY, issuers, optional)))
 
 
+FAR = RemoteKeys(to("idp"), "/keys.json", 1000)
+REMOTE = replace(CORP, jwks=FAR)
+AWAY = replace(CORP, jwks=replace(FAR, destination=to("away")))
+BROKEN = replace(CORP, jwks=replace(FAR, destination=to("gone", broken="there is none")))
 RULES = {
+    "/remote": guarded(REMOTE),
+    "/away": guarded(AWAY),
+    "/broken": guarded(BROKEN),
     "/corp": guarded(CORP),
     "/either": guarded(CORP, PARTNER),
     "/optional": guarded(CORP, optional=True),
@@ -50,11 +61,41 @@ RULES = {
 }
 
 
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with backends("a") as real:
-        made = front(web(host(*RULES.items())))
-        parts = services({"a": real["a"].port})
+class Idp(ThreadingHTTPServer):
+    """Publishes `keys`."""
+
+    keys = jwks(KEY)
+    asked: ClassVar[list[str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            Idp.asked.append(self.path)
+            body = Idp.keys.encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+
+@contextmanager
+def idp() -> Iterator[int]:
+    server = Idp(("127.0.0.1", 0), Idp.Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["gateway", "mesh"])
+def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with backends("a") as real, idp() as keys:
+        made = front(web(host(*RULES.items())), mesh=request.param)
+        parts = services({"a": real["a"].port, "idp": keys, "away": free_port()})
         with serving(image(parts, made), tmp_path_factory.mktemp("envoy")):
             yield made.port
 
@@ -138,5 +179,24 @@ def test_without_a_token_no_claims_are_believed(port: int) -> None:
     assert "x-user" not in ask(port, "/optional", headers={"X-User": "root"}).seen["headers"]
 
 
-def test_keys_that_are_accepted_are_used() -> None:
-    check_jwks(CORP.jwks)
+def test_keys_that_are_used_are_accepted() -> None:
+    check_jwks(jwks(KEY, RSA, ED))
+
+
+def test_keys_are_fetched_and_change(port: int) -> None:
+    Idp.keys = jwks(KEY)
+    good = {"Authorization": f"Bearer {KEY.token(**GOOD)}"}
+    other = {"Authorization": f"Bearer {OTHER.token(**GOOD)}"}
+    assert ask(port, "/remote", headers=good).status == 200
+    assert set(Idp.asked) == {"/keys.json"}
+    assert ask(port, "/remote", headers=other).status == 401
+    assert ask(port, "/remote").status == 401
+    Idp.keys = jwks(OTHER)
+    time.sleep(1.1)  # as long as they hold
+    assert ask(port, "/remote", headers=other).status == 200
+    assert ask(port, "/remote", headers=good).status == 401
+
+
+@pytest.mark.parametrize("path", ["/away", "/broken"])
+def test_without_keys_no_token_is_good(port: int, path: str) -> None:
+    assert ask(port, path, headers={"Authorization": f"Bearer {KEY.token(**GOOD)}"}).status == 401

@@ -16,7 +16,7 @@ from .references import (
 )
 
 _ORIGIN = r"^(\*|https?://((\*\.)?([a-zA-Z0-9\-]+\.)*[a-zA-Z0-9-]+|\*)(:[0-9]{1,5})?)\Z"
-_PATH = r"^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+\Z"
+PATH = r"^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+\Z"
 CorsMethod = Literal[
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "*"
 ]
@@ -85,7 +85,7 @@ class AuthOverGRPC(Object, frozen=True):
 
 
 class AuthOverHTTP(Object, frozen=True):
-    path: Annotated[str, Meta(max_length=1024, pattern=_PATH)] = ""
+    path: Annotated[str, Meta(max_length=1024, pattern=PATH)] = ""
     allowed_headers: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
     allowed_response_headers: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
 

@@ -6,9 +6,12 @@ Times are in milliseconds, shares in millionths.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .kubernetes import ObjectRef
+
+if TYPE_CHECKING:
+    from .routing import Destination
 
 MILLION = 1_000_000
 
@@ -46,12 +49,21 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteKeys:
+    """Where the proxy fetches public keys, and how long they hold. Without any no token is good."""
+
+    destination: Destination
+    path: str
+    cache_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class TokenIssuer:
     """Whose tokens are taken. Without places the token is where RFC 6750 says."""
 
     name: str
     issuer: str
-    jwks: str  # JSON, public keys
+    jwks: str | RemoteKeys  # JSON, public keys
     audiences: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()  # name, what stands before the token
     params: tuple[str, ...] = ()

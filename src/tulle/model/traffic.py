@@ -12,9 +12,9 @@ from msgspec import Meta, field
 
 from .gateway import PolicyTarget
 from .gateway_routes import SessionPersistenceSpec
-from .http_filters import ExternalAuthFilter
+from .http_filters import PATH, ExternalAuthFilter
 from .kubernetes import Object, ObjectMeta
-from .references import Duration, Group, HeaderName, Kind, Name
+from .references import BackendObjectReference, Duration, Group, HeaderName, Kind, Name
 
 TULLE_GROUP = "tulle.io"
 
@@ -205,10 +205,19 @@ class FaultInjectionPolicy(Object, frozen=True):
     status: Any = None
 
 
-class Jwks(Object, frozen=True):
-    """Public keys as JSON (RFC 7517)."""
+class RemoteJwks(Object, frozen=True):
+    """Where keys are fetched, and how long they hold."""
 
-    inline: Annotated[str, Meta(max_length=65536)]
+    backend_ref: BackendObjectReference
+    path: Annotated[str, Meta(max_length=1024, pattern=PATH)] = "/.well-known/jwks.json"
+    cache_duration: Duration = "5m"
+
+
+class Jwks(Object, frozen=True):
+    """Public keys as JSON (RFC 7517). One of the two."""
+
+    inline: Annotated[str, Meta(max_length=65536)] | None = None
+    remote: RemoteJwks | None = None
 
 
 class TokenHeader(Object, frozen=True):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from tulle import xds
 from tulle.model.routing import ExternalAuthorization
 
 from .fields import Fields, milliseconds, regex
-from .targets import NOWHERE, Scene, Target, target_of
+from .targets import NOWHERE, Scene, Target, target_in_own_name
 
 _UNAVAILABLE = 503  # no answer is no permission, and not the client's fault
 # What frames a message or belongs to one connection is not for another service to set.
@@ -17,11 +16,8 @@ _NOT_FOR_BACKENDS = "host|te|connection|transfer-encoding|upgrade|content-.*|dat
 
 
 def target_of_authorization(authorization: ExternalAuthorization, scene: Scene) -> Target | None:
-    """The proxy asks in its own name, in the mesh, too; None: there is nobody to ask."""
-    if authorization.destination.broken:
-        return None
     grpc = authorization.protocol == "GRPC"
-    return target_of(authorization.destination, replace(scene, family=0), grpc)
+    return target_in_own_name(authorization.destination, scene, grpc)
 
 
 def authorization_filter(authorization: ExternalAuthorization, scene: Scene) -> Fields:

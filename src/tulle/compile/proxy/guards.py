@@ -15,7 +15,7 @@ from .authorization import authorization_filter, target_of_authorization
 from .faults import fault_filter
 from .fields import Fields, extension
 from .targets import Scene, Target, live
-from .tokens import token_filter
+from .tokens import targets_of_tokens, token_filter
 
 FILTER = "envoy.filters.http.filter_chain"
 
@@ -38,6 +38,8 @@ def chain_of(rule: Rule, scene: Scene) -> Fields:
 
 def targets_of_guards(rule: Rule, scene: Scene) -> Iterator[Target]:
     """Whom they ask."""
+    if rule.policies.tokens is not None:
+        yield from targets_of_tokens(rule.policies.tokens, scene)
     for authorization in _authorizations(rule):
         if (target := target_of_authorization(authorization, scene)) is not None:
             yield target
@@ -55,7 +57,7 @@ def _authorizations(rule: Rule) -> Iterator[ExternalAuthorization]:
 def _filters(rule: Rule, scene: Scene) -> Iterator[tuple[str, Fields]]:
     """Who may not pass is told so before anything is done on purpose."""
     if rule.policies.tokens is not None:
-        yield "tokens", token_filter(rule.policies.tokens)
+        yield "tokens", token_filter(rule.policies.tokens, scene)
     for index, authorization in enumerate(_authorizations(rule)):
         yield f"authorization-{index}", authorization_filter(authorization, scene)
     if rule.policies.fault is not None:

@@ -136,6 +136,13 @@ def cluster_name(destination: Destination, scene: Scene, grpc: bool = False) -> 
     return target.name if target else NOWHERE
 
 
+def target_in_own_name(destination: Destination, scene: Scene, grpc: bool = False) -> Target | None:
+    """What the proxy asks for itself, in the mesh, too; None: there is nobody to ask."""
+    if destination.broken:
+        return None
+    return target_of(destination, replace(scene, family=0), grpc)
+
+
 def is_grpc(rule: Rule) -> bool:
     return rule.origin.kind == "GRPCRoute"
 

@@ -19,7 +19,7 @@ from tulle.model.routing import (
     RequestPolicies,
     SessionPersistence,
 )
-from tulle.model.routing_policies import BackendTraffic
+from tulle.model.routing_policies import BackendTraffic, TokenCheck
 from tulle.model.traffic import AuthPolicy, BackendPolicy, RoutePolicy, TrafficPolicy
 from tulle.model.world import Key, World
 
@@ -65,7 +65,7 @@ class Holding:
         auth = self._holder(self.auth, places, front)
         return RequestPolicies(
             limit and self._kept("limit", limit, lambda it: values.rate_limit(it, str(limit[1]))),
-            auth and self._kept("tokens", auth, values.token_check),
+            auth and self._kept("tokens", auth, self._tokens),
             auth and self._kept("authorization", auth, self._authorization),
             fault and self._kept("fault", fault, values.fault),
         )
@@ -80,15 +80,13 @@ class Holding:
         traffic = self.backing(destination, front).traffic
         return replace(destination, traffic=traffic) if traffic else destination
 
-    def unresolved(self, policy: AuthPolicy) -> str | None:
-        """What of its references is not resolved; None: it has none."""
-        found = self.references.authorization(policy)
-        return found.destination.broken if found else None
-
     def port_name(self, key: Key, number: int) -> str:
         service = self._services.get(key)
         ports = service.spec.ports if service else ()
         return next((port.name for port in ports if port.port == number), "")
+
+    def _tokens(self, policy: AuthPolicy) -> TokenCheck | None:
+        return values.token_check(policy, lambda remote: self.references.keys(policy, remote))
 
     def _authorization(self, policy: AuthPolicy) -> ExternalAuthorization | None:
         found = self.references.authorization(policy)
@@ -106,7 +104,9 @@ class Holding:
     def _held(
         self, claims: Claims[P], places: Sequence[Target], front: ObjectRef
     ) -> list[tuple[P, Target]]:
-        held = []
+        held: list[tuple[P, Target]] = []
+        if not claims.of:  # most worlds have one or two of the kinds
+            return held
         for place in dict.fromkeys(places):
             if (policy := claims.holder(place)) is not None:
                 self.seen.setdefault(place, {})[front] = None

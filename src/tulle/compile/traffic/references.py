@@ -8,7 +8,8 @@ from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import Service, ServicePort
 from tulle.model.references import BackendObjectReference, duration_ms
 from tulle.model.routing import Destination, ExternalAuthorization
-from tulle.model.traffic import TULLE_GROUP, AuthPolicy
+from tulle.model.routing_policies import RemoteKeys
+from tulle.model.traffic import TULLE_GROUP, AuthPolicy, RemoteJwks
 from tulle.model.world import World
 
 from ..routes.backend_tls import BackendPolicies
@@ -43,6 +44,22 @@ class References:
             body_bytes=auth.forward_body.max_size if auth.forward_body else 0,
             timeout_ms=duration_ms(policy.spec.timeout),
         )
+
+    def keys(self, policy: AuthPolicy, remote: RemoteJwks) -> RemoteKeys:
+        """Where nobody can be asked no token is good."""
+        source = Referrer(policy.kind, policy.metadata.namespace, TULLE_GROUP)
+        destination = Backends(Asking(self._facts), source, "HTTP").destination(remote.backend_ref)
+        return RemoteKeys(destination, remote.path, duration_ms(remote.cache_duration))
+
+    def unresolved(self, policy: AuthPolicy) -> str | None:
+        """What is wrong with its references; None: it has none."""
+        asked = self.authorization(policy)
+        providers = policy.spec.jwt.providers if policy.spec.jwt else ()
+        remotes = (item.jwks.remote for item in providers if item.jwks.remote)
+        found = [self.keys(policy, remote).destination.broken for remote in remotes]
+        if asked is not None:
+            found.append(asked.destination.broken)
+        return "; ".join(filter(None, found)) if found else None
 
     def of_port(self, service: Service, port: ServicePort, speech: Speech) -> Destination:
         """The Service's own backends."""

@@ -74,7 +74,7 @@ def _verdict(
 
 
 def _resolved(policy: TrafficPolicy, holding: Holding) -> Verdict | None:
-    broken = holding.unresolved(policy) if isinstance(policy, AuthPolicy) else None
+    broken = holding.references.unresolved(policy) if isinstance(policy, AuthPolicy) else None
     if broken is None:
         return None
     return Verdict(False, "BackendNotFound", broken) if broken else RESOLVED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tulle.model.kinds import ref_of
 from tulle.model.references import duration_ms
 from tulle.model.routing_policies import (
@@ -13,6 +15,7 @@ from tulle.model.routing_policies import (
     HashKey,
     OutlierDetection,
     RateLimit,
+    RemoteKeys,
     RetryBudget,
     TokenBucket,
     TokenCheck,
@@ -27,6 +30,7 @@ from tulle.model.traffic import (
     LoadBalancing,
     Outliers,
     RateLimitPolicy,
+    RemoteJwks,
     RetryConstraint,
 )
 
@@ -80,23 +84,26 @@ def fault(policy: FaultInjectionPolicy) -> Fault:
     )
 
 
-def token_check(policy: AuthPolicy) -> TokenCheck | None:
+def token_check(
+    policy: AuthPolicy, fetched: Callable[[RemoteJwks], RemoteKeys]
+) -> TokenCheck | None:
     jwt = policy.spec.jwt
     if jwt is None:
         return None
-    return TokenCheck(ref_of(policy), tuple(map(_issuer, jwt.providers)), jwt.optional)
+    issuers = tuple(_issuer(provider, fetched) for provider in jwt.providers)
+    return TokenCheck(ref_of(policy), issuers, jwt.optional)
 
 
 def _share(percent: float) -> int:
     return round(percent * MILLION / 100)
 
 
-def _issuer(provider: JwtProvider) -> TokenIssuer:
-    places = provider.places
+def _issuer(provider: JwtProvider, fetched: Callable[[RemoteJwks], RemoteKeys]) -> TokenIssuer:
+    places, remote = provider.places, provider.jwks.remote
     return TokenIssuer(
         provider.name,
         provider.issuer,
-        provider.jwks.inline,
+        fetched(remote) if remote else provider.jwks.inline or "",
         provider.audiences,
         tuple((item.name, item.prefix) for item in places.headers) if places else (),
         places.params if places else (),

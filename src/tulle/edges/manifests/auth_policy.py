@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 
 from tulle.model.references import duration_ms
-from tulle.model.traffic import AuthSpec, Jwt, JwtProvider
+from tulle.model.traffic import AuthSpec, Jwks, Jwt, JwtProvider
 
 from .fields import FieldError, quote
 from .gateway import check_unique
-from .http_filters import check_external_auth
+from .http_filters import check_backend, check_external_auth
 
 _MAX_KEYS = 32
 _MAX_TIMEOUT_MS = 60_000
+_MIN_CACHE_MS, _MAX_CACHE_MS = 1000, 86_400_000
 _MIN_RSA_BYTES = 256
 _CURVES = {"P-256": 32, "P-384": 48, "P-521": 66}  # bytes of a coordinate (RFC 7518, 6.2.1)
 _ED25519_BYTES = 32
@@ -43,7 +44,7 @@ def _check_jwt(jwt: Jwt, *path: str | int) -> None:
 
 
 def _check_provider(provider: JwtProvider, *path: str | int) -> None:
-    check_jwks(provider.jwks.inline, *path, "jwks", "inline")
+    _check_keys(provider.jwks, *path, "jwks")
     if (places := provider.places) is not None:
         if not (places.headers or places.params or places.cookies):
             raise FieldError("names no place of a token", *path, "from")
@@ -57,6 +58,19 @@ def _check_provider(provider: JwtProvider, *path: str | int) -> None:
         if name in _NOT_FROM_CLAIMS:
             reason = f"{name} is not for a claim to set"
             raise FieldError(reason, *path, "claimsToHeaders", index, "header")
+
+
+def _check_keys(jwks: Jwks, *path: str | int) -> None:
+    if (jwks.inline is None) == (jwks.remote is None):
+        raise FieldError("needs exactly one of inline and remote", *path)
+    if jwks.inline is not None:
+        check_jwks(jwks.inline, *path, "inline")
+    if (remote := jwks.remote) is not None:
+        check_backend(remote.backend_ref, *path, "remote", "backendRef")
+        if not remote.path.startswith("/"):
+            raise FieldError("must start with /", *path, "remote", "path")
+        if not _MIN_CACHE_MS <= duration_ms(remote.cache_duration) <= _MAX_CACHE_MS:
+            raise FieldError("must be from 1s to 24h", *path, "remote", "cacheDuration")
 
 
 def check_jwks(text: str, *path: str | int) -> None:

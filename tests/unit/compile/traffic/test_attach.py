@@ -18,6 +18,7 @@ from tulle.model.routing import (
     Rule,
     SessionPersistence,
 )
+from tulle.model.routing_policies import RemoteKeys
 
 from .scenes import CART, GATEWAY, REST, SERVICE, limited, policy, routing_of, rules_in, world_of
 
@@ -183,6 +184,21 @@ def test_a_service_that_is_not_there_lets_nobody_through(
     assert rule.policies.authorization
     assert rule.policies.authorization.destination.broken == broken
     assert said[1].startswith("ResolvedRefs False")
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"), [("auth", ""), ("none", "there is no Service shop/none")]
+)
+def test_keys_are_fetched_from_a_service(name: str, broken: str) -> None:
+    remote = {"backendRef": {"name": name, "port": 9000}, "cacheDuration": "1m"}
+    provider = {"name": "p", "issuer": "i", "jwks": {"remote": remote}}
+    text = policy("AuthPolicy", "a", "HTTPRoute/web", jwt={"providers": [provider]})
+    rule, said = asked(text)
+    assert rule.policies.tokens
+    keys = rule.policies.tokens.issuers[0].jwks
+    assert isinstance(keys, RemoteKeys)
+    assert (keys.destination.broken, keys.path) == (broken, "/.well-known/jwks.json")
+    assert said[1].startswith(f"ResolvedRefs {not broken}")
 
 
 def test_a_grant_names_our_group() -> None:

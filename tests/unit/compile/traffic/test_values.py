@@ -11,6 +11,7 @@ from tulle.compile.traffic import values
 from tulle.edges.manifests import validate
 from tulle.model.kinds import KINDS
 from tulle.model.kubernetes import ObjectRef
+from tulle.model.routing import Destination
 from tulle.model.routing_policies import (
     BackendTraffic,
     Balancing,
@@ -19,6 +20,7 @@ from tulle.model.routing_policies import (
     HashKey,
     OutlierDetection,
     RateLimit,
+    RemoteKeys,
     RetryBudget,
     TokenBucket,
     TokenCheck,
@@ -79,4 +81,7 @@ def test_of_requests() -> None:
         (("sub", "x-user"),),
         forward=True,
     )
-    assert values.token_check(parsed(AUTH)) == TokenCheck(ref("AuthPolicy"), (issuer,))
+    keys = RemoteKeys(Destination(("shop", "idp"), 80), "/keys.json", 3_600_000)
+    partner = TokenIssuer("partner", "https://partner.example", keys)
+    made = values.token_check(parsed(AUTH), lambda _: keys)
+    assert made == TokenCheck(ref("AuthPolicy"), (issuer, partner))

@@ -51,6 +51,16 @@ def test_a_policy_asks_for_something() -> None:
         check(jwt=None, external=None)
 
 
+def test_keys_are_here_or_elsewhere() -> None:
+    here, elsewhere = AUTH["spec"]["jwt"]["providers"]
+    for jwks in ({}, {**here["jwks"], **elsewhere["jwks"]}):
+        with pytest.raises(ManifestError, match=r"jwks: needs exactly one of inline and remote"):
+            check(jwt={"providers": [{**here, "jwks": jwks}]})
+    remote = {**elsewhere["jwks"]["remote"], "path": "keys.json"}
+    with pytest.raises(ManifestError, match=r"jwks\.remote\.path: must start with /"):
+        check(jwt={"providers": [{**elsewhere, "jwks": {"remote": remote}}]})
+
+
 def test_no_claim_becomes_a_header_that_the_request_stands_on() -> None:
     provider = AUTH["spec"]["jwt"]["providers"][0]
     bent = {**provider, "claimsToHeaders": [{"claim": "sub", "header": "Host"}]}
