@@ -162,6 +162,7 @@ static __always_inline __u32 vni_of(const struct addr *src)
 static __always_inline int send_back(struct __sk_buff *skb, const struct flow *flow)
 {
 	const struct state *state = current_state();
+	static const __u8 turned[12] = {NODE_MAC, WORKLOAD_MAC};
 	struct scratch *scratch = get_scratch();
 	__u8 macs[12];
 
@@ -170,6 +171,12 @@ static __always_inline int send_back(struct __sk_buff *skb, const struct flow *f
 	switch (flow->hook) {
 	case HOOK_FROM_WORKLOAD:
 		return deliver(skb, skb->ifindex);
+	case HOOK_TO_WORKLOAD:
+		/* To the proxy's socket: what else the node's stack sends has nobody to tell. */
+		if (!flow->from_proxy || bpf_skb_store_bytes(skb, 0, turned, sizeof(turned), 0))
+			return TC_ACT_SHOT;
+		skb->mark = MARK_TURNED;
+		return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 	case HOOK_FROM_UPLINK:
 		if (bpf_skb_load_bytes(skb, 6, macs, 6) ||
 		    bpf_skb_load_bytes(skb, 0, macs + 6, 6) ||
