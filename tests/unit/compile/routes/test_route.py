@@ -1,14 +1,20 @@
 """Laws of a routing: whatever order, the same; and what is unchanged costs nothing."""
 
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.conformance.table import FEATURES
+from tests.unit.compile.routes.certs import config_map, pair
+from tests.unit.compile.routes.test_backend_tls import policy
+from tests.unit.compile.routes.test_backends import grant
+from tests.unit.compile.routes.test_ingress import ingress, path, rule
+from tests.unit.compile.routes.test_listeners import listener_set
+from tests.unit.compile.routes.test_mesh import inhabited, on_web
 from tests.unit.compile.routes.worlds import (
     GATEWAY,
     POOL,
@@ -57,31 +63,61 @@ def some_routes(draw: st.DrawFn) -> list[dict[str, Any]]:
     return found
 
 
+# Objects of every kind that get in each other's way.
+_POOL: tuple[Any, ...] = (
+    listener_set("young", listener("x", hostname="a.example"), created="2024-02-01T00:00:00Z"),
+    listener_set("old", listener("x", hostname="a.example"), created="2024-01-01T00:00:00Z"),
+    gateway(listener("z"), metadata={"name": "other"}, addresses=[{"value": "192.0.2.5"}]),
+    gateway(listener("z"), metadata={"name": "rival"}, addresses=[{"value": "192.0.2.5"}]),
+    policy("p1"),
+    policy("p2", created="2024-01-01T00:00:00Z", hostname="b.example"),
+    config_map("ca", pair()[0]),
+    grant(),
+    ingress("i1", rule(path("/"), host="*.example")),
+    ingress("i2", rule(path("/"), host="*.example"), defaultBackend=path("/")["backend"]),
+    on_web(name="m1"),
+    on_web("GRPCRoute", name="m2"),
+    on_web(name="m3", namespace="away"),
+    http_route("h", rules=[{"backendRefs": [{"name": "far", "namespace": "away", "port": 80}]}]),
+    http_route("l", parentRefs=[{"name": "old", "kind": "ListenerSet"}], rules=TO_WEB),
+)
+_OBJECTS = st.lists(st.sampled_from(range(len(_POOL))), max_size=8, unique=True).map(
+    lambda numbers: [_POOL[number] for number in numbers]
+)
+
+
 def _shuffled(world: World, rng: Any) -> World:
-    fields: dict[str, Any] = {}
-    for name in ("services", "gateways", "http_routes", "grpc_routes", "listener_sets", "grants"):
-        items = list(getattr(world, name).items())
-        rng.shuffle(items)
-        fields[name] = dict(items)
-    return replace(world, **fields)
+    shuffled: dict[str, Any] = {}
+    for field in fields(world):
+        value = getattr(world, field.name)
+        if isinstance(value, dict):
+            items = list(value.items())
+            rng.shuffle(items)
+            shuffled[field.name] = dict(items)
+    return replace(world, **shuffled)
 
 
 def _told(routing: Routing) -> tuple[Any, ...]:
-    return routing.fronts, routing.status
+    return routing.fronts, routing.status, sorted(routing.refusals, key=str)
 
 
-@given(some_routes(), st.randoms())
-def test_the_order_of_objects_means_nothing(routes: list[dict[str, Any]], rng: Any) -> None:
+@settings(max_examples=40, deadline=None)
+@given(some_routes(), _OBJECTS, st.randoms())
+def test_the_order_of_objects_means_nothing(routes: list[Any], more: list[Any], rng: Any) -> None:
     listeners = [listener("a", hostname="*.example"), listener("b"), listener("c", 90)]
-    world = completed(world_of(POOL, SERVICES, gateway(*listeners), *routes))
+    edge = gateway(*listeners, allowedListeners={"namespaces": {"from": "Same"}})
+    world = inhabited(edge, *routes, *more)
     assert _told(route(_shuffled(world, rng))) == _told(route(world))
 
 
-@given(some_routes(), some_routes())
-def test_what_was_before_means_nothing(one: list[Any], other: list[Any]) -> None:
-    base = world_of(POOL, SERVICES, gateway(listener(), listener("c", 90)))
-    before = route(completed(world_of(*one, base=base)))
-    after = completed(world_of(*other, base=base))
+@settings(max_examples=40, deadline=None)
+@given(some_routes(), _OBJECTS, some_routes(), _OBJECTS)
+def test_what_was_before_means_nothing(
+    one: list[Any], mine: list[Any], other: list[Any], theirs: list[Any]
+) -> None:
+    edge = gateway(listener(), listener("c", 90), allowedListeners={"namespaces": {"from": "Same"}})
+    before = route(inhabited(edge, *one, *mine))
+    after = inhabited(edge, *other, *theirs)
     assert _told(route(after, before)) == _told(route(after))
 
 
