@@ -30,6 +30,7 @@ def limited(scope: str, *buckets: TokenBucket, redirect: Redirect | None = None)
 ONE = limited("shared", SLOW)
 RULES = {
     "/all": limited("all", SLOW),
+    "/grpc": limited("grpc", SLOW),
     "/quick": limited("quick", TokenBucket(1, 1000, 2)),
     "/one": ONE,
     "/two": ONE,
@@ -89,6 +90,11 @@ def test_a_client_cannot_say_that_it_is_another(port: int) -> None:
 def test_every_bucket_must_have_a_token(port: int) -> None:
     sources = ["127.0.0.4"] * 2 + ["127.0.0.5"] * 2
     assert [ask(port, "/both", source=source).status for source in sources] == [200, 200, 200, 429]
+
+
+def test_a_client_of_grpc_is_told_in_its_words(port: int) -> None:
+    answers = [ask(port, "/grpc", headers={"Content-Type": "application/grpc"}) for _ in range(4)]
+    assert [answer.headers.get("grpc-status") for answer in answers] == [None, None, None, "8"]
 
 
 def test_redirects_count_too(port: int) -> None:

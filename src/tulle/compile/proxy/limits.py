@@ -59,6 +59,7 @@ def buckets_of(rules: Iterable[Rule]) -> Fields:
         always_consume_default_token_bucket=value(False),
         max_dynamic_descriptors=value(_MAX_CLIENTS),
         enable_retry_after_header=True,
+        rate_limited_as_resource_exhausted=True,  # to a client of gRPC
         rate_limits=list(_questions(limits)),
         descriptors=[
             _descriptor(limit, index, bucket)

@@ -30,7 +30,7 @@ Rules = Mapping[tuple[int, ...], tuple[Rule, Rule]]  # by identities of what one
 # Of the world, what policies and their status are made from, besides the routing.
 _SOURCES = (
     *("backend_traffic", "x_backend_traffic", "rate_limits", "faults", "auth_policies"),
-    *("services", "gateways", "http_routes", "grpc_routes"),
+    *("services", "gateways", "http_routes", "grpc_routes", "ingresses"),
     *("grants", "backend_tls", "config_maps"),
 )
 

@@ -103,6 +103,8 @@ def _parts(ref: ObjectRef, world: World) -> set[str] | None:
         case "HTTPRoute":
             route = world.http_routes.get(key)
             return {rule.name for rule in route.spec.rules} if route else None
+        case "Ingress":
+            return {"default"} if key in world.ingresses else None
         case _:
             grpc = world.grpc_routes.get(key)
             return {rule.name for rule in grpc.spec.rules} if grpc else None

@@ -39,6 +39,7 @@ _OF_REQUESTS = (
     (GATEWAY_GROUP, "Gateway"),
     (GATEWAY_GROUP, "HTTPRoute"),
     (GATEWAY_GROUP, "GRPCRoute"),
+    ("networking.k8s.io", "Ingress"),
     _SERVICE,
 )
 _HOUR_MS = 3_600_000

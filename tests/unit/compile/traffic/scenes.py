@@ -18,6 +18,7 @@ FIELDS = {
     "Service": "services",
     "Gateway": "gateways",
     "HTTPRoute": "http_routes",
+    "Ingress": "ingresses",
     "ReferenceGrant": "grants",
     "BackendTrafficPolicy": "backend_traffic",
     "XBackendTrafficPolicy": "x_backend_traffic",
@@ -29,9 +30,11 @@ VERSIONS = {
     "Service": "v1",
     "Gateway": "gateway.networking.k8s.io/v1",
     "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "Ingress": "networking.k8s.io/v1",
     "ReferenceGrant": "gateway.networking.k8s.io/v1",
     "XBackendTrafficPolicy": "gateway.networking.x-k8s.io/v1alpha1",
 }
+GROUPS = {"Service": "", "Ingress": "networking.k8s.io"}
 GATEWAY = ObjectRef("Gateway", "shop", "edge")
 ROUTE = ObjectRef("HTTPRoute", "shop", "web")
 SERVICE = ObjectRef("Service", "shop", "web")
@@ -73,7 +76,7 @@ def policy(kind: str, name: str, *targets: str, created: str = "", **spec: Any) 
     refs = []
     for target in targets:
         of, named, *section = target.split("/")
-        group = "" if of == "Service" else "gateway.networking.k8s.io"
+        group = GROUPS.get(of, "gateway.networking.k8s.io")
         ref = {"group": group, "kind": of, "name": named}
         refs.append({**ref, "sectionName": section[0]} if section else ref)
     metadata = {"name": name, "generation": 3}

@@ -20,7 +20,18 @@ from tulle.model.routing import (
 )
 from tulle.model.routing_policies import RemoteKeys
 
-from .scenes import CART, GATEWAY, REST, SERVICE, limited, policy, routing_of, rules_in, world_of
+from .scenes import (
+    CART,
+    GATEWAY,
+    REST,
+    SERVICE,
+    TOWN,
+    limited,
+    policy,
+    routing_of,
+    rules_in,
+    world_of,
+)
 
 
 def limits(text: str, server: str = "http") -> list[str]:
@@ -238,6 +249,23 @@ def test_from_objects_to_rules_and_their_status() -> None:
     bare = route(replace(world, rate_limits={}), first)
     assert limiting(bare) == set()
     assert "RateLimitPolicy" not in {ref.kind for ref in bare.status}
+
+
+def test_an_ingress_is_a_target() -> None:
+    ingress = """
+{kind: Ingress, metadata: {name: i}, spec: {ingressClassName: tulle, rules: [
+  {host: a.example, http: {paths: [
+    {path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}],
+  defaultBackend: {service: {name: web, port: {number: 80}}}}}
+"""
+    text = f"{limited('a', 'Ingress/i')}\n---\n{limited('b', 'Ingress/i/default')}"
+    routing = route(completed(with_more(POOL, base=world_of(text, f"{TOWN}\n---\n{ingress}"))))
+    assert limiting(routing) == {"a", "b"}
+    told = {ref.name: status for ref, status in routing.status.items() if "Policy" in ref.kind}
+    for name in ("a", "b"):
+        (entry,) = told[name]["ancestors"]
+        assert entry["ancestorRef"]["kind"] == "IngressClass"
+        assert entry["conditions"][0]["reason"] == "Accepted"
 
 
 def test_what_is_as_before_is_the_same_object() -> None:
