@@ -1,6 +1,6 @@
-"""What `tulle get routes` and `tulle get gateways` show, and what of it is not in force.
+"""What `tulle get routes`, `gateways` and `traffic` show, and what of it is not in force.
 
-Both are read from the objects' own words and their status (`Routing.status`), so that what is shown
+All are read from the objects' own words and their status (`Routing.status`), so that what is shown
 is what the Gateway API says of them. `manifest` is the whole object as the API has it.
 """
 
@@ -18,6 +18,13 @@ Json = dict[str, Any]
 
 ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "Ingress")
 GATEWAYS = ("Gateway", "ListenerSet")
+TRAFFIC = (
+    "BackendTrafficPolicy",
+    "XBackendTrafficPolicy",
+    "RateLimitPolicy",
+    "FaultInjectionPolicy",
+    "AuthPolicy",
+)
 # What each condition says when something is wrong (Gateway API, GatewayConditionType and others)
 _WRONG = {
     "Accepted": "False",
@@ -34,6 +41,10 @@ def routes(agent: Agent, now: Pass) -> list[Json]:
 
 def gateways(agent: Agent, now: Pass) -> list[Json]:
     return [_gateway(ref, document) for ref, document in _documents(now, GATEWAYS)]
+
+
+def traffic(agent: Agent, now: Pass) -> list[Json]:
+    return [_policy(ref, document) for ref, document in _documents(now, TRAFFIC)]
 
 
 def _documents(now: Pass, kinds: tuple[str, ...]) -> Iterator[tuple[ObjectRef, Json]]:
@@ -144,6 +155,28 @@ def _listener(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Json:
         "attached_routes": status.get("attachedRoutes", 0),
         "programmed": _is(status, "Programmed", "True"),
         "reasons": list(_reasons(status)),
+    }
+
+
+# --- traffic policies ---
+
+
+def _policy(ref: ObjectRef, document: Json) -> Json:
+    """One that has not been looked at yet has no ancestors."""
+    return {
+        "kind": ref.kind,
+        "namespace": ref.namespace,
+        "name": ref.name,
+        "targets": [_parent(ref, target) for target in document["spec"]["targetRefs"]],
+        "ancestors": [
+            {
+                "ancestor": _parent(ref, item["ancestorRef"]),
+                "accepted": _is(item, "Accepted", "True"),
+                "reasons": list(_reasons(item)),
+            }
+            for item in document["status"].get("ancestors", [])
+        ],
+        "manifest": document,
     }
 
 

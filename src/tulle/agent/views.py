@@ -28,6 +28,7 @@ KINDS: dict[str, Callable[[Agent, Pass], list[Json]]] = {
     "nodes": placement.nodes,
     "routes": routed.routes,
     "gateways": routed.gateways,
+    "traffic": routed.traffic,
     "proxies": proxies.proxies,
 }
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from .client import Agent, Json
-from .get_routed import gateways, proxies, routes
+from .get_routed import gateways, proxies, routes, traffic
 from .output import Rows, amount, duration, format_option, print_json, print_yaml, size, table, yes
 
 ALIASES = {
@@ -50,6 +50,7 @@ KINDS = (
     "nodes",
     "routes",
     "gateways",
+    "traffic",
     "proxies",
 )
 
@@ -77,8 +78,9 @@ class Kind(click.ParamType[str]):
 def command(agent: Agent, kind: str, namespace: str | None, output: str) -> None:
     """List what is in force.
 
-    KIND is services, endpoints, identities, policies, pods, nodes, routes, gateways or proxies. Of
-    routes and gateways -o yaml shows the whole objects, with their status.
+    KIND is services, endpoints, identities, policies, pods, nodes, routes, gateways, traffic (its
+    policies) or proxies. Of routes, gateways and traffic -o yaml shows the whole objects, with
+    their status.
     """
     answer = agent.get(f"/v1/objects/{kind}")
     items = [
@@ -256,5 +258,6 @@ _TABLES: dict[str, Callable[[list[Json], bool], tuple[list[str], Rows]]] = {
     "nodes": _nodes,
     "routes": routes,
     "gateways": gateways,
+    "traffic": traffic,
     "proxies": proxies,
 }

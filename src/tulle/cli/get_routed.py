@@ -1,4 +1,4 @@
-"""Tables of `tulle get routes`, `tulle get gateways` and `tulle get proxies`."""
+"""Tables of `tulle get routes`, `gateways`, `traffic` and `proxies`."""
 
 from __future__ import annotations
 
@@ -59,6 +59,21 @@ def gateways(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
         ]
         for item in items
     ]
+
+
+def traffic(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
+    """A row an ancestor of a policy; `wide` adds what the conditions say."""
+    headers = ["NAMESPACE", "NAME", "KIND", "TARGETS", "ANCESTOR", "ACCEPTED"]
+    rows: Rows = []
+    for item in items:
+        for ancestor in item["ancestors"] or [{}]:
+            row: list[object] = [item["namespace"], item["name"], item["kind"]]
+            row.append(",".join(item["targets"]))
+            row.append(ancestor.get("ancestor", "-"))
+            row.append(yes(ancestor["accepted"]) if ancestor else "-")
+            row += ["; ".join(ancestor.get("reasons", ())) or "-"] if wide else []
+            rows.append(row)
+    return [*headers, "REASONS"] if wide else headers, rows
 
 
 def proxies(items: list[Json], wide: bool) -> tuple[list[str], Rows]:

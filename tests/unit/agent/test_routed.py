@@ -49,6 +49,15 @@ spec:
       http:
         paths:
           - {path: /, pathType: Prefix, backend: {service: {name: api, port: {number: 81}}}}
+---
+apiVersion: tulle.io/v1alpha1
+kind: RateLimitPolicy
+metadata: {name: few, namespace: shop}
+spec:
+  targetRefs:
+    - {group: gateway.networking.k8s.io, kind: HTTPRoute, name: web, sectionName: cart}
+    - {group: "", kind: Service, name: web}
+  limits: [{requests: 1}]
 """
 
 
@@ -89,6 +98,9 @@ STATUS = {
         "listeners": LISTENERS,
     },
     WEB: {"parents": PARENTS},
+    ObjectRef("RateLimitPolicy", "shop", "few"): {
+        "ancestors": [{"ancestorRef": {"kind": "Gateway", "name": "door"}, "conditions": BAD}]
+    },
 }
 
 
@@ -127,6 +139,18 @@ def test_gateways_have_their_listeners_and_addresses() -> None:
     assert (https["hostname"], https["reasons"]) == ("shop.test", ["Invalid: no Secret shop/x"])
 
 
+def test_traffic_policies_have_their_targets_and_ancestors() -> None:
+    (few,) = routed.traffic(None, now())  # type: ignore[arg-type]
+    assert few["targets"] == ["HTTPRoute shop/web:cart", "Service shop/web"]
+    assert few["ancestors"] == [
+        {
+            "ancestor": "Gateway shop/door",
+            "accepted": False,
+            "reasons": ["NoMatchingParent: no such port"],
+        }
+    ]
+
+
 def test_the_whole_object_goes_with_its_status() -> None:
     manifest = routed.routes(None, now())[0]["manifest"]  # type: ignore[arg-type]
     assert manifest["kind"] == "HTTPRoute"
@@ -139,5 +163,9 @@ def test_what_is_not_in_force_is_told_with_its_reason() -> None:
         {
             "object": "HTTPRoute shop/web",
             "reason": "Service shop/web:80: NoMatchingParent: no such port",
+        },
+        {
+            "object": "RateLimitPolicy shop/few",
+            "reason": "Gateway shop/door: NoMatchingParent: no such port",
         },
     ]

@@ -133,6 +133,14 @@ ITEMS["gateways"] = {
     ],
 }
 
+ITEMS["traffic"] = {
+    "kind": "RateLimitPolicy",
+    "namespace": "shop",
+    "name": "web",
+    "targets": ["HTTPRoute shop/web:cart", "Service shop/web"],
+    "ancestors": [{"ancestor": "Gateway shop/door", "accepted": False, "reasons": ["Conflicted"]}],
+}
+
 ITEMS["proxies"] = {
     "node": "a",
     "generation": 2,
@@ -193,6 +201,13 @@ def rows(text: str) -> list[list[str]]:
         (
             ["gateways", "-o", "wide"],
             ["shop", "door", "web", "80/HTTP", "*", "2", "yes", "-"],
+        ),
+        (
+            ["traffic", "-o", "wide"],
+            [
+                *("shop", "web", "RateLimitPolicy", "HTTPRoute shop/web:cart,Service shop/web"),
+                *("Gateway shop/door", "no", "Conflicted"),
+            ],
         ),
         (
             ["proxies"],
