@@ -67,26 +67,25 @@ def _failed(screen: Screen, words: tuple[str, ...]) -> int:
 def read_only(screen: Screen) -> None:
     screen.chapter(
         "A policy that reads requests",
-        "Whoever may ask the API may GET. The kernel knows who asks, and the proxy what; what is"
-        " denied never reaches the API.",
+        "Whoever may ask the shop's front may GET. The kernel knows who asks, and the proxy what;"
+        " what is denied never reaches the front.",
     )
     screen.run("tulle", "apply", "-f", "demo/read-only.yaml")
-    curl = ("tulle", "exec", "-n", "shop", "client", "--", "curl", "-s")
-    screen.run(*curl, "http://api/")
-    screen.run(*curl, "-X", "POST", "-w", "\\n%{http_code}", "http://api/")
+    screen.run(*_CURL)
+    screen.run(*_POST)
     time.sleep(LOGGED_S)
     screen.run("tulle", *_DENIED)
-    answer = shell.run(*curl, "-X", "POST", "-w", "\\n%{http_code}", "http://api/")
+    answer, told = shell.run(*_POST), shell.run("tulle", *_DENIED)
     screen.promise(
         answer.endswith("403") and _POLICY in answer, "POST is answered 403, which names the policy"
     )
-    screen.promise(_POLICY in shell.run("tulle", *_DENIED), "and so does the flow")
-    screen.promise(
-        "replica" in shell.run(*curl, "http://api/"), "GET is answered by the API as before"
-    )
+    screen.promise(_POLICY in told, "and so does the flow")
+    screen.promise("replica" in shell.run(*_CURL), "GET is answered as before")
 
 
-_POLICY = "CiliumNetworkPolicy shop/api-is-read-only"
+_CURL = ("tulle", "exec", "-n", "shop", "client", "--", "curl", "-s", "http://web/")
+_POST = (*_CURL, "-X", "POST", "-w", "\n%{http_code}")
+_POLICY = "CiliumNetworkPolicy shop/web-is-read-only"
 _DENIED = ("observe", "--http-method", "POST", "--verdict", "DROPPED", "--last", "1")
 
 
