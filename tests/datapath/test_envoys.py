@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import os
 import signal
+import stat
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ from tulle.agent.proxy import Proxy
 from tulle.edges import netns
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.edges.envoy import admin, process
+from tulle.edges.envoy.launch import USER
 from tulle.lab import node
 from tulle.model.access import Access
 from tulle.model.paths import NodePaths
@@ -182,8 +184,13 @@ def test_two_come_up_with_few_powers(paths: NodePaths) -> None:
             status, namespace = await asyncio.to_thread(seen, pid)
             powers = {status[name] for name in ("CapPrm", "CapEff", "CapBnd")}
             assert {int(text, 16) for text in powers} == {CAPABILITIES}
-            assert status["NoNewPrivs"] == "1"
+            assert (status["NoNewPrivs"], set(status["Uid"].split())) == ("1", {str(USER)})
+            assert (set(status["Gid"].split()), status["Groups"].split()) == ({str(USER)}, [])
             assert paths.netns and namespace == paths.netns.stat().st_ino
+        places = {path.name: path.stat() for path in (paths.proxy, *paths.proxy.iterdir())}
+        assert {name for name, of in places.items() if of.st_uid == USER} >= {"ads.sock", "run"}
+        assert {stat.S_IMODE(of.st_mode) for of in places.values()} == {0o711, 0o700, 0o600}
+        assert not [name for name in ("proxy", "envoys.json", "1.log") if places[name].st_uid]
         inside = NodeCgroup(find_mount(), paths.cgroup).pids(proxy.envoys.cgroup)
         assert sorted(inside) == sorted(pids(proxy))
 
@@ -205,7 +212,7 @@ def test_the_elder_serves_alone(paths: NodePaths, workers: int) -> None:
         before = await asyncio.to_thread(open_connections, paths, 40)
         elder, younger = (item.number for item in proxy.envoys.status())
         for number, count in ((elder, 40), (younger, 0)):
-            assert await admin.connections(paths.proxy / f"{number}.admin") == count
+            assert await admin.connections(proxy.envoys.admin_socket(number)) == count
         for connection in before:
             connection.close()
 
@@ -266,22 +273,22 @@ def test_they_outlive_the_agent(paths: NodePaths) -> None:
             before = pids(proxy)
         assert await asyncio.to_thread(ask, paths) == "hello", "without an agent"
         number = proxy.envoys.status()[0].number
-        updates = await updated(paths, number)
+        updates = await updated(proxy, number)
         async with agent(paths) as proxy:
             assert await asyncio.to_thread(ask, paths) == "hello", "before it has said anything"
             await put(proxy, image("hello"))
             await both_up(proxy)
             assert pids(proxy) == before
-            assert await updated(paths, number) == updates, "was sent what it had already"
+            assert await updated(proxy, number) == updates, "was sent what it had already"
             await put(proxy, image("goodbye"))
             assert await asyncio.to_thread(ask, paths) == "goodbye"
 
     asyncio.run(main())
 
 
-async def updated(paths: NodePaths, number: int) -> str:
+async def updated(proxy: Proxy, number: int) -> str:
     return await admin.ask(
-        paths.proxy / f"{number}.admin",
+        proxy.envoys.admin_socket(number),
         "/stats?filter=^(cluster|listener)_manager.(cds|lds).update_success$",
     )
 
@@ -311,7 +318,7 @@ def test_a_refused_resource_is_told_and_the_others_hold(paths: NodePaths) -> Non
         assert await asyncio.to_thread(ask, paths) == "hello"
         assert [item.ref for item in proxy.refusals] == [ref("bad")]
         assert "MinimumRingSize" in proxy.refusals[0].reason
-        found = await admin.ask(paths.proxy / "1.admin", "/clusters")
+        found = await admin.ask(proxy.envoys.admin_socket(1), "/clusters")
         assert "web::" in found and "bad::" not in found
 
     run(paths, work)
@@ -344,7 +351,9 @@ def test_they_end_when_nothing_is_left_to_do(paths: NodePaths) -> None:
             "ads.sock",
             "envoys.json",
             "last.log",
+            "run",
         ]
+        assert list((paths.proxy / "run").iterdir()) == []
 
     run(paths, work)
 

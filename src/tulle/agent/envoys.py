@@ -29,6 +29,7 @@ from tulle.edges.bpf import elder
 from tulle.edges.cgroup import NodeCgroup
 from tulle.edges.envoy import admin, process
 from tulle.edges.envoy.bootstrap import Bootstrap
+from tulle.edges.envoy.launch import USER
 from tulle.errors import TulleError, Unavailable
 from tulle.model.paths import NodePaths
 
@@ -207,7 +208,7 @@ class Envoys:
         for record in records:
             record.draining_since_s = time.monotonic()
             try:
-                await admin.stop_listening(self._file(record.number, "admin"))
+                await admin.stop_listening(self.admin_socket(record.number))
             except Unavailable as error:  # not up yet, or not well: nothing to wait for
                 log.info("%s", error)
                 record.draining_since_s = 0.0
@@ -224,7 +225,7 @@ class Envoys:
 
     async def _has_connections(self, record: Record) -> bool:
         try:
-            return await admin.connections(self._file(record.number, "admin")) > 0
+            return await admin.connections(self.admin_socket(record.number)) > 0
         except Unavailable:
             return False
 
@@ -241,13 +242,14 @@ class Envoys:
         record = Record(self._last, spec)
         self._cgroups.limit_memory(self._cgroups.make(self.cgroup.name), MEMORY_BYTES)
         cgroup = self._cgroups.make(self.cgroup.name, str(record.number))
-        self._directory.mkdir(mode=0o700, exist_ok=True)
         config = self._file(record.number, "pb")
         write_atomically(config, self._bootstrap(record.number).pack())
+        os.chown(config, USER, USER)
         child = process.start(
-            self._arguments(config),
+            self._arguments(record.number),
             cgroup=cgroup,
             netns=self._paths.netns,
+            cwd=self._home,
             log=self._file(record.number, "log"),
             program=self._program,
         )
@@ -259,9 +261,9 @@ class Envoys:
         self._watch(record)
         self._save()
 
-    def _arguments(self, config: Path) -> list[str]:
+    def _arguments(self, number: int) -> list[str]:
         return [
-            *("--config-path", str(config)),
+            *("--config-path", f"../{number}.pb"),
             *("--concurrency", str(self._workers)),
             "--disable-hot-restart",
             *("--log-level", "warning"),
@@ -289,8 +291,8 @@ class Envoys:
             watch.close()
         self._records.remove(record)
         self._began_s.pop(record.number, None)
-        for suffix in ("pb", "admin"):
-            self._file(record.number, suffix).unlink(missing_ok=True)
+        self._file(record.number, "pb").unlink(missing_ok=True)
+        self.admin_socket(record.number).unlink(missing_ok=True)
         self._keep_last_log(record.number)
         self._save()
 
@@ -312,7 +314,6 @@ class Envoys:
             self._watch(record)
 
     def _save(self) -> None:
-        self._directory.mkdir(mode=0o700, exist_ok=True)
         write_atomically(self._state_file, msgspec.json.encode(self._records))
 
     @property
@@ -322,6 +323,21 @@ class Envoys:
     @property
     def _directory(self) -> Path:
         return self._paths.proxy
+
+    @property
+    def _home(self) -> Path:
+        """Where Envoys are, and the one place where they may write."""
+        return self._directory / "run"
+
+    def make_place(self) -> None:
+        """The directory, root's, through which Envoys come to their own."""
+        self._directory.mkdir(exist_ok=True)
+        self._directory.chmod(0o711)
+        self._home.mkdir(mode=0o700, exist_ok=True)
+        os.chown(self._home, USER, USER)
+
+    def admin_socket(self, number: int) -> Path:
+        return self._home / f"{number}.admin"
 
     def _file(self, number: int, suffix: str) -> Path:
         return self._directory / f"{number}.{suffix}"
@@ -333,15 +349,15 @@ class Envoys:
         return Bootstrap(
             node=self._paths.node,
             id=f"{self._paths.node}/{number}",
-            agent=self._paths.ads,
-            admin=self._file(number, "admin"),
+            agent=Path("..", self._paths.ads.name),
+            admin=Path(self.admin_socket(number).name),
         )
 
     def _spec(self) -> str:
         """A digest of all that tells one that was started now from one that was before."""
         path, version = process.binary()
         stat = path.stat()
-        parts = (path, version, stat.st_size, stat.st_mtime_ns, *self._arguments(Path()))
+        parts = (path, version, stat.st_size, stat.st_mtime_ns, *self._arguments(0))
         whole = repr(parts).encode() + self._bootstrap(0).pack()
         return blake2b(whole, digest_size=8).hexdigest()
 

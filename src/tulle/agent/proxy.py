@@ -13,6 +13,7 @@ from typing import Any
 from tulle.edges.cgroup import NodeCgroup
 from tulle.edges.envoy.access_logs import AccessLogs, Take
 from tulle.edges.envoy.ads import Ads
+from tulle.edges.envoy.launch import USER
 from tulle.edges.envoy.server import GrpcServer
 from tulle.model.paths import NodePaths
 from tulle.model.proxy import XdsImage
@@ -34,7 +35,7 @@ class Proxy:
         self.envoys = Envoys(paths, cgroups, workers, lambda: self.ads.settled_nodes)
         self._paths = paths
         logs = AccessLogs(take)
-        self._server = GrpcServer(paths.ads, [*self.ads.handlers(), *logs.handlers()])
+        self._server = GrpcServer(paths.ads, [*self.ads.handlers(), *logs.handlers()], USER)
         self._image: XdsImage = {}
         self._is_late = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -42,7 +43,7 @@ class Proxy:
     async def start(self) -> None:
         """Before the first pass. Raises OSError if the socket cannot be made."""
         self._loop = asyncio.get_running_loop()
-        self._paths.proxy.mkdir(mode=0o700, exist_ok=True)
+        self.envoys.make_place()
         await self._server.start()
 
     async def run(self) -> None:

@@ -23,7 +23,10 @@ CONNECTIONS = 50_000  # of clients; what comes beyond is closed, or memory would
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """`id` is this Envoy's among those of `node`; `agent` is where ADS is served."""
+    """`id` is this Envoy's among those of `node`; `agent` is where ADS is served.
+
+    Paths are as the Envoy sees them, from where it is started.
+    """
 
     node: str
     id: str

@@ -73,15 +73,16 @@ def binary() -> tuple[Path, str]:
 
 
 def start(
-    options: Sequence[str], *, cgroup: Path, netns: Path | None, log: Path, program: int
+    options: Sequence[str], *, cgroup: Path, netns: Path | None, cwd: Path, log: Path, program: int
 ) -> subprocess.Popen[bytes]:
-    """An Envoy with these options of its command line, in a session of its own.
+    """An Envoy with these options of its command line, in a session of its own and at `cwd`.
 
     `program` is inherited as launch.PROGRAM_FD. Raises OSError, Broken.
     """
     line = launch.argv(
         (str(binary()[0]), *options),
         cgroup=str(cgroup),
+        cwd=str(cwd),
         log=str(log),
         netns=str(netns or ""),
         program=program,

@@ -39,10 +39,12 @@ class _Server(Server):
 
 
 class GrpcServer:
-    """Serves from `start` until `close`. Only the owner of `path` may connect."""
+    """Serves from `start` until `close`. Only `owner` and root may connect; -1 is the caller."""
 
-    def __init__(self, path: Path, handlers: Iterable[tuple[str, Handler]]) -> None:
-        self._path, self._service = path, _Service(handlers)
+    def __init__(
+        self, path: Path, handlers: Iterable[tuple[str, Handler]], owner: int = -1
+    ) -> None:
+        self._path, self._service, self._owner = path, _Service(handlers), owner
         self._server: Server | None = None
 
     async def start(self) -> None:
@@ -51,6 +53,7 @@ class GrpcServer:
         before = os.umask(0o177)
         try:
             await self._server.start(path=str(self._path))
+            os.chown(self._path, self._owner, self._owner)
         finally:
             os.umask(before)
 
