@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -15,12 +15,12 @@ _WORDS = (None, "", "a", "0", "80", 0, 8, 256, True, [], {}, [{}], {"a": "b"}, "
 _BASES = (POLICY, CILIUM, CLUSTERWIDE, TIERED)
 
 
-def mutations(seed: int, count: int) -> Iterator[bytes]:
-    """`count` manifests of policies as JSON; many are still valid."""
+def mutations(seed: int, count: int, bases: Sequence[dict[str, Any]] = _BASES) -> Iterator[bytes]:
+    """`count` manifests as JSON, of policies if nothing else is said; many are still valid."""
     rng = Random(seed)
-    parts = [part for base in _BASES for part in _parts(base.get("spec") or base["specs"])]
+    parts = [part for base in bases for part in _parts(base.get("spec") or base["specs"])]
     for _ in range(count):
-        manifest = copy.deepcopy(rng.choice(_BASES))
+        manifest = copy.deepcopy(rng.choice(bases))
         for _ in range(rng.randint(1, 3)):
             _mutate(rng, manifest, parts)
         yield json.dumps(manifest).encode()
