@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Clusters
-from tests.e2e.mesh import Json, wait_for
-from tests.e2e.reading import PORT, Field, get, reading
+from tests.e2e.mesh import Json, service, wait_for
+from tests.e2e.reading import PORT, Client, Field, get, reading
+from tests.proxy import recorder
 from tests.proxy.smuggling import MARKER
 
 GET_A = [{"method": "GET", "path": "/a"}]
@@ -204,3 +207,115 @@ for line in sys.stdin:
     assert one.sock is own
     print(answer.status, flush=True)
 """
+
+
+@places
+def test_two_clients_never_share_a_connection_to_the_backend(field: Field, where: str) -> None:
+    """The proxy keeps connections for a while: each is of one client, and of one rule set."""
+    other = Client(field.cluster["a"], "client-2")
+    other.start()
+    backend = field.at(where)
+    own = {item["name"]: item["addresses"][0] for item in field.cluster["a"].get("endpoints")}
+    try:
+        for client in (field.client, other):
+            assert client.say(backend.addresses[4], [get("/a")], 1).statuses == (200,)
+        peers = backend.mesh.exec(backend.name, "ss", "-Htn", f"sport = :{PORT}")
+        assert own["client"] in peers and own["client-2"] in peers
+    finally:
+        field.cluster["a"].tulle("delete", "-n", "shop", "client-2")
+
+
+def test_routes_and_policies_judge_one_after_the_other(field: Field) -> None:
+    """A route of the mesh sends the request on in the client's name, and the policy reads it."""
+    route = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {
+            "parentRefs": [{"group": "", "kind": "Service", "name": "web", "port": 80}],
+            "rules": [
+                {
+                    "matches": [{"path": {"type": "PathPrefix", "value": "/v1"}}],
+                    "filters": [
+                        {
+                            "type": "URLRewrite",
+                            "urlRewrite": {
+                                "path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
+                            },
+                        }
+                    ],
+                    "backendRefs": [{"name": "web", "port": 80}],
+                }
+            ],
+        },
+    }
+    web = service("web", "web")
+    field.cluster.apply(web, route)
+    try:
+        (found,) = (item for item in field.cluster["a"].get("services") if item["name"] == "web")
+        for address in found["cluster_ips"]:
+            host = f"[{address}]" if ":" in address else address
+            codes = [
+                field.cluster["a"].exec(
+                    *("client", "curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}"),
+                    f"http://{host}{path}",
+                )
+                for path in ("/v1/a", "/v1/b", "/a")
+            ]
+            assert codes == ["200", "403", "404"]
+    finally:
+        field.cluster.delete(route, web)
+
+
+OUT = {
+    "apiVersion": "cilium.io/v2",
+    "kind": "CiliumNetworkPolicy",
+    "metadata": {"name": "out", "namespace": "shop"},
+    "spec": {
+        "endpointSelector": {"matchLabels": {"app": "client"}},
+        "egress": [
+            {
+                "toEntities": ["world"],
+                "toPorts": [
+                    {
+                        "ports": [{"port": "8081", "protocol": "TCP"}],
+                        "rules": {"http": [{"path": "/a"}]},
+                    },
+                    {
+                        "ports": [{"port": "8443", "protocol": "TCP"}],
+                        "serverNames": ["a.test"],
+                    },
+                ],
+            },
+            {"toEntities": ["cluster"]},
+        ],
+    },
+}
+
+
+def test_what_leaves_the_mesh_is_read_as_well(field: Field, tmp_path: Path) -> None:
+    """HTTP by its requests, and TLS by the name that its client sends."""
+    cluster, seen = field.cluster, {}
+    for port in (8081, 8443):
+        seen[port] = tmp_path / str(port)
+        script = (sys.executable, str(recorder.__file__), str(port), str(seen[port]))
+        cluster.spawn_outside(*script)
+        wait_for(lambda port=port: cluster.outside("ss", "-Hltn", f"sport = :{port}") != "")
+    address = json.loads(cluster.outside("ip", "-j", "-4", "address", "show", "scope", "global"))
+    outside = address[0]["addr_info"][0]["local"]
+    cluster.apply(OUT)
+    try:
+        for path, code in (("/a", "200"), ("/denied", "403")):
+            words = ("curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}")
+            assert field.client.mesh.exec("client", *words, f"http://{outside}:8081{path}") == code
+        for name in ("a.test", "denied.test"):
+            resolve = f"{name}:8443:{outside}"
+            field.client.mesh.tulle(
+                *("exec", "-n", "shop", "client", "--", "curl", "-sk", "-m", "1"),
+                *("--resolve", resolve, f"https://{name}:8443/"),
+                check=False,
+            )
+        assert MARKER not in seen[8081].read_bytes() + seen[8443].read_bytes()
+        assert b"a.test" in seen[8443].read_bytes()
+    finally:
+        cluster.delete(OUT)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -47,6 +48,10 @@ class _Handler(socketserver.BaseRequestHandler):
             while data := self.request.recv(65536):
                 self.server.seen.append(data)
                 waiting += data
+                if data.startswith(b"GET /public/socket "):
+                    self.request.sendall(SWITCHING)
+                    waiting = b""
+                    continue
                 while (rest := after_one(waiting)) is not None:
                     waiting = rest
                     self.request.sendall(ANSWER)

@@ -13,6 +13,10 @@ IN_BODY = b"GET /public/x HTTP/1.1"
 DENIED = b"GET /denied HTTP/1.1\r\nHost: web\r\n\r\n"
 _GET = b"GET /public/a HTTP/1.1\r\nHost: web\r\n"
 _POST = b"POST /public/b HTTP/1.1\r\nHost: web\r\n"
+_UPGRADE = (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: ZGVuaWVkZGVuaWVkZGVuaQ==\r\n\r\n"
+)
 GET, POST = b"GET /public/a HTTP/1.1", b"POST /public/b HTTP/1.1"
 CLOSED = "closed"
 
@@ -219,11 +223,12 @@ CASES = (
     _case("fragment", _path(b"/public#/denied"), 400),
     # other protocols
     _case(
-        "WebSocket, then denied",
-        _GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Key: ZGVuaWVkZGVuaWVkZGVuaQ==\r\n\r\n" + DENIED,
-        403,
+        "WebSocket that the backend does not know, then denied",
+        _GET + _UPGRADE + DENIED,
+        200,
+        reached=GET,
     ),
+    _case("WebSocket, denied", b"GET /denied HTTP/1.1\r\nHost: web\r\n" + _UPGRADE + DENIED, 403),
     _case(
         "h2c by upgrade, then denied",
         _GET + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"

@@ -249,3 +249,16 @@ def test_grpc_is_told_of_a_denial_in_its_own_words(other_ports: Mapping[str, int
     done = subprocess.run([*command, url], capture_output=True, text=True)
     assert "grpc-status: 7" in done.stdout
     assert "grpc-message: denied by policy" in done.stdout
+
+
+def test_a_websocket_is_a_connection_once_the_backend_agrees(
+    ports: Mapping[str, int], backend: Recorder
+) -> None:
+    backend.taken()
+    head = (
+        b"GET /public/socket HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: YQ==\r\n\r\n"
+    )
+    said = say(("127.0.0.1", ports[SMUGGLING]), [head, b"\x81\x02hi"], 1)
+    assert said.statuses == (101,) and not said.closed
+    assert backend.taken().endswith(b"\r\n\r\n\x81\x02hi")

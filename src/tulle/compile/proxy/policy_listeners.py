@@ -127,8 +127,8 @@ def _chain(rules: RuleSet, name: str, last: Fields, rule: str = "") -> Fields:
 def _http(rules: RuleSet) -> Fields:
     """Judges each request, and changes nothing of it that nobody asked for.
 
-    No upgrades: what follows one is not read, and a backend that does not know it could take that
-    for requests. In audit mode no path is refused, as nothing is.
+    What follows an upgrade to WebSocket goes on only once the backend has agreed to it: one that
+    does not know it could take that for requests. In audit mode no path is refused, as nothing is.
     """
     strict: Fields = {"path_with_escaped_slashes_action": "REJECT_REQUEST"}
     return extension(
@@ -141,6 +141,7 @@ def _http(rules: RuleSet) -> Fields:
             normalize_path=value(True),
             merge_slashes=True,
             http_protocol_options={"accept_http_10": True, "allow_custom_methods": True},
+            upgrade_configs=[{"upgrade_type": "websocket"}],
             server_header_transformation="PASS_THROUGH",
             skip_xff_append=True,
             use_remote_address=value(False),
