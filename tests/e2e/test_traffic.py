@@ -9,15 +9,29 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.mesh import HERE, Json, Mesh, service, wait_for
+from tests.e2e.conftest import Clusters
+from tests.e2e.field import listed_addresses, pool
+from tests.e2e.mesh import HERE, Cluster, Json, Mesh, service, wait_for
 from tests.proxy.tokens import Key
 
+GATEWAYS = "gateway.networking.k8s.io"
+DOOR = "192.0.2.10"
+ISSUER = "https://issuer.example"
 WEB = {"group": "", "kind": "Service", "name": "web"}
 KEY = Key()
 
 
 @pytest.fixture(scope="module")
-def town(mesh: Mesh) -> Mesh:
+def cluster(clusters: Clusters) -> Iterator[Cluster]:
+    with clusters("traffic", ("a",)) as made:
+        address = listed_addresses(made["a"].name)[4]
+        made.outside("ip", "route", "replace", f"{DOOR}/32", "via", address)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def town(cluster: Cluster) -> Mesh:
+    mesh = cluster["a"]
     for client in ("client-1", "client-2"):
         mesh.run(client, "sleep", "inf", app="client")
     for name in ("web-1", "web-2"):
@@ -37,12 +51,12 @@ def _service(name: str, port: int) -> Json:
     }
 
 
-def policy(kind: str, name: str = "web", **spec: object) -> Json:
+def policy(kind: str, name: str = "web", target: Json = WEB, **spec: object) -> Json:
     return {
         "apiVersion": "tulle.io/v1alpha1",
         "kind": kind,
         "metadata": {"name": name, "namespace": "shop"},
-        "spec": {"targetRefs": [WEB], **spec},
+        "spec": {"targetRefs": [target], **spec},
     }
 
 
@@ -94,20 +108,71 @@ def test_nobody_passes_unasked(town: Mesh) -> None:
         assert "BackendNotFound: there is no Service shop/nowhere" in told["reason"]
 
 
+def tokens(**more: object) -> Json:
+    jwks = {"inline": json.dumps({"keys": [KEY.jwk]})}
+    return {"providers": [{"name": "corp", "issuer": ISSUER, "jwks": jwks}], **more}
+
+
+def bearing(key: Key) -> str:
+    return f"Authorization: Bearer {key.token(iss=ISSUER)}"
+
+
 def test_tokens(town: Mesh) -> None:
-    provider = {
-        "name": "corp",
-        "issuer": "https://issuer.example",
-        "jwks": {"inline": json.dumps({"keys": [KEY.jwk]})},
-    }
-    with applied(town, policy("AuthPolicy", jwt={"providers": [provider]})):
+    with applied(town, policy("AuthPolicy", jwt=tokens())):
         assert ask(town, "client-1") == ["401"]
-        good, bad = (
-            f"Authorization: Bearer {key.token(iss='https://issuer.example')}"
-            for key in (KEY, Key())
-        )
-        assert ask(town, "client-1", good) == ["200"]
-        assert ask(town, "client-1", bad) == ["401"]
+        assert ask(town, "client-1", bearing(KEY)) == ["200"]
+        assert ask(town, "client-1", bearing(Key())) == ["401"]
+
+
+def test_no_route_gets_round_what_a_gateway_overrides(cluster: Cluster, town: Mesh) -> None:
+    gateway = {"group": GATEWAYS, "kind": "Gateway", "name": "door"}
+    route = {"group": GATEWAYS, "kind": "HTTPRoute", "name": "web"}
+    for_all = policy("AuthPolicy", "all", gateway, jwt=tokens())
+    for_one = policy("AuthPolicy", "one", route, jwt=tokens(optional=True))
+    limit = {"requests": 2, "interval": "1h", "per": "Client"}
+    few = policy("RateLimitPolicy", "few", gateway, limits=[limit])
+
+    def outside(*headers: str) -> str:
+        words = [word for header in headers for word in ("-H", header)]
+        quiet = ("curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}")
+        return cluster.outside(*quiet, *words, f"http://{DOOR}/", check=False)
+
+    with applied(town, pool(), *_door()):
+        wait_for(lambda: outside() == "200", timeout_s=10)
+        with applied(town, for_all, for_one):
+            assert [outside(), outside(bearing(KEY)), outside(bearing(Key()))] == [
+                *("200", "200", "401")
+            ]
+            overriding = {**for_all, "spec": {**for_all["spec"], "override": True}}
+            town.apply(overriding)
+            assert [outside(), outside(bearing(KEY))] == ["401", "200"]
+        with applied(town, few):
+            forged = [outside(f"X-Forwarded-For: 192.0.2.{number}") for number in range(4)]
+            assert forged == ["200", "200", "429", "429"]
+
+
+def _door() -> list[Json]:
+    listener = {"name": "http", "port": 80, "protocol": "HTTP"}
+    return [
+        _of_gateways(
+            "Gateway",
+            "door",
+            gatewayClassName="tulle",
+            addresses=[{"value": DOOR}],
+            listeners=[listener],
+        ),
+        _of_gateways(
+            "HTTPRoute",
+            "web",
+            parentRefs=[{"name": "door"}],
+            rules=[{"backendRefs": [{"name": "web", "port": 80}]}],
+        ),
+    ]
+
+
+def _of_gateways(kind: str, name: str, **spec: object) -> Json:
+    metadata = {"name": name, "namespace": "shop"}
+    return {"apiVersion": f"{GATEWAYS}/v1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def test_faults_on_purpose(town: Mesh) -> None:
