@@ -17,13 +17,14 @@ from .agent import Agent, Pass
 Json = dict[str, Any]
 
 ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "Ingress")
-GATEWAYS = ("Gateway", "ListenerSet")
+GATEWAYS = ("GatewayClass", "Gateway", "ListenerSet")
 TRAFFIC = (
     "BackendTrafficPolicy",
     "XBackendTrafficPolicy",
     "RateLimitPolicy",
     "FaultInjectionPolicy",
     "AuthPolicy",
+    "BackendTLSPolicy",
 )
 # What each condition says when something is wrong (Gateway API, GatewayConditionType and others)
 _WRONG = {
@@ -49,7 +50,8 @@ def traffic(agent: Agent, now: Pass) -> list[Json]:
 
 def _documents(now: Pass, kinds: tuple[str, ...]) -> Iterator[tuple[ObjectRef, Json]]:
     for kind in kinds:
-        refs = (ObjectRef(kind, *key) for key in now.snapshot.kinds.get(kind, {}))
+        keys = now.snapshot.kinds.get(kind, {})
+        refs = (ObjectRef(kind, *(("", key) if isinstance(key, str) else key)) for key in keys)
         for ref in sorted(refs):
             obj = now.snapshot.get(ref)
             if obj is not None:
@@ -137,7 +139,9 @@ def _gateway(ref: ObjectRef, document: Json) -> Json:
         "parent": _parent(ref, spec["parentRef"]) if "parentRef" in spec else "",
         "addresses": [item["value"] for item in status.get("addresses", [])],
         "accepted": _is(status, "Accepted", "True"),
-        "programmed": _is(status, "Programmed", "True"),
+        "programmed": _is(
+            status, "Accepted" if ref.kind == "GatewayClass" else "Programmed", "True"
+        ),
         "reasons": list(_reasons(status)),
         "listeners": [
             _listener(item, told.get(item["name"], {})) for item in spec.get("listeners", [])

@@ -151,6 +151,32 @@ def test_traffic_policies_have_their_targets_and_ancestors() -> None:
     ]
 
 
+def test_classes_and_policies_for_tls_have_their_status() -> None:
+    text = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: mine}
+spec: {controllerName: tulle.io/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: tls, namespace: shop}
+spec:
+  targetRefs: [{group: "", kind: Service, name: web}]
+  validation: {hostname: web.test, wellKnownCACertificates: System}
+"""
+    mine, tls = (item.obj for item in parse(text.encode(), "-").objects)
+    kinds = {"GatewayClass": {"mine": mine}, "BackendTLSPolicy": {("shop", "tls"): tls}}
+    status = {ref_of(mine): {"conditions": GOOD}, ref_of(tls): {"ancestors": []}}
+    made = replace(now(), snapshot=Snapshot(kinds, ()), routing=Routing(status=status))
+    (row,) = routed.gateways(None, made)  # type: ignore[arg-type]
+    assert (row["kind"], row["namespace"], row["name"]) == ("GatewayClass", "", "mine")
+    assert (row["accepted"], row["programmed"], row["listeners"]) == (True, True, [])
+    assert row["manifest"]["status"] == {"conditions": GOOD}
+    (row,) = routed.traffic(None, made)  # type: ignore[arg-type]
+    assert (row["kind"], row["targets"]) == ("BackendTLSPolicy", ["Service shop/web"])
+
+
 def test_the_whole_object_goes_with_its_status() -> None:
     manifest = routed.routes(None, now())[0]["manifest"]  # type: ignore[arg-type]
     assert manifest["kind"] == "HTTPRoute"
