@@ -13,27 +13,30 @@ _UNSEEN_RETRIES = 2
 _CHOICES = 5  # draws to find a host that was not tried yet
 _STEEPEST = 10  # the longest wait, in shortest ones: Envoy's default
 
-_OTHER_HOSTS = extension(
-    "envoy.retry_host_predicates.previous_hosts",
-    xds.any_of("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
-)
+_ELSEWHERE: Fields = {
+    "retry_host_predicate": [
+        extension(
+            "envoy.retry_host_predicates.previous_hosts",
+            xds.any_of("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+        )
+    ],
+    "host_selection_retry_max_attempts": _CHOICES,
+}
+# The RetryPolicy of clusters, for routes without one.
+UNASKED: Fields = {"retry_on": _UNSEEN, "num_retries": value(_UNSEEN_RETRIES), **_ELSEWHERE}
 
 
 def times_of(rule: Rule) -> Fields:
-    """Of a RouteAction. Without a timeout of its own a request may take for ever, as streams do."""
-    return {
-        "timeout": milliseconds(rule.timeout_ms or 0),
-        "retry_policy": {
-            **(_asked(rule.retry) if rule.retry else _unasked()),
-            **_per_try(rule.backend_timeout_ms or 0),
-            "retry_host_predicate": [_OTHER_HOSTS],
-            "host_selection_retry_max_attempts": _CHOICES,
-        },
-    }
+    """Of a RouteAction. Without a timeout of its own a request may take for ever, as streams do.
 
-
-def _unasked() -> Fields:
-    return {"retry_on": _UNSEEN, "num_retries": value(_UNSEEN_RETRIES)}
+    A route says only what its cluster does not: the extension in it takes Envoy as long to read as
+    ten routes, each time that a table changes.
+    """
+    times: Fields = {"timeout": milliseconds(rule.timeout_ms or 0)}
+    if rule.retry or rule.backend_timeout_ms:
+        tries = _asked(rule.retry) if rule.retry else UNASKED
+        times["retry_policy"] = {**tries, **_per_try(rule.backend_timeout_ms or 0)}
+    return times
 
 
 def _asked(retry: Retry) -> Fields:
@@ -42,6 +45,7 @@ def _asked(retry: Retry) -> Fields:
         "retry_on": f"{_UNSEEN},reset{',retriable-status-codes' if retry.codes else ''}",
         "num_retries": value(retry.attempts),
         "retriable_status_codes": retry.codes,
+        **_ELSEWHERE,
     }
     if retry.backoff_ms:
         fields["retry_back_off"] = {

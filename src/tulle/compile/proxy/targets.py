@@ -7,7 +7,7 @@ proxy connects from the client's own address, so the backend's must be of the sa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tulle.model.routing import AppProtocol, Destination, Filters, Rule, Stream, UpstreamTls
 from tulle.model.routing_policies import BackendTraffic
@@ -42,26 +42,28 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Of several parts where one cluster has to be all there is to choose from."""
+    """Of several parts where one cluster has to be all there is to choose from.
 
-    parts: tuple[Part, ...]
-    protocol: AppProtocol
-    tls: UpstreamTls | None = None
-    family: int = 0
+    `name` is the cluster's, and says all but `traffic`: comparing it is enough. `endpoints` is the
+    name of those, which targets of several ways to speak share.
+    """
+
+    parts: tuple[Part, ...] = field(compare=False)
+    protocol: AppProtocol = field(compare=False)
+    tls: UpstreamTls | None = field(default=None, compare=False)
+    family: int = field(default=0, compare=False)
     traffic: BackendTraffic | None = None
+    endpoints: str = field(init=False, compare=False)
+    name: str = field(init=False)
 
-    @property
-    def endpoints(self) -> str:
-        """Name of the endpoints, which targets of several ways to speak share."""
+    def __post_init__(self) -> None:
         udp = "/udp" if self.protocol is AppProtocol.UDP else ""
         family = f"/ipv{self.family}" if self.family else ""
-        return f"{'+'.join(map(self._named, self.parts))}{udp}{family}"
-
-    @property
-    def name(self) -> str:
-        """Name of the cluster."""
+        endpoints = f"{'+'.join(map(self._named, self.parts))}{udp}{family}"
         speaks = {AppProtocol.HTTP2: "/h2", AppProtocol.TCP: "/tcp"}.get(self.protocol, "")
-        return f"{self.endpoints}{speaks}{f'/tls-{_digest(self.tls)}' if self.tls else ''}"
+        tls = f"/tls-{_digest(self.tls)}" if self.tls else ""
+        object.__setattr__(self, "endpoints", endpoints)
+        object.__setattr__(self, "name", f"{endpoints}{speaks}{tls}")
 
     def _named(self, part: Part) -> str:
         path = f"{'/'.join(part.service)}/{part.port}" if part.service else "nowhere"
