@@ -6,11 +6,13 @@ import asyncio
 import http.client
 import os
 import signal
+import socket
 import stat
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from tulle.edges.envoy.launch import USER
 from tulle.lab import node
 from tulle.model.access import Access
 from tulle.model.paths import NodePaths
-from tulle.model.proxy import AGENT, XdsImage
+from tulle.model.proxy import AGENT, Resource, XdsImage
 
 PORT = 8080
 LOG = xds.any_of(
@@ -39,6 +41,32 @@ LOG = xds.any_of(
     },
 )
 CAPABILITIES = 1 << 10 | 1 << 13  # CAP_NET_BIND_SERVICE, CAP_NET_RAW
+DNS = listener(
+    "dns",
+    0,
+    address={"socket_address": {"address": "127.0.0.1", "port_value": PORT, "protocol": "UDP"}},
+    filter_chains=[],
+    udp_listener_config={},
+    listener_filters=[
+        {
+            "name": "udp",
+            "typed_config": xds.any_of(
+                "envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig",
+                stat_prefix="udp",
+                matcher={
+                    "on_no_match": {
+                        "action": {
+                            "name": "to",
+                            "typed_config": xds.any_of(
+                                "envoy.extensions.filters.udp.udp_proxy.v3.Route", cluster="dns"
+                            ),
+                        }
+                    }
+                },
+            ),
+        }
+    ],
+)
 Work = Callable[[Proxy], Awaitable[None]]
 
 
@@ -51,6 +79,14 @@ def paths() -> Iterator[NodePaths]:
     finally:
         node.destroy(name)
     assert name not in node.nodes()
+
+
+def fixed(name: str, port: int) -> Resource:
+    """A cluster of one process on 127.0.0.1."""
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    members = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+    assignment = {"cluster_name": name, "endpoints": members}
+    return cluster(name, type="STATIC", eds_cluster_config=None, load_assignment=assignment)
 
 
 def image(says: str) -> XdsImage:
@@ -232,7 +268,8 @@ def open_connections(paths: NodePaths, count: int) -> list[http.client.HTTPConne
     return netns.run_in(paths.netns, work)
 
 
-def test_kill_9_is_hardly_noticed(paths: NodePaths) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kill_9_is_hardly_noticed(paths: NodePaths, workers: int) -> None:
     async def work(proxy: Proxy) -> None:
         await put(proxy, image("hello"))
         await both_up(proxy)
@@ -244,11 +281,50 @@ def test_kill_9_is_hardly_noticed(paths: NodePaths) -> None:
         # at most what the clients had under way; a connection is refused in no case
         assert len(clients.failed) <= 3
         assert not [item for item in clients.failed if "Refused" in item]
-        assert clients.silence_s < 0.05
+        assert clients.silence_s < 0.2  # 0.016 on an idle machine; one Envoy alone takes 0.3
         assert proxy.envoys.restarts == 1
         await until(lambda: not proxy.problems, "all is well")
 
-    run(paths, work)
+    run(paths, work, workers)
+
+
+def test_datagrams_go_on_after_kill_9(paths: NodePaths) -> None:
+    async def work(proxy: Proxy) -> None:
+        with netns.run_in(paths.netns, partial(udp_echo, 5300)) as echo:
+            await put(proxy, {"cluster": {"dns": fixed("dns", 5300)}, "listener": {"dns": DNS}})
+            await both_up(proxy)
+            elder, younger = pids(proxy)
+            assert await asyncio.to_thread(datagrams, paths, echo) == 20
+            os.kill(elder, signal.SIGKILL)
+            await until(lambda: pids(proxy)[:1] == [younger], "the younger one serves")
+            assert await asyncio.to_thread(datagrams, paths, echo) == 20
+
+    run(paths, work, workers=2)
+
+
+def udp_echo(port: int) -> socket.socket:
+    """A socket of the node, for `datagrams` to answer on."""
+    found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    found.bind(("127.0.0.1", port))
+    found.settimeout(2)
+    return found
+
+
+def datagrams(paths: NodePaths, echo: socket.socket) -> int:
+    """How many of 20 clients, each with a port of its own, get their answer through the proxy."""
+
+    def work() -> int:
+        answered = 0
+        for number in range(20):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.settimeout(2)
+                client.sendto(f"{number}".encode(), ("127.0.0.1", PORT))
+                question, asker = echo.recvfrom(100)
+                echo.sendto(question, asker)
+                answered += client.recv(100) == f"{number}".encode()
+        return answered
+
+    return netns.run_in(paths.netns, work)
 
 
 def test_both_killed_come_back(paths: NodePaths) -> None:
