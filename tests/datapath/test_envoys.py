@@ -24,6 +24,7 @@ from tulle.agent.proxy import Proxy
 from tulle.edges import netns
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.edges.envoy import admin, process
+from tulle.edges.envoy.access import Entry
 from tulle.edges.envoy.launch import USER
 from tulle.lab import node
 from tulle.model.access import Access
@@ -103,9 +104,9 @@ async def agent(
 ) -> AsyncIterator[Proxy]:
     """What an agent has of the proxy, until it dies; access logs go to `told`."""
 
-    async def take(entries: Iterable[Access]) -> None:
+    async def take(entries: Iterable[Entry]) -> None:
         if told is not None:
-            told.extend(entries)
+            told.extend(entry.access() for entry in entries)
 
     proxy = Proxy(paths, NodeCgroup(find_mount(), paths.cgroup), workers, take)
     await proxy.start()

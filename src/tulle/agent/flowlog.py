@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from tulle.errors import Unavailable
-from tulle.model.access import Access
+from tulle.model.access import Told
 
-Record = bytes | Access  # an event of the kernel, or of the proxy
+Record = bytes | Told  # an event of the kernel, or of the proxy
 CAPACITY = 65536
 MAX_READERS = 16  # each may hold all of it, decoded
 

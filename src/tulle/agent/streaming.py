@@ -12,7 +12,6 @@ import msgspec
 from aiohttp import web
 
 from tulle.abi import Event
-from tulle.model.access import Access
 from tulle.observe.filters import Query, parse
 from tulle.observe.flows import FlowDict, flow_of
 from tulle.observe.names import Names
@@ -73,6 +72,6 @@ def _matching(raw: Iterable[Record], query: Query, naming: Naming) -> Iterator[F
 
 
 def _decoded(record: Record, names: Names) -> FlowDict:
-    if isinstance(record, Access):
-        return request_flow(record, names)
-    return flow_of(Event.unpack(record), names)
+    if isinstance(record, bytes):
+        return flow_of(Event.unpack(record), names)
+    return request_flow(record.access(), names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from .world import IPAddress
 
@@ -58,3 +58,9 @@ class Access:
     audited_by: str = ""
     bytes_in: int = 0  # of bodies, from the client
     bytes_out: int = 0
+
+
+class Told(Protocol):
+    """An entry as it came: most are never asked for, and decoding costs more than keeping them."""
+
+    def access(self) -> Access: ...

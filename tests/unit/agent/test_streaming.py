@@ -62,8 +62,9 @@ def test_of_the_last_no_more_are_decoded_than_are_asked_for() -> None:
 
 def test_requests_stand_among_the_events_in_order_of_time() -> None:
     """The samples' is a tenth of a second after second 0."""
+    told = SimpleNamespace(access=access)
     for query in ([], [("last", "3")]):
-        flows = kept_flows([EVENTS[0], EVENTS[1], access()], parse(query, 0), NAMING)
+        flows = kept_flows([EVENTS[0], EVENTS[1], told], parse(query, 0), NAMING)
         assert [flow["Type"] for flow in flows] == ["L3_L4", "L7", "L3_L4"]
 
 

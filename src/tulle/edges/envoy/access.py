@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf.message import DecodeError
 
@@ -45,6 +46,19 @@ FLAGS = {
 }
 _PROTOCOLS = {1: "HTTP/1.0", 2: "HTTP/1.1", 3: "HTTP/2", 4: "HTTP/3"}
 _DENIED = re.compile(r"rbac_access_denied_matched_policy\[(?!none\])(.+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A serialised entry of a log of `kind`, decoded when somebody asks."""
+
+    kind: Literal["HTTP", "TCP"]
+    body: bytes
+
+    def access(self) -> Access:
+        entry = xds.message(f"envoy.data.accesslog.v3.{self.kind}AccessLogEntry")
+        decode = of_request if self.kind == "HTTP" else of_connection
+        return decode(entry.FromString(self.body))
 
 
 def of_request(entry: Any) -> Access:

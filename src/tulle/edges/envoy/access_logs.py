@@ -13,11 +13,10 @@ from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
 
 from tulle import xds
-from tulle.model.access import Access
 
-from .access import of_connection, of_request
+from .access import Entry
 
-Take = Callable[[Iterable[Access]], Awaitable[None]]
+Take = Callable[[Iterable[Entry]], Awaitable[None]]
 METHOD = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
 MESSAGE = "envoy.service.accesslog.v3.StreamAccessLogsMessage"
 RESPONSE = "envoy.service.accesslog.v3.StreamAccessLogsResponse"
@@ -40,10 +39,13 @@ class AccessLogs:
         await stream.send_message(xds.message(RESPONSE)())
 
 
-def entries(message: Any) -> list[Access]:
+def entries(message: Any) -> list[Entry]:
     """Of what has ended; what Envoy tells of meanwhile is left out."""
-    found = [of_request(item) for item in message.http_logs.log_entry if _has_ended(item)]
-    return found + [of_connection(item) for item in message.tcp_logs.log_entry if _has_ended(item)]
+    requests, connections = message.http_logs.log_entry, message.tcp_logs.log_entry
+    return [
+        *(Entry("HTTP", item.SerializeToString()) for item in requests if _has_ended(item)),
+        *(Entry("TCP", item.SerializeToString()) for item in connections if _has_ended(item)),
+    ]
 
 
 def _has_ended(entry: Any) -> bool:

@@ -10,15 +10,15 @@ from typing import Any
 from grpclib.client import Channel, StreamUnaryMethod
 
 from tulle import xds
+from tulle.edges.envoy.access import Entry
 from tulle.edges.envoy.access_logs import MESSAGE, METHOD, RESPONSE, AccessLogs
 from tulle.edges.envoy.server import GrpcServer
-from tulle.model.access import Access
 
 
 def test_entries_are_handed_on_as_they_come(tmp_path: Path) -> None:
-    told: list[Access] = []
+    told: list[Entry] = []
 
-    async def take(entries: Iterable[Access]) -> None:
+    async def take(entries: Iterable[Entry]) -> None:
         told.extend(entries)
 
     def logs(*paths: str) -> Any:
@@ -40,4 +40,4 @@ def test_entries_are_handed_on_as_they_come(tmp_path: Path) -> None:
         await server.close()
 
     asyncio.run(main())
-    assert [access.request.path for access in told if access.request] == ["/a", "/b", "/c"]
+    assert [entry.access().request.path for entry in told] == ["/a", "/b", "/c"]
