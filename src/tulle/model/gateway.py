@@ -21,7 +21,6 @@ from .references import (
     NamespaceName,
     ObjectReference,
     Options,
-    ParentReference,
     PreciseHostname,
     SecretReference,
     SectionName,
@@ -151,8 +150,17 @@ class Gateway(Object, frozen=True):
     status: Any = None
 
 
+class ParentGateway(Object, frozen=True):
+    """ParentGatewayReference."""
+
+    name: Name
+    group: Group = GATEWAY_GROUP
+    kind: Kind = "Gateway"
+    namespace: NamespaceName = ""  # the object's own
+
+
 class ListenerSetSpec(Object, frozen=True):
-    parent_ref: ParentReference
+    parent_ref: ParentGateway
     listeners: Listeners
 
 

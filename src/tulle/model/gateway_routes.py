@@ -65,7 +65,7 @@ class HTTPRetry(Object, frozen=True):
     """GEP-1731."""
 
     codes: tuple[Annotated[int, Meta(ge=400, le=599)], ...] = ()
-    attempts: Annotated[int, Meta(ge=1)] | None = None
+    attempts: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     backoff: Duration = ""
 
 
@@ -109,7 +109,7 @@ class HTTPRouteSpec(Object, frozen=True):
 
 class HTTPRoute(Object, frozen=True):
     metadata: ObjectMeta
-    spec: HTTPRouteSpec = HTTPRouteSpec()
+    spec: HTTPRouteSpec
     api_version: Literal["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"] = (
         "gateway.networking.k8s.io/v1"
     )
@@ -159,7 +159,7 @@ class GRPCRouteSpec(Object, frozen=True):
 
 class GRPCRoute(Object, frozen=True):
     metadata: ObjectMeta
-    spec: GRPCRouteSpec = GRPCRouteSpec()
+    spec: GRPCRouteSpec
     api_version: Literal["gateway.networking.k8s.io/v1"] = "gateway.networking.k8s.io/v1"
     kind: Literal["GRPCRoute"] = "GRPCRoute"
     status: Any = None

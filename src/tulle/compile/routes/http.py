@@ -41,6 +41,7 @@ _KINDS = {
     "PathPrefix": TextMatch.PREFIX,
     "RegularExpression": TextMatch.REGEX,
 }
+_LONGEST_BACKOFF_MS = 3_600_000  # Envoy multiplies it, and cannot count beyond 292 years
 _PATH_ORDER = (TextMatch.EXACT, TextMatch.REGEX, TextMatch.PREFIX)
 
 
@@ -122,7 +123,7 @@ def _retry(retry: HTTPRetry) -> Retry:
     return Retry(
         1 if retry.attempts is None else retry.attempts,
         retry.codes,
-        duration_ms(retry.backoff),
+        min(duration_ms(retry.backoff), _LONGEST_BACKOFF_MS),
     )
 
 

@@ -154,6 +154,10 @@ def test_times_retries_and_sessions() -> None:
     assert (bare.timeout_ms, bare.retry, bare.session) == (None, None, None)
 
 
+def test_a_backoff_that_nobody_would_wait_for_is_cut() -> None:
+    assert rule_of(retry={"backoff": "99999h99999h"}).retry.backoff_ms == 3_600_000
+
+
 def test_a_session_without_a_name_has_one_of_its_own() -> None:
     names = {rule_of(name=name, sessionPersistence={"cookie": {}}).session.name for name in "ab"}
     assert len(names) == 1
