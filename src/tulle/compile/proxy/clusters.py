@@ -10,7 +10,6 @@ from tulle.model.world import IPAddress
 
 from .balancing import use_of
 from .fields import ADS, Fields, milliseconds, value
-from .retries import UNASKED
 from .sockets import KEEPALIVE, as_client, as_proxy
 from .targets import Target
 from .tls import client_socket
@@ -55,7 +54,6 @@ def _protocol(target: Target) -> Fields:
         _OPTIONS,
         common_http_protocol_options={"idle_timeout": milliseconds(_IDLE_MS)},
         explicit_http_config={_HTTP[target.protocol]: {}},
-        retry_policy=UNASKED,
     )
     return {"typed_extension_protocol_options": {_OPTIONS: options}}
 

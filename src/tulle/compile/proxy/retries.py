@@ -22,15 +22,15 @@ _ELSEWHERE: Fields = {
     ],
     "host_selection_retry_max_attempts": _CHOICES,
 }
-# The RetryPolicy of clusters, for routes without one.
+# The RetryPolicy of virtual hosts, for routes without one.
 UNASKED: Fields = {"retry_on": _UNSEEN, "num_retries": value(_UNSEEN_RETRIES), **_ELSEWHERE}
 
 
 def times_of(rule: Rule) -> Fields:
     """Of a RouteAction. Without a timeout of its own a request may take for ever, as streams do.
 
-    A route says only what its cluster does not: the extension in it takes Envoy as long to read as
-    ten routes, each time that a table changes.
+    A route says only what its virtual host does not: the extension in it takes Envoy ten times as
+    long to read as the rest of a route, each time that a table changes.
     """
     times: Fields = {"timeout": milliseconds(rule.timeout_ms or 0)}
     if rule.retry or rule.backend_timeout_ms:

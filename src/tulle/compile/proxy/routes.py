@@ -15,6 +15,7 @@ from .headers import edits
 from .hosts import Share
 from .lots import drawn
 from .matches import match_of
+from .retries import UNASKED
 from .targets import Scene, Target, targets_of_rule
 from .wire import joined
 
@@ -97,7 +98,8 @@ def _host(host: VirtualHost, scene: Scene, before: HostMade | None) -> HostMade:
         key = id(entry[0]), id(entry[1])
         entries[key] = old.get(key) or (entry, _entry(entry, host.hostname, scene))
         parts.append(entries[key][1])
-    head = xds.pack(_HOST, name=host.hostname, domains=[host.hostname])
+    name = host.hostname
+    head = xds.pack(_HOST, name=name, domains=[name], retry_policy=UNASKED)
     body = head + b"".join(part.body for part in parts)
     return HostMade(host, gathered(body, parts), entries)
 
