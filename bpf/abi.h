@@ -149,6 +149,7 @@ enum endpoint_flag {
 	ENDPOINT_HOST = 2,     /* this node itself; its sets are the host firewall */
 	ENDPOINT_REMOTE = 4,   /* a workload of another node */
 	ENDPOINT_NODE = 8,     /* another node itself */
+	ENDPOINT_INGRESS = 16, /* a node's proxy, for clients from outside; local or remote */
 };
 
 struct endpoint {

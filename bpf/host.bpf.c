@@ -92,7 +92,7 @@ static __always_inline int leave_proxy(struct __sk_buff *skb, const struct state
 				       struct flow *flow, struct scratch *scratch)
 {
 	__u32 ifindex = scratch->where.ifindex;
-	int in_a_name = ifindex || scratch->where.is_ingress;
+	int in_a_name = ifindex || scratch->where.flags & ENDPOINT_INGRESS;
 	int action = admit(skb, state, flow, scratch, 0);
 	__u32 failed = 0;
 

@@ -146,13 +146,15 @@ static __always_inline int enter(struct __sk_buff *skb, const struct state *stat
 	int action;
 
 	find_whereabouts(&flow->dst, &scratch->where);
-	if (scratch->where.flags & ENDPOINT_WORKLOAD) {
+	if (scratch->where.flags & (ENDPOINT_WORKLOAD | ENDPOINT_INGRESS)) {
 		action = admit(skb, state, flow, scratch, arrival->service);
 		if (action != TC_ACT_OK)
 			return action;
 		if (scratch->verdict.to_proxy)
 			return enter_proxy(skb, flow, &scratch->verdict);
-		return deliver(skb, scratch->where.ifindex);
+		if (scratch->where.ifindex)
+			return deliver(skb, scratch->where.ifindex);
+		return TC_ACT_OK; /* nobody listens at the proxy's own address */
 	}
 	found = find_translation(flow, scratch, &arrival->service);
 	if (!found)

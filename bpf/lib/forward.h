@@ -126,7 +126,6 @@ static __always_inline void find_whereabouts(const struct addr *addr, struct whe
 		where->flags = endpoint->flags;
 		where->ifindex = endpoint->ifindex;
 		where->guarded = endpoint->ingress_set || endpoint->egress_set;
-		where->is_ingress = endpoint->identity == IDENTITY_INGRESS;
 		return;
 	}
 	prefix = find_prefix(addr);

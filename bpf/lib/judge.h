@@ -243,10 +243,9 @@ static __always_inline int leaves_node(const struct flow *flow)
 }
 
 /* The node's proxy is all that speaks as the mesh's ingress; any process could bind the address. */
-static __always_inline int is_false_ingress(const struct flow *flow, __u32 identity,
-					    const struct party *src)
+static __always_inline int is_false_ingress(const struct flow *flow, const struct party *src)
 {
-	return identity == IDENTITY_INGRESS && src->flags & ENDPOINT_HOST && leaves_node(flow) &&
+	return src->flags & ENDPOINT_INGRESS && src->flags & ENDPOINT_HOST && leaves_node(flow) &&
 	       !flow->from_proxy;
 }
 
@@ -309,12 +308,12 @@ __noinline __u32 judge(const struct flow *flow, int reply, __be16 passed, struct
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
 		reason = check_place(flow, verdict, &parties.dst, &parties.src);
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
-		if (is_false_ingress(flow, verdict->dst_identity, &parties.dst))
+		if (is_false_ingress(flow, &parties.dst))
 			reason = REASON_SPOOFED_SOURCE;
 		doubtful = is_doubtful(flow, &parties.dst);
 	} else {
 		reason = check_place(flow, verdict, &parties.src, &parties.dst);
-		if (is_false_ingress(flow, verdict->src_identity, &parties.src))
+		if (is_false_ingress(flow, &parties.src))
 			reason = REASON_SPOOFED_SOURCE;
 		doubtful = is_doubtful(flow, &parties.src);
 	}

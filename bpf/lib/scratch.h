@@ -12,7 +12,6 @@ struct whereabouts {
 	__u32 prefix_flags; /* enum ipcache_flag */
 	__u32 guarded;	    /* 1: a policy selects it, in some direction */
 	__u32 is_service;   /* 1: nobody's but a service's */
-	__u32 is_ingress;   /* 1: of a node's proxy, for clients from outside */
 };
 
 /* Beside the stack of 512 bytes; one program at a time runs on a CPU. */

@@ -29,7 +29,7 @@ static __always_inline void recognise_proxy(struct __sk_buff *skb, const struct 
 /* A source that none of the node's processes has but the proxy. */
 static __always_inline int is_proxys_alone(const struct whereabouts *src)
 {
-	return src->flags & ENDPOINT_WORKLOAD || src->is_service || src->is_ingress;
+	return src->flags & (ENDPOINT_WORKLOAD | ENDPOINT_INGRESS) || src->is_service;
 }
 
 static __always_inline __u32 fill_tuple(const struct flow *flow, struct bpf_sock_tuple *tuple)

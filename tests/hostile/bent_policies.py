@@ -28,7 +28,7 @@ _RESERVED = (
     {"matchLabels": {"reserved:host": "yes"}},
     {"matchLabels": {"reserved:host": "", "app": "web"}},
     {"matchLabels": {"reserved:kube-apiserver": ""}},
-    {"matchExpressions": [{"key": "reserved:ingress", "operator": "Exists"}]},
+    {"matchExpressions": [{"key": "reserved:kube-apiserver", "operator": "Exists"}]},
 )
 _L7: tuple[Any, ...] = (
     {"dns": [{"matchPattern": "*"}]},
@@ -120,7 +120,7 @@ BENT_POLICIES: Table = (
     (CILIUM, _IN + "2.icmps.0.fields.0.family", ("IPv5", "ipv4", 4, "")),
     (CILIUM, _IN + "2.icmps.0.fields.1.type", ("Echo", "Redirect")),
     (CILIUM, _IN + "3.fromEntities", (None, {}, [None], [1], "world")),
-    (CILIUM, _IN + "3.fromEntities.0", ("kube-apiserver", "ingress", "World", "", "internet")),
+    (CILIUM, _IN + "3.fromEntities.0", ("kube-apiserver", "World", "", "internet")),
     (CILIUM, _IN + "3.fromNodes", ([{}], [{"matchLabels": {"reserved:host": ""}}])),
     (CILIUM, _IN + "3.toServices", ([],)),
     (CILIUM, "spec.ingressDeny.0.authentication", ({"mode": "disabled"},)),

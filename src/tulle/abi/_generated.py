@@ -52,6 +52,7 @@ class EndpointFlag(IntEnum):
     HOST = 2
     REMOTE = 4
     NODE = 8
+    INGRESS = 16
 
 
 class Hook(IntEnum):
@@ -835,4 +836,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "b5fe4eb06f81186e"
+ABI_HASH = "013ef86aa0258409"

@@ -13,11 +13,20 @@ POD_CIDRS: tuple[IPNetwork, ...] = (
     IPv6Network("fd00:7a11:0:244::/64"),
 )
 _FIRST = 2  # 0 is the network, 1 the node itself
+_ROOM_FOR_INGRESS = 16  # addresses of a CIDR that is large enough for it
 
 
 def node_addresses(cidrs: Sequence[IPNetwork] = POD_CIDRS) -> tuple[IPAddress, ...]:
     """The first address of each CIDR, which is kept for the node."""
     return tuple(cidr[1] for cidr in cidrs)
+
+
+def ingress_addresses(cidrs: Sequence[IPNetwork] = POD_CIDRS) -> tuple[IPAddress, ...]:
+    """Those from which the node's proxy connects for clients from outside: one of each CIDR.
+
+    None where CIDRs are too small to give one away.
+    """
+    return addresses_of(cidrs, _last(cidrs) + 1) if cidrs and _has_ingress(cidrs) else ()
 
 
 def addresses_of(cidrs: Sequence[IPNetwork], number: int) -> tuple[IPAddress, ...]:
@@ -30,8 +39,7 @@ def next_number(cidrs: Sequence[IPNetwork], used: Collection[int], after: int) -
 
     Raises Refused, which names the CIDR that is full.
     """
-    smallest = min(cidrs, key=lambda cidr: cidr.num_addresses)
-    last = smallest.num_addresses - 2  # the last of an IPv4 network is its broadcast address
+    smallest, last = _smallest(cidrs), _last(cidrs)
     count = last - _FIRST + 1
     if len(used) < count:
         for step in range(1, count + 1):
@@ -42,3 +50,19 @@ def next_number(cidrs: Sequence[IPNetwork], used: Collection[int], after: int) -
         f"no address left: {smallest} has room for {max(count, 0)} workloads; "
         "delete some or give the node a larger pod CIDR"
     )
+
+
+def _smallest(cidrs: Sequence[IPNetwork]) -> IPNetwork:
+    return min(cidrs, key=lambda cidr: cidr.num_addresses)
+
+
+def _has_ingress(cidrs: Sequence[IPNetwork]) -> bool:
+    return _smallest(cidrs).num_addresses >= _ROOM_FOR_INGRESS
+
+
+def _last(cidrs: Sequence[IPNetwork]) -> int:
+    """The highest number that a workload may have."""
+    last = (
+        _smallest(cidrs).num_addresses - 2
+    )  # the last of an IPv4 network is its broadcast address
+    return last - 1 if _has_ingress(cidrs) else last

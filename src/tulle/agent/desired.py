@@ -46,7 +46,9 @@ def desired(world: World, ids: Ids, before: Desired | None = None) -> Desired:
         world, ids, before=before.compiled if before else None, proxied=routing.proxied
     )
     services = compiled.memo.services or ServiceParts()
-    proxied = proxy_image(routing, services, before=before.proxied if before else None)
+    proxied = proxy_image(
+        routing, services, world.node.ingress, before=before.proxied if before else None
+    )
     rule_sets = compiled.memo.isolation.rule_sets
     policed = policy_image(rule_sets, before.policed if before else None)
     xds = _together(proxied.image, policed.image, before)

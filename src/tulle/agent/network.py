@@ -20,7 +20,7 @@ from tulle.edges.netlink import Route, Uplink
 from tulle.errors import KernelError, Refused
 from tulle.model.world import IPAddress, Node
 
-from .addresses import node_addresses
+from .addresses import ingress_addresses, node_addresses
 from .options import NodeOptions
 from .routes import routes_of
 
@@ -111,6 +111,7 @@ class Network:
             labels={HOSTNAME_LABEL: self._options.name, **self._options.labels},
             pod_cidrs=self._options.pod_cidrs,
             underlay=min(uplink, key=lambda address: address.version, default=None),
+            ingress=ingress_addresses(self._options.pod_cidrs),
         )
 
     def state(self, proxy: Path | None = None) -> abi.State:

@@ -5,7 +5,7 @@ What comes in is as foreign as any manifest, and is checked like one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -40,6 +40,7 @@ from tulle.model.world import IPAddress, IPNetwork, Key, Node, Refusal, Workload
 
 TERMINATING = "tulle.io/Terminating"  # a Pod's condition: it is being ended
 INTERNAL, EXTERNAL = "InternalIP", "ExternalIP"
+INGRESS = "tulle.io/Ingress"  # a node's address: its proxy's, for clients from outside
 _WEIGHT_MAX = 65535
 _DIGEST_BYTES = 16
 _ENDED = ("Succeeded", "Failed")
@@ -111,6 +112,7 @@ def decode(data: bytes, name: str, before: NodeState | None = None) -> NodeState
 def node_object(node: Node, created: str) -> NodeObject:
     """`created` is an RFC 3339 time. Where the overlay reaches it comes first."""
     addresses = [NodeAddress(str(item), INTERNAL) for item in node.addresses]
+    addresses += [NodeAddress(str(item), INGRESS) for item in node.ingress]
     cidrs = tuple(str(item) for item in node.pod_cidrs)
     return NodeObject(
         ObjectMeta(node.name, labels=dict(node.labels), creation_timestamp=created),
@@ -125,14 +127,17 @@ def world_node(node: NodeObject) -> Node:
     cidrs = [parse_cidr(text, "spec", "podCIDRs", place) for place, text in enumerate(texts)]
     return Node(
         name=node.metadata.name,
-        addresses=tuple(
-            parse_address(item.address, "status", "addresses", place, "address")
-            for place, item in enumerate(node.status.addresses)
-            if item.type in (INTERNAL, EXTERNAL)
-        ),
+        addresses=tuple(_addresses_of(node, INTERNAL, EXTERNAL)),
         labels=node.metadata.labels,
         pod_cidrs=tuple(cidrs),
+        ingress=tuple(_addresses_of(node, INGRESS)),
     )
+
+
+def _addresses_of(node: NodeObject, *types: str) -> Iterator[IPAddress]:
+    for place, item in enumerate(node.status.addresses):
+        if item.type in types:
+            yield parse_address(item.address, "status", "addresses", place, "address")
 
 
 def _pod_of(workload: Workload, node: str) -> Pod:

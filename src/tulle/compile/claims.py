@@ -24,6 +24,13 @@ class Claim:
     addresses: tuple[IPAddress, ...]
     ranges: tuple[IPNetwork, ...]
 
+    @property
+    def ingress(self) -> tuple[IPAddress, ...]:
+        """Its proxy's own, within its ranges as its workloads' are."""
+        return tuple(
+            item for item in self.node.ingress if any(item in network for network in self.ranges)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:

@@ -10,7 +10,7 @@ from tulle.abi import EndpointFlag, Identity, Vni
 from tulle.model.world import Key
 
 from .claims import Claim
-from .identities import Peer
+from .identities import INGRESS, Peer
 from .isolation import Who
 from .parts import NOTHING, Part, packed
 from .places import Places, Row
@@ -53,7 +53,7 @@ def endpoint_parts(
     survey: Survey, numbers: Numbers, sets: Sets, before: EndpointParts
 ) -> EndpointParts:
     """`numbers` are those of before where peers have stayed."""
-    host = _host(survey.claims.here, sets)
+    host = _host(survey.claims.here, survey.local, numbers, sets)
     local = {}
     for key, row in survey.local.rows.items():
         known = before.local.get(key)
@@ -69,11 +69,15 @@ def endpoint_parts(
     return EndpointParts(before.host if host == before.host else host, local, nodes)
 
 
-def _host(claim: Claim, sets: Sets) -> Part:
+def _host(claim: Claim, places: Places, numbers: Numbers, sets: Sets) -> Part:
     ingress, egress = sets[None]
     flags = EndpointFlag.HOST
     entry = abi.Endpoint(0, int(Identity.HOST), flags, Vni.HOST, ingress, egress).pack()
-    return {"endpoints": {packed(address): entry for address in claim.addresses}}
+    entries = {packed(address): entry for address in claim.addresses}
+    proxy = EndpointFlag.HOST | EndpointFlag.INGRESS
+    for address, peer in places.own:
+        entries[address] = abi.Endpoint(0, numbers[peer], proxy, Vni.HOST).pack()
+    return {"endpoints": entries}
 
 
 def _workload(row: Row, numbers: Numbers, sets: tuple[int, ...]) -> Part:
@@ -89,15 +93,20 @@ def _workload(row: Row, numbers: Numbers, sets: tuple[int, ...]) -> Part:
 def _node(claim: Claim, places: Places, numbers: Numbers) -> Part:
     underlay = claim.node.underlay
     node = packed(underlay) if underlay else bytes(16)
-    known: dict[tuple[int, int], bytes] = {}  # many workloads differ in their addresses only
+    known: dict[tuple[int, ...], bytes] = {}  # many workloads differ in their addresses only
 
     def entry(peer: Peer, flags: int, vni: int) -> bytes:
         number = numbers[peer]
-        if (number, vni) not in known:
-            known[number, vni] = abi.Endpoint(0, number, flags, vni, 0, 0, node).pack()
-        return known[number, vni]
+        if (number, flags, vni) not in known:
+            known[number, flags, vni] = abi.Endpoint(0, number, flags, vni, 0, 0, node).pack()
+        return known[number, flags, vni]
 
-    entries = {address: entry(peer, EndpointFlag.NODE, Vni.HOST) for address, peer in places.own}
+    # What the proxy sends comes as workloads' does, and from nowhere else.
+    proxy = EndpointFlag.REMOTE | EndpointFlag.INGRESS
+    entries = {
+        address: entry(peer, proxy if peer.kind == INGRESS else EndpointFlag.NODE, Vni.HOST)
+        for address, peer in places.own
+    }
     for row in places.rows.values():
         for address, peer in row.places:
             entries[address] = entry(peer, EndpointFlag.REMOTE, row.vni)

@@ -24,16 +24,19 @@ Pairs = tuple[tuple[str, str], ...]
 NamedPort = tuple[str, str, int]  # name, protocol, number
 
 WORKLOAD, REMOTE_NODE, UNMANAGED, WORLD = "workload", "remote-node", "unmanaged", "world"
+INGRESS = "ingress"
 _RESERVED = {
     REMOTE_NODE: int(Identity.REMOTE_NODE),
     UNMANAGED: int(Identity.UNMANAGED),
     WORLD: int(Identity.WORLD),
+    INGRESS: int(Identity.INGRESS),
 }
 _ENTITIES = {
     WORKLOAD: (Entity.CLUSTER,),
     REMOTE_NODE: (Entity.CLUSTER, Entity.REMOTE_NODE),
     UNMANAGED: (Entity.CLUSTER, Entity.UNMANAGED),
     WORLD: (Entity.WORLD,),
+    INGRESS: (Entity.CLUSTER, Entity.INGRESS),
 }
 _VNIS = (1 << 24) - Vni.FIRST
 
@@ -106,6 +109,10 @@ class Distinctions:
     def node(self, node: Node, address: IPAddress) -> Peer:
         labels = _chosen(node.labels, self.node_keys)
         return Peer(REMOTE_NODE, labels, self.managed.around(address))
+
+    def ingress(self, address: IPAddress) -> Peer:
+        """Of a node's proxy, for clients from outside."""
+        return Peer(INGRESS, (), self.managed.around(address))
 
     def network(self, network: IPNetwork, managed: bool) -> Peer:
         """Of addresses that are no endpoint; `managed` if they are in a node's pod range."""

@@ -80,7 +80,8 @@ class Surveyor:
             map(is_, before.made_from[2:], (claim, self._distinctions))
         )
         known = before.rows if holds else {}
-        owners = {packed(address): f"node {claim.node.name}" for address in claim.addresses}
+        taken = (*claim.addresses, *claim.ingress)
+        owners = {packed(address): f"node {claim.node.name}" for address in taken}
         rows: dict[Key, Row] = {}
         refusals: list[Refusal] = []
         for key, workload in ordered:
@@ -98,13 +99,16 @@ class Surveyor:
             rows[key] = row
             for address, _ in row.places:
                 owners[address] = f"Pod {workload}"
-        own = () if is_local else tuple(self._own(claim))
+        own = tuple(self._own(claim, is_local))
         made_from = workloads, namespaces, claim, self._distinctions
         return _places(rows, own, refusals, workloads)._replace(made_from=made_from)
 
-    def _own(self, claim: Claim) -> Iterator[Place]:
-        for address in claim.addresses:
+    def _own(self, claim: Claim, is_local: bool) -> Iterator[Place]:
+        """This node itself is nobody's peer."""
+        for address in () if is_local else claim.addresses:
             yield packed(address), self._same(self._distinctions.node(claim.node, address))
+        for address in claim.ingress:
+            yield packed(address), self._same(self._distinctions.ingress(address))
 
     def _row(self, workload: Workload) -> Row:
         chosen, vni = self._labels(workload)

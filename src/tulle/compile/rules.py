@@ -74,10 +74,11 @@ class Entity(Enum):
     WORLD = "world"  # everything that is no workload, node or host; blocks do not matter
     WORLD_IPV4 = "world-ipv4"
     WORLD_IPV6 = "world-ipv6"
-    CLUSTER = "cluster"  # every workload, every node, this host, and what is unmanaged
+    CLUSTER = "cluster"  # every workload, node and proxy, this host, and what is unmanaged
     HOST = "host"
     REMOTE_NODE = "remote-node"
     UNMANAGED = "unmanaged"
+    INGRESS = "ingress"  # nodes' proxies, for clients from outside
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,13 @@ ENTITIES = (
     "host",
     "remote-node",
     "unmanaged",
+    "ingress",
     "health",
     "init",
     "none",
 )
 UNKNOWN_ENTITIES = {
     "kube-apiserver": "the API server's addresses are not known yet: use toCIDR or fromCIDR",
-    "ingress": "there is no ingress proxy yet",
 }
 
 

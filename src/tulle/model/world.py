@@ -79,7 +79,8 @@ class Node:
     """What the compiler must know of a node.
 
     `addresses` are all of its own; of another node those that its Node object lists. `underlay` is
-    where it takes the overlay's packets, None while it has no uplink.
+    where it takes the overlay's packets, None while it has no uplink. From `ingress` its proxy
+    connects for clients from outside.
     """
 
     name: str = "local"
@@ -91,6 +92,7 @@ class Node:
     labels: Mapping[str, str] = field(default_factory=dict)
     pod_cidrs: tuple[IPNetwork, ...] = ()
     underlay: IPAddress | None = None
+    ingress: tuple[IPAddress, ...] = ()
 
     @property
     def zone(self) -> str:

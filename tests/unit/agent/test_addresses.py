@@ -4,7 +4,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import pytest
 
-from tulle.agent.addresses import POD_CIDRS, addresses_of, next_number, node_addresses
+from tulle.agent.addresses import (
+    POD_CIDRS,
+    addresses_of,
+    ingress_addresses,
+    next_number,
+    node_addresses,
+)
 from tulle.errors import Refused
 
 SMALL = (IPv4Network("10.0.0.0/29"), IPv6Network("fd00::/64"))  # 2 … 6
@@ -36,3 +42,14 @@ def test_full_names_the_network_and_its_room() -> None:
 def test_network_without_room_is_full_at_once() -> None:
     with pytest.raises(Refused, match="room for 0"):
         next_number((IPv4Network("10.0.0.0/31"),), set(), 0)
+
+
+def test_the_proxy_has_an_address_that_no_workload_is_given() -> None:
+    own = ingress_addresses(POD_CIDRS)
+    assert [str(item) for item in own] == ["10.244.0.254", "fd00:7a11:0:244::fe"]
+    everybody = set(range(2, 254))
+    assert next_number(POD_CIDRS, everybody - {253}, 0) == 253
+    with pytest.raises(Refused, match="room for 252 workloads"):
+        next_number(POD_CIDRS, everybody, 253)
+    assert ingress_addresses(SMALL) == ()
+    assert ingress_addresses(()) == ()

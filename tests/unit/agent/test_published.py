@@ -19,6 +19,7 @@ NODE = Node(
     (ip_address("192.0.2.10"), ip_address("10.244.3.1")),
     labels={"topology.kubernetes.io/zone": "z"},
     pod_cidrs=(ip_network("10.244.3.0/24"), ip_network("fd00:7a11:0:244:3::/80")),
+    ingress=(ip_address("10.244.3.254"), ip_address("fd00:7a11:0:244:3::fe")),
 )
 OBJECT = node_object(NODE, "2026-01-01T00:00:00Z")
 WEB = Workload(

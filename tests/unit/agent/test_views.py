@@ -72,7 +72,7 @@ def test_a_node_without_trouble_is_ok(agent: Any) -> None:
         "remote_workloads": 0,
         "services": 2,
         "policies": 1,
-        "identities": 7,
+        "identities": 8,
     }
     assert status["packets"] == {"POLICY_DENIED": {"packets": 2, "bytes": 120}}
     assert status["events_lost"] == 5

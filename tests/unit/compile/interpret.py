@@ -150,6 +150,7 @@ def _is_entity(entity: Entity, peer: End) -> bool:
         Entity.HOST: peer.kind is Kind.HOST,
         Entity.REMOTE_NODE: peer.kind is Kind.NODE,
         Entity.UNMANAGED: peer.kind is Kind.UNMANAGED,
+        Entity.INGRESS: peer.kind is Kind.INGRESS,
     }[entity]
 
 

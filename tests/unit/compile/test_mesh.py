@@ -7,11 +7,14 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from tests.unit.compile.evaluate import evaluate, verdict_of
 from tests.unit.compile.objects import endpoint, ipcache, workload, world_of
 from tulle.abi import EndpointFlag, Identity, IpcacheEntry, IpcacheFlag, IpcacheKey, Vni
 from tulle.compile import Compiled, Ids, compile_world
 from tulle.compile.capacity import LIMITS
+from tulle.compile.explain import explain
 from tulle.compile.parts import flat, packed, unpacked
+from tulle.model.verdict import Flow
 from tulle.model.world import Key, Node, Settings, Workload, World
 
 HERE = Node("a", (ip_address("192.0.2.1"),), pod_cidrs=(ip_network("10.0.0.0/24"),))
@@ -216,3 +219,59 @@ def test_when_endpoints_are_full_those_of_this_node_go_before_others() -> None:
     assert len(flat(result.image)["endpoints"]) == 6
     again = compile_world(world, result.ids, result.limits, before=result)
     assert all(again.image[name] is part for name, part in result.image.items())
+
+
+PROXY_HERE, PROXY_THERE = "10.0.0.250", "10.0.1.250"
+
+
+def with_proxies(text: str = "") -> World:
+    here = replace(HERE, ingress=(ip_address(PROXY_HERE),))
+    there = replace(THERE, ingress=(ip_address(PROXY_THERE), ip_address("198.51.100.1")))
+    return replace(mesh(text=text, there=there), node=here)
+
+
+def test_proxies_are_endpoints_of_their_own() -> None:
+    maps = flat(compiled(with_proxies()).image)
+    here, there = endpoint(maps, PROXY_HERE), endpoint(maps, PROXY_THERE)
+    assert here.identity == there.identity == Identity.INGRESS
+    assert here.flags == EndpointFlag.HOST | EndpointFlag.INGRESS
+    assert there.flags == EndpointFlag.REMOTE | EndpointFlag.INGRESS
+    assert here.vni == there.vni == Vni.HOST
+    assert unpacked(there.node) == THERE.underlay
+    assert packed(ip_address("198.51.100.1")) not in maps["endpoints"]  # in no range of its node's
+
+
+def test_no_workload_may_have_a_proxys_address() -> None:
+    taken = replace(AWAY, addresses=(ip_address(PROXY_THERE),))
+    world = with_proxies()
+    world = replace(world, remote={"b": {taken.key: taken}})
+    assert refusals(world) == [
+        f"Pod shop/db-2: address {PROXY_THERE} belongs to node b: no policy knows who it is"
+    ]
+
+
+@pytest.mark.parametrize("source", [PROXY_HERE, PROXY_THERE])
+@pytest.mark.parametrize(
+    ("peers", "allowed"),
+    [
+        ("fromEntities: [ingress]", True),
+        ("fromEntities: [cluster]", True),
+        ("fromEntities: [host, remote-node, world, unmanaged]", False),
+        ("fromEndpoints: [{}]", False),
+        ("fromEndpoints: [{matchLabels: {'reserved:ingress': ''}}]", True),
+    ],
+)
+def test_policies_know_proxies_as_ingress(source: str, peers: str, allowed: bool) -> None:
+    text = f"""
+kind: CiliumNetworkPolicy
+metadata: {{name: p}}
+spec:
+  endpointSelector: {{}}
+  ingress: [{{{peers}}}]
+"""
+    world = with_proxies(text)
+    flow = Flow(ip_address(source), WEB.addresses[0], "TCP", 80)
+    verdict = explain(world, flow)
+    assert verdict.allowed is allowed
+    result = compiled(world)
+    assert verdict_of(result, evaluate(flat(result.image), flow)) == verdict

@@ -34,6 +34,7 @@ _ENTITIES = {
     "host": Kind.HOST,
     "remote-node": Kind.NODE,
     "unmanaged": Kind.UNMANAGED,
+    "ingress": Kind.INGRESS,
     "world": Kind.WORLD,
 }
 

@@ -23,6 +23,7 @@ class Kind(Enum):
     WORKLOAD = "a workload"
     HOST = "this node"
     NODE = "another node"
+    INGRESS = "a node's proxy"
     UNMANAGED = "in another node's pod range, but no known workload"
     SERVICE = "a service"
     WORLD = "outside of the mesh"
@@ -67,6 +68,9 @@ def end_at(world: World, address: IPAddress) -> End:
             return _workload_end(world, address, workload, world.node, is_local=True)
     if address in world.node.addresses:
         return End(address, Kind.HOST, None, world.node, True, world.node.labels)
+    for node in (world.node, *world.nodes.values()):
+        if address in node.ingress:
+            return End(address, Kind.INGRESS, node=node)
     for name, workloads in world.remote.items():
         for workload in workloads.values():
             if address in workload.addresses:

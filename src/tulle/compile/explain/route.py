@@ -33,7 +33,7 @@ def route(world: World, flow: Flow) -> Route:
             return Route(f"to node {world.node.name} itself")
         case Kind.WORKLOAD if destination.is_local:
             return Route(f"stays on node {world.node.name}")
-        case Kind.WORKLOAD | Kind.NODE:
+        case Kind.WORKLOAD | Kind.NODE | Kind.INGRESS:
             return Route(_between(world, source, destination))
         case Kind.UNMANAGED:
             name = destination.node.name if destination.node else ""
@@ -60,7 +60,8 @@ def exit_address(node: Node, version: int) -> IPAddress | None:
 def _between(world: World, source: End, destination: End) -> str:
     name = destination.node.name if destination.node else "of no known name"
     has_underlay = destination.node is not None and destination.node.underlay is not None
-    concerns_workloads = Kind.WORKLOAD in (source.kind, destination.kind)
+    inside = (Kind.WORKLOAD, Kind.INGRESS)
+    concerns_workloads = source.kind in inside or destination.kind in inside
     if world.settings.routing == "vxlan" and has_underlay and concerns_workloads:
         return f"through the overlay to node {name}"
     return f"by the network's routes to node {name}"

@@ -12,6 +12,7 @@ from .fields import Fields, socket_address
 
 # Linux: level and name of socket options (asm-generic/socket.h, linux/in.h, linux/tcp.h)
 _SO_KEEPALIVE, _SO_MARK = (1, 9), (1, 36)
+_TRANSPARENT = 0, 19  # of either family: the address need not be the node's own
 _BIND_ADDRESS_NO_PORT, _LOCAL_PORT_RANGE = (0, 24), (0, 51)
 _TCP_KEEPIDLE, _TCP_KEEPINTVL, _TCP_KEEPCNT = (6, 4), (6, 5), (6, 6)
 
@@ -60,7 +61,11 @@ def as_client(marked: bool = True) -> Fields:
 
 def as_proxy(sources: Sequence[IPAddress]) -> Fields:
     """A BindConfig for connections in the proxy's own name, from its address of each family."""
-    options = [_option(_SO_MARK, Mark.PROXY), _option(_BIND_ADDRESS_NO_PORT, 1)]
+    options = [
+        _option(_SO_MARK, Mark.PROXY),
+        _option(_TRANSPARENT, 1),
+        _option(_BIND_ADDRESS_NO_PORT, 1),
+    ]
     config: Fields = {"socket_options": options}
     if sources:
         addresses = [socket_address(source, 0)["socket_address"] for source in sources]

@@ -114,8 +114,6 @@ def be_router(routes: IPRoute, interface: str) -> None:
     sysctl(f"ipv6/conf/{interface}/forwarding", "1")  # bpf_fib_lookup() asks for this one
     sysctl(f"ipv4/conf/{interface}/forwarding", "1")
     sysctl(f"ipv4/conf/{interface}/rp_filter", "0")
-    # what the node's proxy sends to itself is turned round there, under the node's own address
-    sysctl(f"ipv4/conf/{interface}/accept_local", "1")
     sysctl(f"ipv4/conf/{interface}/send_redirects", "0")
 
 

@@ -78,7 +78,7 @@ def bound(target: Target) -> tuple[dict[tuple[int, int], int], Json]:
 
 def test_in_its_own_name_the_proxy_connects_from_its_addresses() -> None:
     options, config = bound(WEB)
-    assert options == {(1, 36): 0x74700000, (0, 24): 1}
+    assert options == {(1, 36): 0x74700000, (0, 19): 1, (0, 24): 1}
     assert config["source_address"]["address"] == "10.0.0.254"
     (extra,) = config["extra_source_addresses"]
     assert extra["address"]["address"] == "fd00::fe"
