@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 
+from tests.proxy.http2 import ALLOWED, HTTP2_CASES, PREFACE
 from tests.proxy.policies import enforcing, rule_set_of
 from tests.proxy.recorder import Recorder, recording
 from tests.proxy.say import say
@@ -262,3 +263,21 @@ def test_a_websocket_is_a_connection_once_the_backend_agrees(
     said = say(("127.0.0.1", ports[SMUGGLING]), [head, b"\x81\x02hi"], 1)
     assert said.statuses == (101,) and not said.closed
     assert backend.taken().endswith(b"\r\n\r\n\x81\x02hi")
+
+
+def test_http2_reaches_the_backend_if_it_is_allowed(
+    ports: Mapping[str, int], backend: Recorder
+) -> None:
+    backend.taken()
+    say(("127.0.0.1", ports[SMUGGLING]), [ALLOWED], 1, patience_s=0.5)
+    assert backend.taken().startswith(PREFACE)
+
+
+@pytest.mark.parametrize("name", HTTP2_CASES)
+def test_no_byte_of_a_denied_http2_request_reaches_the_backend(
+    ports: Mapping[str, int], backend: Recorder, name: str
+) -> None:
+    backend.taken()
+    said = say(("127.0.0.1", ports[SMUGGLING]), [HTTP2_CASES[name]], 1, patience_s=1.5)
+    assert said.data or said.closed  # it was read
+    assert backend.taken() == b""
