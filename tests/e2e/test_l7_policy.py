@@ -319,3 +319,44 @@ def test_what_leaves_the_mesh_is_read_as_well(field: Field, tmp_path: Path) -> N
         assert b"a.test" in seen[8443].read_bytes()
     finally:
         cluster.delete(OUT)
+
+
+@places
+def test_changes_of_a_rule_fail_no_request(field: Field, where: str) -> None:
+    """On one connection, and each on one of its own."""
+    address = field.at(where).addresses[4]
+    loads = [
+        field.client.mesh.spawn("client", "python3", "-c", _LOAD, address, str(PORT), how)
+        for how in ("one", "each")
+    ]
+    wait_for(lambda: b"GET /a" in field.at(where).seen())
+    node = field.cluster["a" if where == "here" else "b"]
+    for number in range(30):
+        node.apply(reading("web", "web", [{"path": f"/(a|{number})"}]))
+    for load in loads:
+        assert load.stdin and load.stdout
+        print(file=load.stdin, flush=True)
+        done, failed = map(int, load.stdout.readline().split())
+        assert done > 30 and failed == 0
+
+
+_LOAD = """
+import http.client, select, sys
+host, port, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+one, done, failed = None, 0, 0
+while not select.select([sys.stdin], [], [], 0.005)[0]:
+    one = one or http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        one.request("GET", "/a")
+        answer = one.getresponse()
+        answer.read()
+        failed += answer.status != 200
+    except (OSError, http.client.HTTPException):
+        failed += 1
+        one.close()
+    done += 1
+    if how == "each":
+        one.close()
+        one = None
+print(done, failed)
+"""
