@@ -10,13 +10,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from tulle.model.routing import Rule, Stream, VirtualHost
+from tulle.model.routing import RequestMatch, Rule, Stream, VirtualHost
 
 from .forms import Entry, Form, Mergeable
 from .hostnames import intersection, lineage, specificity
 from .listeners import Seat
 
 ANY = "*"
+_ALL = RequestMatch()
 Sources = tuple[tuple[str, tuple[Mergeable, ...]], ...]  # routes by their hostname, in order
 Known = dict[tuple[object, ...], tuple[Sources, VirtualHost]]
 
@@ -80,12 +81,18 @@ def _same(one: Sources, other: Sources) -> bool:
 
 
 def _merged(sources: Sources) -> list[Entry]:
-    """Each entry once: a route may have two hostnames that mean the same host."""
+    """Each entry once: a route may have two hostnames that mean the same host.
+
+    What comes after a match of all requests is never reached, so it is left out: one route for any
+    host does not fill the tables of all others.
+    """
     found: dict[tuple[int, int], Entry] = {}
     for _, forms in sources:
         entries = [entry for form in forms for entry in form.entries]
         for entry in sorted(entries, key=lambda entry: entry.order):
             found.setdefault((id(entry.match), id(entry.rule)), entry)
+            if entry.match == _ALL:
+                return list(found.values())
     return list(found.values())
 
 

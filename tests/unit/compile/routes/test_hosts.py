@@ -48,7 +48,7 @@ def test_the_hostname_of_the_route_decides_not_what_is_left_of_it() -> None:
         http_route("old", created="2024-01-01T00:00:00Z", hostnames=["*.example.com"],
                    rules=with_paths("/long/path")),
         http_route("new", created="2024-02-01T00:00:00Z", hostnames=["abc.example.com"],
-                   rules=with_paths("/")),
+                   rules=with_paths("/l")),
     )  # fmt: skip
     assert {name: order(host) for name, host in hosts(found).items()} == {
         "abc.example.com": ["new/0", "old/0"]
@@ -67,6 +67,17 @@ def test_hostnames_outside_of_the_listeners_are_ignored() -> None:
 def test_a_route_counts_once_for_a_host_that_two_of_its_names_mean() -> None:
     found = routed(GATEWAY, http_route(hostnames=["a.example", "*.example"], rules=with_paths("/")))
     assert order(hosts(found)["a.example"]) == ["r/0"]
+
+
+def test_what_is_never_reached_is_left_out() -> None:
+    found = routed(
+        GATEWAY,
+        http_route("any", rules=with_paths("/any")),
+        http_route("all", hostnames=["a.example"], rules=with_paths("/", "/first")),
+        http_route("some", hostnames=["b.example"], rules=with_paths({"method": "GET"})),
+    )
+    assert order(hosts(found)["a.example"]) == ["all/1", "all/0"]
+    assert order(hosts(found)["b.example"]) == ["some/0", "any/0"]
 
 
 def test_each_listener_has_its_own_routes() -> None:
