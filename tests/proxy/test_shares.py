@@ -150,6 +150,13 @@ def test_a_connection_that_is_cut(
         assert len(found["a"].seen) == tries
 
 
+@pytest.mark.parametrize(("size", "status"), [(900_000, 200), (2_000_000, 503)])
+def test_a_body_is_sent_again_if_it_was_kept(tmp_path: Path, size: int, status: int) -> None:
+    with gateway(tmp_path, rule(to("a"), retry=Retry(1, (503,))), "a") as (port, _):
+        answer = ask(port, "/?status=503&times=1", method="POST", body="x" * size)
+        assert (answer.status, len(answer.seen["body"])) == (status, size)
+
+
 def test_waits_between_tries(tmp_path: Path) -> None:
     made = rule(to("a"), retry=Retry(3, (503,), 400), timeout_ms=500)
     with gateway(tmp_path, made, "a") as (port, _):

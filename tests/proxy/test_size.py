@@ -55,9 +55,9 @@ def test_a_change_of_one(hosts: Callable[[int], list[VirtualHost]]) -> None:
         else:
             now = [VirtualHost("a.example", (new[0].entries[0], *first[0].entries[1:]))]
         other = replace(edge, servers=(web(*now),))
-        began = time.perf_counter()
+        began = time.process_time()
         made = proxy_image(Routing({edge.name: other}), PARTS, (), made)
-        took.append((time.perf_counter() - began) * 1000)
+        took.append((time.process_time() - began) * 1000)
     assert statistics.median(took) < CHANGE_MS
 
 

@@ -11,6 +11,7 @@ from .fields import Fields, extension, milliseconds, value
 _UNSEEN = "connect-failure,refused-stream,reset-before-request"
 _UNSEEN_RETRIES = 2
 _CHOICES = 5  # draws to find a host that was not tried yet
+_KEPT_BYTES = 1024 * 1024
 _STEEPEST = 10  # the longest wait, in shortest ones: Envoy's default
 
 _ELSEWHERE: Fields = {
@@ -37,6 +38,11 @@ def times_of(rule: Rule) -> Fields:
         tries = _asked(rule.retry) if rule.retry else UNASKED
         times["retry_policy"] = {**tries, **_per_try(rule.backend_timeout_ms or 0)}
     return times
+
+
+def buffer_of(rule: Rule) -> Fields:
+    """Of a Route: what is kept of a body to be sent again. Larger ones have one try."""
+    return {"request_body_buffer_limit": value(_KEPT_BYTES)} if rule.retry else {}
 
 
 def _asked(retry: Retry) -> Fields:

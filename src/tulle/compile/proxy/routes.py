@@ -15,7 +15,7 @@ from .headers import edits
 from .hosts import Share
 from .lots import drawn
 from .matches import match_of
-from .retries import UNASKED
+from .retries import UNASKED, buffer_of
 from .targets import Scene, Target, targets_of_rule
 from .wire import joined
 
@@ -116,6 +116,7 @@ def _entry(entry: Entry, hostname: str, scene: Scene) -> Made:
             **action_of(part, match, hostname, scene),
             **edits(part.filters),
             **limits.scope_of(part),
+            **buffer_of(part),
             typed_per_filter_config=filter_configs(part, scene),
         )
         for part, chance in parts
