@@ -11,6 +11,7 @@ from tulle.compile.explain.filters import filters_in_words, match_in_words
 from tulle.compile.explain.requests import (
     Met,
     Request,
+    as_met_by,
     changed_path,
     front_at,
     front_of,
@@ -19,6 +20,7 @@ from tulle.compile.explain.requests import (
 )
 from tulle.errors import Refused
 from tulle.model.routing import Destination, Front
+from tulle.model.world import IPAddress
 
 from .agent import Pass
 from .explaining import explain_request, key_of
@@ -43,6 +45,7 @@ def explain_asked(
         read = any(result["rung"] == 3 for result in answer["results"])
         unread = {"rung": 1, "why": NOTHING_READS} if request and not read else None
         return answer | {"request": unread}
+    front = as_met_by(front, _addresses(now, source))
     if request is None and _reads_http(front):
         raise Refused(f"{_where(front)} is served by routes: say which request, with --http")
     met = meet(front, request or Request())
@@ -55,6 +58,16 @@ def explain_asked(
         "request": told,
         "results": results,
     }
+
+
+def _addresses(now: Pass, source: str) -> tuple[IPAddress, ...]:
+    """Of one who asks, where it is known which one that is."""
+    try:
+        return (ip_address(source),)
+    except ValueError:
+        everywhere = (now.world.workloads, *now.world.remote.values())
+        found = (items.get(key_of(source)) for items in everywhere)
+        return next((item.addresses for item in found if item is not None), ())
 
 
 def _front(now: Pass, target: str, protocol: str, port: int) -> Front | None:

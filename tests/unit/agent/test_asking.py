@@ -145,6 +145,20 @@ def test_where_requests_are_read_one_has_to_be_named() -> None:
         ask("shop/web", None)
 
 
+def test_a_consumers_routes_are_met_by_its_workloads_alone() -> None:
+    theirs = Server("shop", hosts=(HOST,), clients=CLIENT.addresses)
+    others = Server("everybody", protocol="TCP", streams=(Stream((Destination(WEB, 80),)),))
+    front = replace(FRONT, servers=(theirs, others))
+    now = replace(NOW, routing=Routing({front.name: front}))
+
+    def rule(source: str, request: Request | None) -> Any:
+        return explain_asked(now, source, "shop/web", "TCP", 80, request)["request"]["rule"]
+
+    asked = Request(path="/shop", host="web")
+    assert rule("shop/client-1", asked) == rule("10.0.0.1", asked) == "HTTPRoute shop/web rules[0]"
+    assert rule("shop/new-3", asked) is rule("shop/new-3", None) is None
+
+
 def test_where_no_route_stands_the_kernel_decides() -> None:
     answer = ask("shop/new")
     assert answer["request"]["rung"] == 1

@@ -7,8 +7,8 @@ proxy's configuration against it. Regular expressions are Python's here and RE2'
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 from tulle.model.kubernetes import Protocol
@@ -77,6 +77,13 @@ def front_of(routing: Routing, service: Key, port: int, protocol: Protocol | str
         if (front.service, front.port, front.protocol) == (service, port, protocol)
     )
     return next(found, None)
+
+
+def as_met_by(front: Front, client: Collection[IPAddress]) -> Front:
+    """With the servers that are for whoever has these addresses."""
+    own = tuple(item for item in front.servers if not set(item.clients).isdisjoint(client))
+    others = tuple(item for item in front.servers if not item.clients)
+    return replace(front, servers=own or others)
 
 
 def meet(front: Front, request: Request) -> Met:
