@@ -29,6 +29,7 @@ class Backend(ThreadingHTTPServer):
         self.seen: list[dict[str, object]] = []
         self.failures = 0
         self.always = 200
+        self.slowness_s = 0.0
         self.thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
 
     @property
@@ -60,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
             "body": body.decode(),
         }
         self.server.seen.append(seen)
-        time.sleep(float(query.get("wait", ["0"])[0]))
+        time.sleep(float(query.get("wait", ["0"])[0]) + self.server.slowness_s)
         if "reset" in query:
             self.close_connection = True
             self.connection.close()

@@ -74,6 +74,7 @@ EXTREMES = [
     backends(outlierDetection={"interval": "100ms", "baseEjectionTime": "100ms"}),
     backends(loadBalancing={"type": "LeastRequest", "choices": 100, "slowStart": "1h"}),
     backends(loadBalancing={"type": "LeastRequest", "choices": 0}),
+    backends(loadBalancing={"type": "Latency"}),
     backends(loadBalancing={"type": "RoundRobin", "slowStart": "1s"}),
     backends(
         loadBalancing={

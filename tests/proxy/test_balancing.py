@@ -136,6 +136,32 @@ def test_least_request_prefers_the_idle(tmp_path: Path) -> None:
         assert len(quick) == 2
 
 
+def test_who_is_slow_gets_less_and_no_client_sees_why(tmp_path: Path) -> None:
+    """Ten times as slow, a tenth of the requests; weights are new every second."""
+    with town(tmp_path, balanced("Latency"), "a1", "a2") as here:
+        here.real["a1"].slowness_s, here.real["a2"].slowness_s = 0.1, 0.01
+        assert "endpoint-load-metrics" not in ask(here.port).headers
+        end = time.monotonic() + 3.5
+        while time.monotonic() < end:
+            here.asks(4)
+        counts = here.asks(60)
+        assert 0 < counts["a1"] <= 15
+        here.real["a1"].slowness_s, here.real["a2"].slowness_s = 0.01, 0.1
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            here.asks(4)
+        counts = here.asks(60)
+        assert 0 < counts["a2"] <= 15
+
+
+def test_of_connections_and_several_services_the_fewest_decide(tmp_path: Path) -> None:
+    traffic = balanced("Latency")
+    stream = Stream((to("a", traffic=traffic, protocol=AppProtocol.TCP),))
+    made = front(Server("tcp", protocol="TCP", streams=(stream,)))
+    with town(tmp_path, traffic, made=made) as here:
+        assert set(here.asks(30)) == set(NAMES)
+
+
 def test_a_backend_that_fails_is_left_alone_for_a_while(tmp_path: Path) -> None:
     outliers = OutlierDetection(3, 0, 100, 1500, 1500, 50)
     traffic = BackendTraffic(POLICY, Balancing("RoundRobin"), outliers)

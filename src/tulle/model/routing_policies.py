@@ -94,7 +94,9 @@ class HashKey:
 class Balancing:
     """`choices` 0: all backends are compared. `slow_start_ms` 0: none."""
 
-    kind: Literal["RoundRobin", "LeastRequest", "Random", "RingHash", "Maglev"] = "LeastRequest"
+    kind: Literal["RoundRobin", "LeastRequest", "Latency", "Random", "RingHash", "Maglev"] = (
+        "LeastRequest"
+    )
     choices: int = 2
     hash_on: tuple[HashKey, ...] = ()
     slow_start_ms: int = 0

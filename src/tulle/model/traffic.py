@@ -43,7 +43,7 @@ class LoadBalancing(Object, frozen=True):
     `hash_on` is for RingHash and Maglev, in order: the first that a request has decides.
     """
 
-    type: Literal["RoundRobin", "LeastRequest", "Random", "RingHash", "Maglev"]
+    type: Literal["RoundRobin", "LeastRequest", "Latency", "Random", "RingHash", "Maglev"]
     choices: Annotated[int, Meta(ge=0, le=100)] | None = None
     hash_on: Annotated[tuple[HashKey, ...], Meta(max_length=8)] = ()
     slow_start: Duration = ""

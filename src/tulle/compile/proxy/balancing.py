@@ -14,6 +14,7 @@ from tulle.model.routing_policies import (
     OutlierDetection,
 )
 
+from . import latency
 from .fields import Fields, extension, milliseconds, value
 
 _NO_LIMIT = (1 << 32) - 1  # Envoy's own are 1,024, and 3 retries
@@ -30,13 +31,13 @@ _HASHING = ("RingHash", "Maglev")
 _BY_SOURCE = HashKey("SourceIP")
 
 
-def use_of(traffic: BackendTraffic | None, in_parts: bool = False) -> Fields:
-    """Fields of a Cluster. `in_parts`: of several services, by weight."""
+def use_of(traffic: BackendTraffic | None, web: bool, in_parts: bool = False) -> Fields:
+    """Fields of a Cluster. `web`: it speaks HTTP. `in_parts`: of several services, by weight."""
     limits = traffic.limits if traffic else CircuitLimits()
     fields: Fields = {"circuit_breakers": {"thresholds": [_limits(limits, traffic)]}}
     if traffic is None:
         return fields
-    fields["load_balancing_policy"] = _policy(traffic.balancing, in_parts)
+    fields["load_balancing_policy"] = _policy(traffic.balancing, web, in_parts)
     if traffic.outliers is not None:
         fields["outlier_detection"] = _outliers(traffic.outliers)
     return fields
@@ -69,7 +70,12 @@ def _hash(key: HashKey) -> Fields:
             return {"connection_properties": {"source_ip": True}}
 
 
-def _policy(balancing: Balancing, in_parts: bool) -> Fields:
+def _policy(balancing: Balancing, web: bool, in_parts: bool) -> Fields:
+    """Latency is known of requests to one service; else it is by the fewest of them."""
+    if balancing.kind == latency.KIND:
+        if web and not in_parts:
+            return {"policies": [{"typed_extension_config": latency.policy()}]}
+        balancing = Balancing()
     package, message = _NAMES[balancing.kind]
     options: Fields = {}
     if balancing.kind == "LeastRequest":

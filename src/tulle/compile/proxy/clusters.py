@@ -10,6 +10,7 @@ from tulle.model.world import IPAddress
 
 from .balancing import use_of
 from .fields import ADS, Fields, milliseconds, value
+from .latency import upstream_filters
 from .sockets import KEEPALIVE, as_client, as_proxy
 from .targets import Target
 from .tls import client_socket
@@ -38,7 +39,7 @@ def cluster_of(target: Target, sources: Sequence[IPAddress]) -> bytes:
         upstream_connection_options=KEEPALIVE,
         **_protocol(target),
         **_tls(target),
-        **use_of(target.traffic, len(target.parts) > 1),
+        **use_of(target.traffic, web=target.protocol in _HTTP, in_parts=len(target.parts) > 1),
     )
 
 
@@ -54,6 +55,7 @@ def _protocol(target: Target) -> Fields:
         _OPTIONS,
         common_http_protocol_options={"idle_timeout": milliseconds(_IDLE_MS)},
         explicit_http_config={_HTTP[target.protocol]: {}},
+        http_filters=upstream_filters(target.traffic),
     )
     return {"typed_extension_protocol_options": {_OPTIONS: options}}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tulle.model.routing import Filters, HeaderEdit
 
@@ -11,13 +11,13 @@ from .fields import Fields, literal
 HOST = "host"  # Envoy refuses to edit it as a header: `host_of` says what it becomes
 
 
-def edits(filters: Filters) -> Fields:
-    """Of a Route, or of one of its weighted clusters."""
+def edits(filters: Filters, hidden: Iterable[str] = ()) -> Fields:
+    """Of a Route, or of one of its weighted clusters. `hidden` headers of answers are removed."""
     return {
         "request_headers_to_add": list(_options(filters.request)),
         "request_headers_to_remove": _removed(filters.request),
         "response_headers_to_add": list(_options(filters.response)),
-        "response_headers_to_remove": _removed(filters.response),
+        "response_headers_to_remove": [*_removed(filters.response), *hidden],
     }
 
 

@@ -55,7 +55,7 @@ def cluster() -> bytes:
         upstream_bind_config=as_client(marked=False),
         upstream_connection_options=KEEPALIVE,
         typed_extension_protocol_options={_OPTIONS: options},
-        **use_of(None),
+        **use_of(None, web=True),
     )
 
 

@@ -9,7 +9,7 @@ from tulle import xds
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import RequestMatch, Rule, VirtualHost
 
-from . import guards, limits
+from . import guards, latency, limits
 from .actions import action_of, filter_configs
 from .headers import edits
 from .hosts import Share
@@ -114,7 +114,7 @@ def _entry(entry: Entry, hostname: str, scene: Scene) -> Made:
             name=rule.id,
             match={**match_of(match), **chance},
             **action_of(part, match, hostname, scene),
-            **edits(part.filters),
+            **edits(part.filters, latency.hidden(part.destinations)),
             **limits.scope_of(part),
             **buffer_of(part),
             typed_per_filter_config=filter_configs(part, scene),

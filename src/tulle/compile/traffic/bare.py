@@ -84,10 +84,12 @@ def _speaks_of_requests(policy: BackendPolicy) -> bool:
         return True
     if not isinstance(spec, BackendTrafficSpec):
         return False
-    keys = spec.load_balancing.hash_on if spec.load_balancing else ()
-    limits = spec.circuit_limits
-    return any(key.type != "SourceIP" for key in keys) or (
-        limits is not None and (limits.requests, limits.retries) != (None, None)
+    balancing, limits = spec.load_balancing, spec.circuit_limits
+    keys = balancing.hash_on if balancing else ()
+    return (
+        any(key.type != "SourceIP" for key in keys)
+        or (balancing is not None and balancing.type == "Latency")
+        or (limits is not None and (limits.requests, limits.retries) != (None, None))
     )
 
 

@@ -88,6 +88,7 @@ def test_backends_are_used_as_said_whatever_is_spoken() -> None:
             {"loadBalancing": {"type": "Maglev", "hashOn": [{"type": "Header", "name": "a"}]}},
             "HTTP",
         ),
+        ({"loadBalancing": {"type": "Latency"}}, "HTTP"),
         ({"circuitLimits": {"connections": 5}}, "TCP"),
         ({"circuitLimits": {"requests": 5}}, "HTTP"),
         ({"outlierDetection": {}}, "TCP"),
