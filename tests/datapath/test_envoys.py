@@ -206,7 +206,10 @@ class Clients:
 def run(paths: NodePaths, work: Work, workers: int = 1) -> None:
     async def main() -> None:
         async with asyncio.timeout(60), agent(paths, workers) as proxy:
-            await work(proxy)
+            try:
+                await work(proxy)
+            finally:
+                await proxy.stop()  # one that is just starting would be in the way of the end
 
     asyncio.run(main())
 
@@ -406,6 +409,7 @@ def test_requests_are_told(paths: NodePaths) -> None:
         told: list[Access] = []
         async with agent(paths, told=told) as proxy:
             await put(proxy, {**image("hello"), "listener": {"web": listener("web", PORT, LOG)}})
+            await both_up(proxy)
             assert await asyncio.to_thread(ask, paths) == "hello"
             await until(lambda: told, "the entry")
         (access,) = told

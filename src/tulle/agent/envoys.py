@@ -128,7 +128,12 @@ class Envoys:
 
     async def run(self) -> None:
         """Until cancelled; what runs then goes on."""
-        self._recover()
+        try:
+            await asyncio.to_thread(self._recover)
+        except (TulleError, OSError) as error:
+            self._failed(str(error), 0.0)
+        for record in self._records:
+            self._watch(record)
         try:
             while True:
                 try:
@@ -306,12 +311,10 @@ class Envoys:
             content = self._state_file.read_bytes()
             self._records = msgspec.json.decode(content, type=list[Record])
         known = {str(record.number) for record in self._records}
+        self._last = max((record.number for record in self._records), default=0)
         for cgroup in self._cgroups.children(self.cgroup):
             if cgroup.name not in known:
                 self._cgroups.remove(cgroup)
-        self._last = max((record.number for record in self._records), default=0)
-        for record in self._records:
-            self._watch(record)
 
     def _save(self) -> None:
         write_atomically(self._state_file, msgspec.json.encode(self._records))
