@@ -80,7 +80,10 @@ class Answers:
 
 def tulle(*arguments: str, stdin: str = "") -> str:
     line = [TULLE, "--node", NODE, *arguments]
-    return subprocess.run(line, input=stdin, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(line, input=stdin, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"tulle {' '.join(arguments)}: {done.stderr or done.stdout}")
+    return done.stdout
 
 
 def service(name: str, app: str) -> dict[str, Any]:
@@ -94,7 +97,10 @@ def route(name: str, parent: str, backend: str) -> dict[str, Any]:
         "parentRefs": [{"group": "", "kind": "Service", "name": parent, "port": 80}],
         "rules": [
             {
-                "matches": [{"path": {"value": "/"}}, {"headers": [{"name": "x", "value": "y"}]}],
+                "matches": [
+                    {"path": {"value": "/"}},
+                    {"headers": [{"name": "version", "value": "two"}]},
+                ],
                 "backendRefs": [{"name": backend, "port": 80}],
             }
         ],

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from operator import is_
+from typing import Literal, NamedTuple, cast
 
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import ObjectRef, Service, ServicePort
@@ -58,10 +59,30 @@ class Face:
 Place = tuple[Key, int, str]  # Service, port, transport
 
 
-class Mesh:
-    """All routes on Services."""
+class Made(NamedTuple):
+    """A front and all that it was made from; None: nobody is there whom its routes are for."""
 
-    def __init__(self, world: World) -> None:
+    service: Service
+    routes: tuple[tuple[str, tuple[Form, ...]], ...]  # by their clients
+    clients: tuple[tuple[IPAddress, ...], ...]
+    front: Front | None
+
+    def holds(self, other: Made) -> bool:
+        """Whether the other would be made from the same; forms are compared by identity."""
+        return (
+            self.service is other.service
+            and self.clients == other.clients
+            and len(self.routes) == len(other.routes)
+            and all(map(_are_same_routes, self.routes, other.routes))
+        )
+
+
+class Mesh:
+    """All routes on Services. `before` are the fronts `made` last time, which only save work."""
+
+    def __init__(self, world: World, before: Mapping[Place, Made] | None = None) -> None:
+        self.made: dict[Place, Made] = {}
+        self._before = before or {}
         self._world = world
         self._faces: dict[Place, dict[str, Face]] = defaultdict(dict)
         self._attachments: list[tuple[Attachment, list[Face]]] = []
@@ -128,27 +149,58 @@ class Mesh:
     def fronts(self, hosts: Hosts) -> Iterator[Front]:
         clients = _addresses(self._world, self._faces.values())
         for place, faces in sorted(self._faces.items()):
-            key, port, transport = place
-            service = next(iter(faces.values())).service
-            servers = [
-                _server(face, place, hosts, clients.get(face.clients, ()))
-                for _, face in sorted(faces.items(), key=lambda item: item[0], reverse=True)
-                if face.clients == EVERYBODY or clients.get(face.clients)
-            ]
-            if not servers:
-                continue
-            if EVERYBODY not in faces:
-                servers.append(_as_ever(key, port))
-            yield Front(
-                name=front_name("service", key, port, transport),
-                origin=ref_of(service),
-                service=key,
-                addresses=addresses_of(service),
-                port=port,
-                protocol=cast(Transport, transport),
-                mesh=True,
-                servers=tuple(servers),
+            made = Made(
+                next(iter(faces.values())).service,
+                tuple((name, _forms(face)) for name, face in faces.items()),
+                tuple(clients.get(name, ()) for name in faces),
+                None,
             )
+            known = self._before.get(place)
+            if known is None or not known.holds(made):
+                known = made._replace(front=_front(place, faces, clients, hosts))
+            self.made[place] = known
+            if known.front is not None:
+                yield known.front
+
+
+def _forms(face: Face) -> tuple[Form, ...]:
+    return tuple(seat.form for seat in face.routes.values())
+
+
+def _are_same_routes(
+    one: tuple[str, tuple[Form, ...]], other: tuple[str, tuple[Form, ...]]
+) -> bool:
+    return one[0] == other[0] and len(one[1]) == len(other[1]) and all(map(is_, one[1], other[1]))
+
+
+def _front(
+    place: Place,
+    faces: Mapping[str, Face],
+    clients: Mapping[str, tuple[IPAddress, ...]],
+    hosts: Hosts,
+) -> Front | None:
+    """None if nobody is there whom its routes are for."""
+    key, port, transport = place
+    service = next(iter(faces.values())).service
+    servers = [
+        _server(face, place, hosts, clients.get(face.clients, ()))
+        for _, face in sorted(faces.items(), key=lambda item: item[0], reverse=True)
+        if face.clients == EVERYBODY or clients.get(face.clients)
+    ]
+    if not servers:
+        return None
+    if EVERYBODY not in faces:
+        servers.append(_as_ever(key, port))
+    return Front(
+        name=front_name("service", key, port, transport),
+        origin=ref_of(service),
+        service=key,
+        addresses=addresses_of(service),
+        port=port,
+        protocol=cast(Transport, transport),
+        mesh=True,
+        servers=tuple(servers),
+    )
 
 
 def is_service(ref: ParentReference) -> bool:

@@ -28,7 +28,7 @@ from .hosts import Hosts
 from .http import http_form
 from .ingress import IngressForm, by_class, ingress_forms, ingress_status
 from .ingress_fronts import ClassFronts, service_of
-from .mesh import Mesh, is_service
+from .mesh import Made, Mesh, Place, is_service
 from .services import addresses_of
 from .status import RouteStatuses, gateway_status, policy_statuses, set_status
 from .streams import stream_form
@@ -75,6 +75,7 @@ class Memo:
     of_clients: bool = False  # it depends on where workloads are
     hosts: Hosts = field(default_factory=Hosts)
     statuses: RouteStatuses = field(default_factory=RouteStatuses)
+    mesh: Mapping[Place, Made] = field(default_factory=dict)
 
 
 def route(world: World, before: Routing | None = None) -> Routing:
@@ -103,7 +104,7 @@ class _Pass:
         self._facts = Facts(world, self._grants, policies)
         self._same_facts = old is not None and _are_same(_FACTS, old.world, world)
         self._forms = dict(self._routes(old.forms if old else {}))
-        self._mesh = Mesh(world)
+        self._mesh = Mesh(world, old.mesh if old else None)
         self._ingresses: dict[ObjectRef, IngressForm] = {}
         self._old_ingresses = old.ingresses if old else {}
         self._refusals: list[Refusal] = []
@@ -131,6 +132,7 @@ class _Pass:
             self._mesh.has_consumers,
             self._hosts,
             self._statuses,
+            self._mesh.made,
         )
         self._hosts.forget_older()
         self._statuses.forget_older()
@@ -253,4 +255,4 @@ def _form(item: Route, asking: Asking) -> Form:
 
 def _kept(front: Front, known: Front | None) -> Front:
     """The earlier object if nothing has changed, so that nobody looks into it again."""
-    return known if known == front and known is not None else front
+    return known if known is front or (known == front and known is not None) else front

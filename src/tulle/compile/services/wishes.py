@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from tulle.model.kinds import ref_of
@@ -55,7 +56,12 @@ def wish_of(service: Service, ranges: Sequence[IPNetwork]) -> Wish:
 def addresses_of(service: Service) -> tuple[IPAddress, ...]:
     spec = service.spec
     named = spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ())
-    return tuple(ip_address(item) for item in named if item != HEADLESS)
+    return tuple(_address(item) for item in named if item != HEADLESS)
+
+
+@lru_cache(1 << 16)  # asked again for every service at every change
+def _address(text: str) -> IPAddress:
+    return ip_address(text)
 
 
 def _asked(service: Service) -> tuple[str, ...]:
