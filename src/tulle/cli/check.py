@@ -14,7 +14,8 @@ from .output import format_option, print_json, style
 if TYPE_CHECKING:
     from .preflight import Check
 
-RUNGS = {0: "socket", 1: "packet"}
+RUNGS = {0: "socket", 1: "packet", 3: "node proxy"}
+NEEDED = (0, 1)
 _WORDS = {True: ("ok", "green"), False: ("missing", "red"), None: ("unknown", "yellow")}
 
 
@@ -42,7 +43,7 @@ def command(output: str) -> None:
         for rung, ok in works.items():
             word = style("works here", "green") if ok else style("cannot work here", "red")
             click.echo(f"rung {rung} ({RUNGS[rung]}): {word}")
-    if not all(works.values()):
+    if not all(works[rung] for rung in NEEDED):
         sys.exit(1)
 
 
