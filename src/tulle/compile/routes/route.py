@@ -55,8 +55,6 @@ _SOURCES = frozenset(
         "udp_routes",
     }
 )
-
-
 _FACTS = ("services", "grants", "backend_tls", "config_maps")  # what answers follow from
 
 # Of one route, for the mesh (True) or for Gateways.
@@ -137,7 +135,7 @@ class _Pass:
         self._hosts.forget_older()
         self._statuses.forget_older()
         known = before.fronts if before is not None else {}
-        kept = {name: _kept(front, known.get(name)) for name, front in fronts.items()}
+        kept = {name: _unchanged(front, known.get(name)) for name, front in fronts.items()}
         return Routing(kept, status, tuple(self._refusals), memo)
 
     def _routes(self, known: Forms) -> Iterator[tuple[ObjectRef, tuple[tuple[bool, Form], ...]]]:
@@ -189,8 +187,9 @@ class _Pass:
 
     def _serve(self, item: Owned, fronts: dict[str, Front], status: dict[ObjectRef, Json]) -> None:
         service = self._world.services.get(item.service)
-        wanted, _ = wanted_addresses(item.gateway)
-        addresses = addresses_of(service, item.gateway.metadata.name, only=wanted)
+        wanted, bad = wanted_addresses(item.gateway)
+        only = wanted if wanted or bad else None
+        addresses = addresses_of(service, item.gateway.metadata.name, only=only)
         for front in gateway_fronts(item, addresses, self._hosts):
             fronts[front.name] = front
         status[ref_of(item.gateway)] = gateway_status(item, addresses)
@@ -253,6 +252,6 @@ def _form(item: Route, asking: Asking) -> Form:
     return stream_form(item, asking)
 
 
-def _kept(front: Front, known: Front | None) -> Front:
+def _unchanged(front: Front, known: Front | None) -> Front:
     """The earlier object if nothing has changed, so that nobody looks into it again."""
     return known if known is front or (known == front and known is not None) else front

@@ -7,7 +7,7 @@ which a user made stays, and the Gateway gets no address.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Literal
@@ -89,13 +89,14 @@ def _of_gateway(owned: Owned, world: World) -> Service:
     labels = {**gateway.spec.infrastructure.labels, OWNER_LABEL: gateway.metadata.name}
     annotations = dict(gateway.spec.infrastructure.annotations)
     service = Service(ObjectMeta(name, namespace, labels, annotations), _spec(owned.ports()))
-    return _with_addresses(service, wanted_addresses(gateway)[0], world)
+    wanted, bad = wanted_addresses(gateway)
+    return _with_addresses(service, wanted, world, named=bool(wanted or bad))
 
 
 def _of_class(name: str, ports: Iterable[tuple[int, str]], world: World) -> Service:
     namespace, own = service_of(name)
     service = Service(ObjectMeta(own, namespace, {OWNER_LABEL: name}), _spec(ports))
-    return _with_addresses(service, [], world)
+    return _with_addresses(service, [], world, named=False)
 
 
 def _spec(ports: Iterable[tuple[int, str]]) -> ServiceSpec:
@@ -109,10 +110,13 @@ def _spec(ports: Iterable[tuple[int, str]]) -> ServiceSpec:
     )
 
 
-def _with_addresses(service: Service, wanted: list[IPAddress], world: World) -> Service:
+def _with_addresses(
+    service: Service, wanted: list[IPAddress], world: World, named: bool
+) -> Service:
     """Those of a pool are asked for; a node's own are there without asking.
 
-    Without a pool it is reached within the mesh, by its cluster addresses.
+    `named`: it is to have no others than those wanted. Without a pool it is reached within the
+    mesh, by its cluster addresses.
     """
     spans = spans_for(world.address_pools, service)
     ranges = {network.version for network in world.node.service_cidrs}
@@ -121,14 +125,14 @@ def _with_addresses(service: Service, wanted: list[IPAddress], world: World) -> 
     own = {item for node in (world.node, *world.nodes.values()) for item in node.addresses}
     external = tuple(str(item) for item in wanted if item in own and item not in pooled)
     spec, metadata = service.spec, service.metadata
-    named: tuple[Literal["IPv4", "IPv6"], ...] = tuple(
+    names: tuple[Literal["IPv4", "IPv6"], ...] = tuple(
         "IPv4" if version == 4 else "IPv6" for version in families
     )
-    spec = msgspec.structs.replace(spec, ip_families=named, external_ips=external)
+    spec = msgspec.structs.replace(spec, ip_families=names, external_ips=external)
     if pooled:
         asked = {LB_ADDRESSES_ANNOTATIONS[0]: ",".join(map(str, pooled))}
         metadata = msgspec.structs.replace(metadata, annotations={**metadata.annotations, **asked})
-    elif wanted or not spans:  # no others than those wanted
+    elif named or not spans:
         spec = msgspec.structs.replace(
             spec, type="ClusterIP", allocate_load_balancer_node_ports=True
         )
@@ -136,19 +140,18 @@ def _with_addresses(service: Service, wanted: list[IPAddress], world: World) -> 
 
 
 def addresses_of(
-    service: Service | None, name: str, *, only: Iterable[IPAddress] = ()
+    service: Service | None, name: str, *, only: Collection[IPAddress] | None = None
 ) -> tuple[IPAddress, ...]:
     """Where the Service of a Gateway or a class is reached, by the name of that.
 
-    Inside of the mesh only if it has no other address. `only` are the ones that it asked for, if
-    it did.
+    Inside of the mesh only if it has no other address. `only` are the ones that it asked for, None
+    if it did not.
     """
     if service is None or service.metadata.labels.get(OWNER_LABEL) != name:
         return ()
     spec, given = service.spec, service.status.load_balancer.ingress
     outside = [*spec.external_ips, *(item.ip for item in given if item.ip)]
     found = tuple(ip_address(text) for text in dict.fromkeys(outside))
-    wanted = frozenset(only)
-    if wanted:
-        return tuple(item for item in found if item in wanted)
+    if only is not None:
+        return tuple(item for item in found if item in only)
     return found or tuple(ip_address(text) for text in spec.cluster_ips)

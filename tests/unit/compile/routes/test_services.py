@@ -65,7 +65,7 @@ def test_its_addresses_are_told_and_served() -> None:
             [_INSIDE],
         ),
         ([{"value": _OUTSIDE}], ("True", "Accepted"), ("False", "AddressNotUsable"), []),
-        ([{"value": "no address"}], ("True", "Accepted"), ("False", "AddressNotUsable"), None),
+        ([{"value": "no address"}], ("True", "Accepted"), ("False", "AddressNotUsable"), []),
         ([{"type": "IPAddress"}], ("True", "Accepted"), ("True", "Programmed"), None),
         (
             [{"type": "Hostname", "value": "a.example"}, {"value": _INSIDE}],
