@@ -11,7 +11,7 @@ from tulle.model.world import Key, World
 from .conditions import ACCEPTED, Verdict
 from .forms import Form
 from .gateways import Owned, SetOnGateway
-from .hostnames import intersection
+from .hostnames import Names, intersection
 from .listeners import Seat, Spot
 
 Allowed = tuple[Owned, tuple[Spot, ...], Verdict]
@@ -142,24 +142,14 @@ def part_kinds(spots: Iterable[Spot], attachments: Iterable[Attachment]) -> None
 
 
 def _keep_one_kind(spot: Spot) -> None:
-    kept: list[Seat] = []
+    kept: dict[str, Names] = {kind: Names() for kind in _OF_REQUESTS}
     for seat in sorted(spot.routes.values(), key=lambda seat: seat.form.age):
         kind = seat.form.ref.kind
-        rivals = [other for other in kept if other.form.ref.kind != kind]
-        if any(_meet(seat, rival, spot.listener.hostname) for rival in rivals):
+        shared = [intersection(spot.listener.hostname, name) for name in seat.hostnames]
+        names = [name for name in shared if name is not None]
+        rivals = [kept[other] for other in _OF_REQUESTS if other != kind]
+        if any(rival.meet(name) for rival in rivals for name in names):
             del spot.routes[seat.form.ref]
         else:
-            kept.append(seat)
-
-
-def _meet(one: Seat, other: Seat, hostname: str) -> bool:
-    """Whether two routes have hostnames in common, within the listener's."""
-    mine = [intersection(hostname, name) for name in one.hostnames]
-    theirs = [intersection(hostname, name) for name in other.hostnames]
-    return any(
-        intersection(a, b) is not None
-        for a in mine
-        if a is not None
-        for b in theirs
-        if b is not None
-    )
+            for name in names:
+                kept[kind].add(name)

@@ -43,3 +43,18 @@ def lineage(name: str) -> tuple[str, ...]:
 def specificity(name: str) -> tuple[bool, int, str]:
     """Sorts the most specific first: exact before wildcards, long before short, any last."""
     return name.startswith("*.") or not name, -len(name), name
+
+
+class Names:
+    """Hostnames, to be asked whether any of them has hosts in common with another."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._wider: set[str] = set()  # all that covers any of them
+
+    def add(self, name: str) -> None:
+        self._names.add(name)
+        self._wider.update(lineage(name))
+
+    def meet(self, name: str) -> bool:
+        return name in self._wider or not self._names.isdisjoint(lineage(name))

@@ -7,7 +7,7 @@ all that are not distinct lose; against an earlier object's listener the later l
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from tulle.model.world import World
 from ..selectors import matches
 from .conditions import ACCEPTED, PROGRAMMED, RESOLVED, Verdict
 from .forms import Form
-from .hostnames import covers
+from .hostnames import Names
 
 KINDS: dict[str, tuple[str, ...]] = {
     "HTTP": ("HTTPRoute", "GRPCRoute"),
@@ -30,6 +30,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "TCP": ("TCPRoute",),
     "UDP": ("UDPRoute",),
 }
+Place = tuple[int, str]  # port and transport
 _TERMINATED = ("TLSRoute", "TCPRoute")
 NO_CONFLICTS = Verdict(False, "NoConflicts")
 INVALID = Verdict(False, "Invalid", "the listener is not valid")
@@ -143,41 +144,59 @@ def _is_one_of(group: str, kind: str, kinds: Iterable[str]) -> bool:
     return group == GATEWAY_GROUP and kind in kinds
 
 
+class _Port:
+    """Listeners of one port and transport, by what they may be in each other's way with."""
+
+    def __init__(self) -> None:
+        self._by_family: dict[str, list[Spot]] = defaultdict(list)
+        self._by_name: dict[tuple[str, str], list[Spot]] = defaultdict(list)
+
+    def add(self, spot: Spot) -> None:
+        self._by_family[_family(spot)].append(spot)
+        self._by_name[_family(spot), spot.listener.hostname].append(spot)
+
+    def clash(self, spot: Spot) -> tuple[str, Spot] | None:
+        """Why the listener is not distinct, and from which."""
+        for family, spots in self._by_family.items():
+            if family != _family(spot):
+                return "ProtocolConflict", spots[0]
+        for other in self._by_name.get((_family(spot), spot.listener.hostname), ()):
+            if other is not spot:
+                same = other.listener.protocol == spot.listener.protocol
+                return "HostnameConflict" if same else "ProtocolConflict", other
+        return None
+
+
+def _family(spot: Spot) -> str:
+    """Protocols that are told apart by hostnames; others cannot share a port."""
+    return "TLS" if spot.listener.protocol == "HTTPS" else spot.listener.protocol
+
+
 def find_conflicts(groups: Sequence[Sequence[Spot]]) -> None:
     """`groups` are the listeners of one object each, the Gateway's first."""
-    standing: dict[tuple[int, str], list[Spot]] = defaultdict(list)
+    standing: dict[Place, _Port] = defaultdict(_Port)
+    encrypted: dict[Place, list[Spot]] = defaultdict(list)
     for number, group in enumerate(groups):
         usable = [spot for spot in group if spot.listener.protocol in KINDS]
-        lost = {id(spot): reason for spot in usable if (reason := _clash(spot, usable, standing))}
+        siblings: dict[Place, _Port] = defaultdict(_Port)
         for spot in usable:
-            if (reason := lost.get(id(spot))) is not None:
-                _lose(spot, reason, is_gateway=number == 0)
-            else:
-                standing[_place(spot)].append(spot)
-    for spots in standing.values():
-        _find_overlaps([spot for spot in spots if spot.listener.protocol in ("HTTPS", "TLS")])
+            siblings[_place(spot)].add(spot)
+        for spot in usable:
+            place = _place(spot)
+            clash = standing[place].clash(spot) or siblings[place].clash(spot)
+            if clash is not None:
+                _lose(spot, clash, is_gateway=number == 0)
+        for spot in usable:
+            if not spot.conflicted.holds:
+                standing[_place(spot)].add(spot)
+                if _family(spot) == "TLS":
+                    encrypted[_place(spot)].append(spot)
+    for spots in encrypted.values():
+        _find_overlaps(spots)
 
 
-def _place(spot: Spot) -> tuple[int, str]:
+def _place(spot: Spot) -> Place:
     return spot.listener.port, spot.transport
-
-
-def _clash(
-    spot: Spot, siblings: Sequence[Spot], standing: Mapping[tuple[int, str], Sequence[Spot]]
-) -> tuple[str, Spot] | None:
-    others = [item for item in siblings if item is not spot and _place(item) == _place(spot)]
-    for other in (*standing.get(_place(spot), ()), *others):
-        if reason := _conflict(spot.listener, other.listener):
-            return reason, other
-    return None
-
-
-def _conflict(one: Listener, other: Listener) -> str:
-    if one.protocol == other.protocol:
-        return "HostnameConflict" if one.hostname == other.hostname else ""
-    if {one.protocol, other.protocol} == {"HTTPS", "TLS"} and one.hostname != other.hostname:
-        return ""
-    return "ProtocolConflict"
 
 
 def _lose(spot: Spot, clash: tuple[str, Spot], *, is_gateway: bool) -> None:
@@ -191,8 +210,9 @@ def _lose(spot: Spot, clash: tuple[str, Spot], *, is_gateway: bool) -> None:
 
 
 def _find_overlaps(spots: Sequence[Spot]) -> None:
-    for index, spot in enumerate(spots):
-        for other in spots[:index]:
-            names = spot.listener.hostname, other.listener.hostname
-            if covers(*names) or covers(*reversed(names)):
-                spot.overlapping = other.overlapping = True
+    """Each is compared with those before it, then with those after it."""
+    for ordered in (spots, tuple(reversed(spots))):
+        names = Names()
+        for spot in ordered:
+            spot.overlapping = spot.overlapping or names.meet(spot.listener.hostname)
+            names.add(spot.listener.hostname)

@@ -1,6 +1,14 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tulle.compile.routes.hostnames import covers, intersection, lineage, specificity
+from tulle.compile.routes.hostnames import Names, covers, intersection, lineage, specificity
+
+_NAMES = st.builds(
+    lambda wild, labels: ("*." if wild and labels else "") + ".".join(labels),
+    st.booleans(),
+    st.lists(st.sampled_from("ab"), max_size=3),
+)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +44,11 @@ def test_the_most_specific_comes_first() -> None:
     names = ["", "*.example", "a.example", "*.b.example", "long.a.example"]
     expected = ["long.a.example", "a.example", "*.b.example", "*.example", ""]
     assert sorted(names, key=specificity) == expected
+
+
+@given(st.lists(_NAMES, max_size=4), _NAMES)
+def test_names_meet_where_any_of_them_has_something_in_common(names: list[str], other: str) -> None:
+    known = Names()
+    for name in names:
+        known.add(name)
+    assert known.meet(other) == any(intersection(name, other) is not None for name in names)
