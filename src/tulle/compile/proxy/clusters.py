@@ -9,9 +9,9 @@ from tulle.model.routing import AppProtocol
 from tulle.model.world import IPAddress
 
 from .balancing import use_of
-from .fields import ADS, Fields, milliseconds, value
+from .fields import ADS, Fields, milliseconds, of_family, value
 from .latency import upstream_filters
-from .sockets import KEEPALIVE, as_client, as_proxy
+from .sockets import KEEPALIVE, as_client_or_proxy, as_proxy
 from .targets import Target
 from .tls import client_socket
 
@@ -35,7 +35,7 @@ def cluster_of(target: Target, sources: Sequence[IPAddress]) -> bytes:
         per_connection_buffer_limit_bytes=value(BUFFER_BYTES),
         lb_policy="RANDOM" if udp else "LEAST_REQUEST",
         common_lb_config=_balancing(target),
-        upstream_bind_config=as_client() if target.family else as_proxy(sources),
+        upstream_bind_config=_source(target, sources),
         upstream_connection_options=KEEPALIVE,
         **_protocol(target),
         **_tls(target),
@@ -46,6 +46,12 @@ def cluster_of(target: Target, sources: Sequence[IPAddress]) -> bytes:
 def _balancing(target: Target) -> Fields:
     parts: Fields = {"locality_weighted_lb_config": {}} if len(target.parts) > 1 else {}
     return {"healthy_panic_threshold": {"value": 0}, **parts}
+
+
+def _source(target: Target, sources: Sequence[IPAddress]) -> Fields:
+    if not target.family:
+        return as_proxy(sources)
+    return as_client_or_proxy(of_family(sources, target.family))
 
 
 def _protocol(target: Target) -> Fields:

@@ -52,7 +52,7 @@ def cluster() -> bytes:
         cleanup_interval=milliseconds(_FORGET_MS),
         connect_timeout=milliseconds(_CONNECT_MS),
         per_connection_buffer_limit_bytes=value(BUFFER_BYTES),
-        upstream_bind_config=as_client(marked=False),
+        upstream_bind_config=as_client(),
         upstream_connection_options=KEEPALIVE,
         typed_extension_protocol_options={_OPTIONS: options},
         **use_of(None, web=True),

@@ -43,20 +43,22 @@ def listening(protocol: str, rules: int = 0) -> list[Fields]:
     return options
 
 
-def as_client(marked: bool = True) -> Fields:
-    """A BindConfig for connections in clients' names: the listener knows the address.
+def as_client() -> Fields:
+    """A BindConfig for connections in clients' names: address and mark are the listener's to know.
 
-    Their ports are none that the client itself is given, or two connections could be the same. Not
-    `marked`, they get a mark by the listener too.
+    Their ports are none that the client itself is given, or two connections could be the same.
     """
-    first, last = UPSTREAM_PORTS
-    return {
-        "socket_options": [
-            *([_option(_SO_MARK, Mark.PROXY)] if marked else []),
-            _option(_BIND_ADDRESS_NO_PORT, 1),
-            _option(_LOCAL_PORT_RANGE, last << 16 | first),
-        ]
-    }
+    return {"socket_options": _OF_CLIENTS}
+
+
+def as_client_or_proxy(sources: Sequence[IPAddress]) -> Fields:
+    """The same with the mark of fronts, and for what has no client's connection behind it.
+
+    Envoy forgets whose request it was that it mirrors. It is not the node that asks then, whom no
+    policy keeps out, but the proxy.
+    """
+    options = [_option(_SO_MARK, Mark.PROXY), _option(_TRANSPARENT, 1), *_OF_CLIENTS]
+    return {"socket_options": options, **_from(sources)}
 
 
 def as_proxy(sources: Sequence[IPAddress]) -> Fields:
@@ -66,14 +68,23 @@ def as_proxy(sources: Sequence[IPAddress]) -> Fields:
         _option(_TRANSPARENT, 1),
         _option(_BIND_ADDRESS_NO_PORT, 1),
     ]
-    config: Fields = {"socket_options": options}
-    if sources:
-        addresses = [socket_address(source, 0)["socket_address"] for source in sources]
-        config["source_address"] = addresses[0]
-        config["extra_source_addresses"] = [{"address": item} for item in addresses[1:]]
-    return config
+    return {"socket_options": options, **_from(sources)}
+
+
+def _from(sources: Sequence[IPAddress]) -> Fields:
+    addresses = [socket_address(source, 0)["socket_address"] for source in sources]
+    if not addresses:
+        return {}
+    others = [{"address": item} for item in addresses[1:]]
+    return {"source_address": addresses[0], "extra_source_addresses": others}
 
 
 def _option(option: tuple[int, int], number: int) -> Fields:
     level, name = option
     return {"level": level, "name": name, "int_value": number, "state": "STATE_PREBIND"}
+
+
+_OF_CLIENTS = [
+    _option(_BIND_ADDRESS_NO_PORT, 1),
+    _option(_LOCAL_PORT_RANGE, UPSTREAM_PORTS[1] << 16 | UPSTREAM_PORTS[0]),
+]

@@ -86,5 +86,7 @@ def test_in_its_own_name_the_proxy_connects_from_its_addresses() -> None:
 
 def test_in_a_clients_name_the_ports_are_set_apart() -> None:
     options, config = bound(replace(WEB, family=4))
-    assert options == {(1, 36): 0x74700000, (0, 24): 1, (0, 51): 60999 << 16 | 49152}
-    assert config == {}
+    ports = 60999 << 16 | 49152
+    assert options == {(1, 36): 0x74700000, (0, 19): 1, (0, 24): 1, (0, 51): ports}
+    assert config["source_address"]["address"] == "10.0.0.254"  # where no client is known
+    assert "extra_source_addresses" not in config
