@@ -74,10 +74,11 @@ class Proxy:
     async def _add(self, image: XdsImage) -> None:
         is_needed = bool(image.get("listener"))
         self.envoys.wanted = is_needed
+        serving = self.ads.settled_nodes  # one that is just starting is not waited for
         self.ads.update(image)
         if is_needed:
             wait_s = BROKEN_WAIT_S if self.problems else WAIT_S
-            self._is_late = not await self.ads.settled(wait_s)
+            self._is_late = not await self.ads.settled(wait_s, serving)
 
     def _remove(self, image: XdsImage) -> None:
         self.ads.update(image)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
 from typing import Any
 
@@ -61,33 +61,38 @@ class Ads:
     @property
     def is_settled(self) -> bool:
         """Whether all that are connected have confirmed all, and there is one at least."""
-        return self._is_settled(set())
+        return self._are_settled(frozenset())
 
     def update(self, image: XdsImage) -> None:
         """What every Envoy should have from now on."""
         self._tell(self._catalogue.update(image))
 
-    async def settled(self, timeout_s: float, nodes: Iterable[str] = ()) -> bool:
-        """Whether within `timeout_s` all that are connected, and at least `nodes`, have confirmed.
+    async def settled(self, timeout_s: float, nodes: Set[str] = frozenset()) -> bool:
+        """Whether within `timeout_s` those of `nodes` that are connected have confirmed all.
 
-        What they refuse counts as confirmed. With nobody connected nothing is settled.
+        If none of them is, all that are. What they refuse counts as confirmed. With nobody
+        connected nothing is settled.
         """
-        wanted = set(nodes)
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while not self._is_settled(wanted):
-                    self._progress.clear()
-                    await self._progress.wait()
-                if all(subscriber.has_asked_for_all for subscriber in self._streams):
-                    return True
-                await asyncio.sleep(FOLLOW_UP_S)
-                return self._is_settled(wanted) or await self.settled(timeout_s, wanted)
+                while True:
+                    while not self._are_settled(nodes):
+                        self._progress.clear()
+                        await self._progress.wait()
+                    if all(each.has_asked_for_all for each in self._of(nodes)):
+                        return True
+                    await asyncio.sleep(FOLLOW_UP_S)
+                    if self._are_settled(nodes):
+                        return True
         return False
 
-    def _is_settled(self, wanted: set[str]) -> bool:
-        settled = self.settled_nodes
-        connected = {each.node for each in list(self._streams)}
-        return bool(connected) and settled == connected and wanted <= connected
+    def _are_settled(self, nodes: Set[str]) -> bool:
+        subscribers = self._of(nodes)
+        return bool(subscribers) and all(each.settled for each in subscribers)
+
+    def _of(self, nodes: Set[str]) -> list[Subscriber]:
+        connected = list(self._streams)
+        return [each for each in connected if each.node in nodes] or connected
 
     def handlers(self) -> Iterator[tuple[str, Handler]]:
         """For the gRPC server: path and how it is served."""

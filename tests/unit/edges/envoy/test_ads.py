@@ -37,7 +37,9 @@ def served(tmp_path: Path, work: Work) -> None:
 
 
 @asynccontextmanager
-async def envoy(path: Path, node: str, refuses: str = "") -> AsyncIterator[list[str]]:
+async def envoy(
+    path: Path, node: str, refuses: str = "", *, answers: bool = True
+) -> AsyncIterator[list[str]]:
     """Asks for clusters and listeners, and accepts all but what is called `refuses`."""
     got: list[str] = []
     channel = Channel(path=str(path))
@@ -52,6 +54,8 @@ async def envoy(path: Path, node: str, refuses: str = "") -> AsyncIterator[list[
             async for response in stream:
                 names = [item.name for item in response.resources]
                 got.extend(names)
+                if not answers:
+                    continue
                 error = {"message": f"{refuses}: no"} if refuses in names else None
                 await say(response.type_url, response_nonce=response.nonce, error_detail=error)
 
@@ -65,6 +69,12 @@ async def envoy(path: Path, node: str, refuses: str = "") -> AsyncIterator[list[
             await asyncio.gather(answering, return_exceptions=True)
             await stream.cancel()
     channel.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """The server's timeout ends it if it never does."""
+    while not holds():  # noqa: ASYNC110 (what it waits for tells nobody)
+        await asyncio.sleep(0.01)
 
 
 def image(*names: str, **fields: Any) -> XdsImage:
@@ -83,17 +93,29 @@ def test_it_is_settled_when_all_have_confirmed(tmp_path: Path) -> None:
         ads.update(image("web"))
         assert not await ads.settled(0.05), "with nobody there"
         async with envoy(path, "n/1") as one:
-            assert await ads.settled(5, ["n/1"])
-            assert not await ads.settled(0.05, ["n/1", "n/2"])
+            assert await ads.settled(5)
             async with envoy(path, "n/2") as two:
-                assert await ads.settled(5, ["n/1", "n/2"])
-                assert ads.settled_nodes == {"n/1", "n/2"}
+                await until(lambda: ads.settled_nodes == {"n/1", "n/2"})
+                assert await ads.settled(5)
                 assert one == two == ["web"]
                 ads.update(image("web", "db"))
                 assert await ads.settled(5)
                 assert one == two == ["web", "db"]
-            await asyncio.sleep(0.1)
-            assert ads.settled_nodes == {"n/1"}
+            await until(lambda: ads.settled_nodes == {"n/1"})
+
+    served(tmp_path, work)
+
+
+def test_only_those_that_one_names_are_waited_for(tmp_path: Path) -> None:
+    async def work(ads: Ads, path: Path) -> None:
+        ads.update(image("web"))
+        async with envoy(path, "n/1"), envoy(path, "n/2", answers=False) as mute:
+            await until(lambda: mute == ["web"])
+            assert await ads.settled(5, {"n/1"})
+            assert not await ads.settled(0.05)
+            assert not await ads.settled(0.05, {"n/2"})
+            assert not await ads.settled(0.05, {"n/3"}), "who is not there: all that are"
+            assert ads.settled_nodes == {"n/1"} and not ads.is_settled
 
     served(tmp_path, work)
 
@@ -102,7 +124,7 @@ def test_a_refusal_names_the_object(tmp_path: Path) -> None:
     async def work(ads: Ads, path: Path) -> None:
         async with envoy(path, "n/1", refuses="bad"):
             ads.update(image("good", "bad"))
-            assert await ads.settled(5, ["n/1"])
+            assert await ads.settled(5)
             assert ads.refusals == {ref("bad"): "the proxy refuses it: bad: no"}
             assert ads.refused == {"cluster bad": "bad: no"}
             ads.update(image("good"))
