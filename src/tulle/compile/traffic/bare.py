@@ -18,6 +18,7 @@ from tulle.model.traffic import BackendPolicy, BackendTrafficSpec
 from tulle.model.world import World
 
 from ..routes.fronts import front_name
+from ..routes.services import OWNER_LABEL
 from ..services.wishes import addresses_of
 from .claims import Target
 from .holding import Holding
@@ -67,8 +68,8 @@ def _ports(holding: Holding, world: World) -> Iterator[_Port]:
     named = sorted({target.of for target in (*requests, *holding.backends.of)})
     for ref in named:
         service = world.services.get((ref.namespace, ref.name)) if ref.kind == "Service" else None
-        if service is None or not addresses_of(service):
-            continue
+        if service is None or not addresses_of(service) or OWNER_LABEL in service.metadata.labels:
+            continue  # one that stands for a Gateway has fronts of its own
         for port in service.spec.ports:
             places = {Target(ref), Target(ref, port.name)}
             spoken, asked = port.app_protocol.lower(), bool(places & requests)

@@ -6,7 +6,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from tulle.compile.traffic import attach
+from tests.unit.compile.routes.worlds import POOL, completed
+from tests.unit.compile.routes.worlds import world_of as with_more
+from tulle.compile.traffic import attach, route
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import (
     AppProtocol,
@@ -115,6 +117,15 @@ def test_what_can_be_judged_nowhere_is_told() -> None:
         assert said(routing) == f"Invalid Service shop/s: {reason}"
     named = attached(limited("a", "Service/s/db"), TOWN)
     assert said(named) == f"Invalid Service shop/s (db): {reason}"
+
+
+def test_what_stands_for_a_gateway_is_left_to_it() -> None:
+    world = completed(with_more(POOL, base=world_of(limited("a", "Service/tulle-gateway-edge"))))
+    assert ("shop", "tulle-gateway-edge") in world.services
+    routing = route(world)
+    assert [front.origin.kind for front in routing.fronts.values()] == ["Gateway", "Gateway"]
+    (status,) = (told for ref, told in routing.status.items() if ref.kind == "RateLimitPolicy")
+    assert status["ancestors"][0]["conditions"][0]["reason"] == "Invalid"
 
 
 def test_a_route_is_left_alone_and_whom_it_is_not_for_meets_the_policy() -> None:
