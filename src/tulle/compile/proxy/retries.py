@@ -54,9 +54,10 @@ def _asked(retry: Retry) -> Fields:
         **_ELSEWHERE,
     }
     if retry.backoff_ms:
+        longest = 2 * retry.backoff_ms  # Envoy draws the first wait evenly from 0 to its base
         fields["retry_back_off"] = {
-            "base_interval": milliseconds(retry.backoff_ms),
-            "max_interval": milliseconds(retry.backoff_ms * _STEEPEST),
+            "base_interval": milliseconds(longest),
+            "max_interval": milliseconds(longest * _STEEPEST),
         }
     return fields
 
