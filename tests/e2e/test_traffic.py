@@ -193,6 +193,16 @@ def test_a_user_sticks_to_a_backend(town: Mesh) -> None:
         assert {home[0] for home in homes} == {"web-1", "web-2"}
 
 
+def test_a_session_stays_at_its_backend(town: Mesh) -> None:
+    session = {"type": "Cookie", "cookie": {"name": "s"}}
+    with applied(town, policy("BackendTrafficPolicy", sessionPersistence=session)):
+        fresh = "for i in $(seq 16); do curl -s http://web/; echo; done"
+        kept = "jar=$(mktemp); trap 'rm $jar' EXIT; "
+        sticky = kept + fresh.replace("curl -s", "curl -s -b $jar -c $jar")
+        assert len(set(town.exec("client-1", "sh", "-c", sticky).split())) == 1
+        assert len(set(town.exec("client-1", "sh", "-c", fresh).split())) == 2
+
+
 def test_the_younger_of_two_is_told(town: Mesh) -> None:
     first, second = (policy("RateLimitPolicy", name, limits=[{"requests": 1}]) for name in "ab")
     with applied(town, first, second):
