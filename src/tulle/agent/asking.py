@@ -18,9 +18,10 @@ from tulle.compile.explain.requests import (
     location,
     meet,
 )
+from tulle.compile.services import addresses_of
 from tulle.errors import Refused
 from tulle.model.routing import Destination, Front
-from tulle.model.world import IPAddress
+from tulle.model.world import IPAddress, Key
 
 from .agent import Pass
 from .explaining import explain_request, key_of
@@ -166,22 +167,31 @@ def _shares(destinations: Iterable[Destination]) -> list[Json]:
 
 
 def _results(now: Pass, source: str, met: Met, request: Request | None) -> Iterator[Json]:
-    """A mesh's backends see the client itself, a Gateway's the node that the proxy runs on."""
+    """A mesh's backends see the client itself, a Gateway's the mesh's ingress at this node."""
     onwards = _onwards(met, request) if request else None
-    client = source if met.front.mesh else now.world.node.name
-    protocol = met.front.protocol
+    protocol, here = met.front.protocol, now.world.node.name
     total = sum(item.weight for item in _destinations(met))
     for item in _reachable(met):
         target = "/".join(item.service)
+        client = source if met.front.mesh else _ingress(now, item.service)
         found = explain_request(now, client, target, protocol, item.port, onwards)
         for result in found["results"]:
             of_these = result["share"] if result["share"] is not None else 1.0
             yield result | {
+                "source": result["source"] if met.front.mesh else f"ingress of node {here}",
                 "frontend": None,
                 "rung": 3 if result["verdict"] == "FORWARDED" else result["rung"],
                 "rung_reason": CHOICE_REASON,
                 "share": of_these * item.weight / total,
             }
+
+
+def _ingress(now: Pass, service: Key) -> str:
+    """What the proxy connects from in its own name, of a family that the service has."""
+    node, backends = now.world.node, now.world.services.get(service)
+    families = {address.version for address in addresses_of(backends)} if backends else set()
+    usable = (item for item in node.ingress if not families or item.version in families)
+    return str(next(usable, node.name))
 
 
 def _onwards(met: Met, request: Request) -> Request:

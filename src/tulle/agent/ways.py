@@ -67,7 +67,7 @@ class Views:
     def home(self, address: IPAddress) -> str:
         """The node that judges what the address sends and gets; "" if there is none."""
         end = end_at(self.world, address)
-        inside = end.kind in (Kind.WORKLOAD, Kind.HOST, Kind.NODE)
+        inside = end.kind in (Kind.WORKLOAD, Kind.HOST, Kind.NODE, Kind.INGRESS)
         return end.node.name if inside and end.node else ""
 
     def frontend(self, node: str, address: IPAddress, protocol: str, port: int) -> Frontend | None:

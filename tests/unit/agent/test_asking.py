@@ -86,10 +86,9 @@ PASSED = replace(
     port=443,
     servers=(Server("tls", protocol="TLS", streams=(Stream((Destination(WEB, 80),), ROUTE),)),),
 )
+WEST = Node("west", (ip_address("10.9.0.1"),), ingress=(ip_address("10.9.0.2"),))
 NOW = replace(
-    pass_of(
-        replace(world_of(CLIENT, OLD, NEW, text=TEXT), node=Node("west", (ip_address("10.9.0.1"),)))
-    ),
+    pass_of(replace(world_of(CLIENT, OLD, NEW, text=TEXT), node=WEST)),
     routing=Routing({item.name: item for item in (FRONT, GATEWAY, PASSED)}),
 )
 
@@ -116,9 +115,10 @@ def test_a_rule_shares_requests_among_its_backends_and_policy_judges_them() -> N
 
 @pytest.mark.parametrize("target", ["192.0.2.10", "shop/door", "shop/tulle-gateway-door"])
 def test_a_gateway_is_asked_from_outside(target: str) -> None:
+    """Its backends see the proxy in its own name, which policies know as `ingress`."""
     answer = ask(target, source="203.0.113.1")
     assert answer["request"]["front"] == "gateway/shop/door/80"
-    assert answer["results"][0]["source"] == "node west"
+    assert answer["results"][0]["source"] == "ingress of node west"
 
 
 @pytest.mark.parametrize(
@@ -199,3 +199,22 @@ def test_rules_of_policies_read_requests_where_no_route_stands() -> None:
     found = explain_asked(READING, "shop/client-1", "shop/old-2", "TCP", 8080, request)
     assert found["request"] is None
     assert [(item["rung"], item["verdict"]) for item in found["results"]] == [(3, "DROPPED")]
+
+
+def test_policies_know_a_gateways_clients_as_ingress() -> None:
+    text = """
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: old}
+spec:
+  endpointSelector: {matchLabels: {app: old}}
+  ingress: [{fromEntities: [ingress]}]
+"""
+    world = replace(world_of(CLIENT, OLD, NEW, text=f"{TEXT}---{text}"), node=WEST)
+    now = replace(pass_of(world), routing=NOW.routing)
+    request = Request(path="/shop", host="web")
+    told = explain_asked(now, "203.0.113.1", "shop/door", "TCP", 80, request)["results"]
+    assert told[0]["rule"] == "CiliumNetworkPolicy shop/old ingress[0]"
+    assert told[0]["verdict"] == "FORWARDED"
+    told = explain_asked(now, "shop/client-1", "shop/web", "TCP", 80, request)["results"]
+    assert told[0]["verdict"] == "DROPPED"
