@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
@@ -28,10 +30,13 @@ GATEWAY = ObjectRef("Gateway", "shop", "edge")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Below those that the kernel gives to clients, who might be given it meanwhile."""
+    while True:
+        with socket.socket() as probe:
+            port = random.SystemRandom().randrange(10_000, 32_000)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
 
 
 def services(ports: Mapping[str, int | Sequence[int]], protocol: str = "TCP") -> ServiceParts:

@@ -41,9 +41,9 @@ def gateway(place: Path, made: Rule, *names: str) -> Iterator[Served]:
             yield edge.port, found
 
 
-def group(ports: list[int]) -> ServiceParts:
+def group(ports: list[int], spec: str = "ports: [{port: 80}]") -> ServiceParts:
     """The service `many` with a backend at each port."""
-    text = service("many", "ports: [{port: 80}]")
+    text = service("many", spec)
     for number, port in enumerate(ports):
         text += listing(str(HERE), name=f"many-{number}", of="many", port=f"port: {port}")
     return built(town(text=text))
@@ -166,6 +166,22 @@ def test_waits_between_tries(tmp_path: Path) -> None:
 
 
 # --- sessions ---
+
+
+@pytest.mark.parametrize("sticky", [True, False])
+def test_clients_of_a_sticky_service(tmp_path: Path, sticky: bool) -> None:
+    """`sessionAffinity: ClientIP`, as without routes."""
+    spec = f"ports: [{{port: 80}}]{', sessionAffinity: ClientIP' if sticky else ''}"
+    edge = front(web(host(("/", rule(to("many"))))))
+    with backends("a", "b", "c") as found:
+        parts = group([backend.port for backend in found.values()], spec)
+        with serving(image(parts, edge), tmp_path):
+            clients = [
+                {ask(edge.port, source=f"127.0.1.{last}").backend for _ in range(12)}
+                for last in range(1, 13)
+            ]
+    assert all(len(own) == 1 for own in clients) is sticky
+    assert set.union(*clients) == {"a", "b", "c"}
 
 
 def cookies(answer: Answer) -> dict[str, str]:

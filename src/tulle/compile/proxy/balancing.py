@@ -55,7 +55,10 @@ def hashes_source(destinations: Iterable[Destination]) -> bool:
 
 
 def _keys(traffic: BackendTraffic | None) -> Iterator[HashKey]:
-    if traffic is not None and traffic.balancing.kind in _HASHING:
+    """Without a policy it is the Service that says whether its clients stay (`sessionAffinity`)."""
+    if traffic is None:
+        yield _BY_SOURCE
+    elif traffic.balancing.kind in _HASHING:
         yield from traffic.balancing.hash_on or (_BY_SOURCE,)
 
 

@@ -19,13 +19,16 @@ BUFFER_BYTES = 64 * 1024  # of a connection, either way: what is read ahead of a
 _CONNECT_MS = 3000  # one SYN lost and one sent again
 _IDLE_MS = 30_000  # shorter than most servers' own: who closes first is not surprised
 
+_MAGLEV_SLOTS = (
+    8191  # a prime, and enough for some hundred backends: Envoy's own is 8 times as large
+)
+
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HTTP = {AppProtocol.HTTP1: "http_protocol_options", AppProtocol.HTTP2: "http2_protocol_options"}
 
 
-def cluster_of(target: Target, sources: Sequence[IPAddress]) -> bytes:
-    """`sources` are the proxy's own addresses."""
-    udp = target.protocol is AppProtocol.UDP
+def cluster_of(target: Target, sources: Sequence[IPAddress], sticky: bool = False) -> bytes:
+    """`sources` are the proxy's own addresses. `sticky`: each client has its own backend."""
     return xds.pack(
         "envoy.config.cluster.v3.Cluster",
         name=target.name,
@@ -33,8 +36,7 @@ def cluster_of(target: Target, sources: Sequence[IPAddress]) -> bytes:
         eds_cluster_config={"eds_config": ADS, "service_name": target.endpoints},
         connect_timeout=milliseconds(_CONNECT_MS),
         per_connection_buffer_limit_bytes=value(BUFFER_BYTES),
-        lb_policy="RANDOM" if udp else "LEAST_REQUEST",
-        common_lb_config=_balancing(target),
+        **_balancing(target, sticky),
         upstream_bind_config=_source(target, sources),
         upstream_connection_options=KEEPALIVE,
         **_protocol(target),
@@ -43,9 +45,14 @@ def cluster_of(target: Target, sources: Sequence[IPAddress]) -> bytes:
     )
 
 
-def _balancing(target: Target) -> Fields:
+def _balancing(target: Target, sticky: bool) -> Fields:
     parts: Fields = {"locality_weighted_lb_config": {}} if len(target.parts) > 1 else {}
-    return {"healthy_panic_threshold": {"value": 0}, **parts}
+    common = {"healthy_panic_threshold": {"value": 0}, **parts}
+    if sticky:
+        table = {"table_size": {"value": _MAGLEV_SLOTS}}
+        return {"lb_policy": "MAGLEV", "maglev_lb_config": table, "common_lb_config": common}
+    kind = "RANDOM" if target.protocol is AppProtocol.UDP else "LEAST_REQUEST"
+    return {"lb_policy": kind, "common_lb_config": common}
 
 
 def _source(target: Target, sources: Sequence[IPAddress]) -> Fields:

@@ -44,6 +44,7 @@ def udp_filter(front: Front, scene: Scene) -> Fields:
             stat_prefix="mesh" if front.mesh else "gateway",
             matcher={"on_no_match": {"action": route}},
             use_original_src_ip=front.mesh,
+            hash_policies=[{"source_ip": True}],
             access_log=[TCP_LOG],
         ),
     )

@@ -35,7 +35,7 @@ class Proxied:
 
     image: XdsImage = field(default_factory=dict)
     fronts: Mapping[str, FrontMade] = field(default_factory=dict)
-    clusters: Mapping[Target, Resource] = field(default_factory=dict)
+    clusters: Mapping[tuple[Target, bool], Resource] = field(default_factory=dict)
     endpoints: Mapping[str, Known] = field(default_factory=dict)
     sources: tuple[IPAddress, ...] = ()
 
@@ -59,10 +59,11 @@ def proxy_image(
     targets = dict.fromkeys(target for made in fronts.values() for target in made.targets)
     own = tuple(sources)
     kept = old.clusters if old.sources == own else {}
-    clusters = {target: kept.get(target) or _cluster(target, own) for target in targets}
+    wanted = [(target, _is_sticky(target, services)) for target in targets]
+    clusters = {key: kept.get(key) or _cluster(*key, own) for key in wanted}
     endpoints = _endpoints(targets, services, old.endpoints)
     image: dict[XdsKind, Mapping[str, Resource]] = {
-        "cluster": {target.name: resource for target, resource in clusters.items()},
+        "cluster": {target.name: resource for (target, _), resource in clusters.items()},
         "endpoints": {name: known.resource for name, known in endpoints.items()},
         "secret": _secrets(fronts.values(), targets),
         "listener": _listeners(fronts.values()),
@@ -72,8 +73,15 @@ def proxy_image(
     return Proxied(same, fronts, clusters, endpoints, own)
 
 
-def _cluster(target: Target, sources: Sequence[IPAddress]) -> Resource:
-    return Resource(cluster_of(target, sources), _services(target))
+def _cluster(target: Target, sticky: bool, sources: Sequence[IPAddress]) -> Resource:
+    return Resource(cluster_of(target, sources, sticky), _services(target))
+
+
+def _is_sticky(target: Target, services: ServiceParts) -> bool:
+    """As their Services have it, unless a traffic policy says otherwise (`use_of`)."""
+    known = services.inputs.services
+    found = [known.get(part.service) for part in target.parts if part.service]
+    return all(item is not None and item.spec.session_affinity == "ClientIP" for item in found)
 
 
 def _services(target: Target) -> tuple[ObjectRef, ...]:
