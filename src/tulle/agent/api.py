@@ -69,6 +69,7 @@ class AskedRequest(msgspec.Struct, forbid_unknown_fields=True):
     path: str = "/"
     host: str = ""
     headers: list[tuple[str, str]] = []
+    tls: bool = False
 
 
 class Question(
@@ -238,7 +239,8 @@ async def _explain(request: web.Request) -> web.Response:
     now, http = _now(request), None
     if asked.http:
         host = asked.http.host or asked.target.rpartition("/")[2]
-        http = Request(asked.http.method, asked.http.path, host, tuple(asked.http.headers))
+        headers = tuple(asked.http.headers)
+        http = Request(asked.http.method, asked.http.path, host, headers, asked.http.tls)
     return web.json_response(
         explain_asked(now, asked.source, asked.target, asked.protocol, asked.port, http)
     )

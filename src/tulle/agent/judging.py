@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tulle.compile.explain.cilium_requests import allowing, in_words, settled
+from tulle.compile.explain.cilium_requests import allowing, in_words, is_tls, settled
 from tulle.compile.explain.requests import Request
 from tulle.model.verdict import RequestRule, Verdict
 from tulle.model.world import World
@@ -41,8 +41,8 @@ def _of_request(world: World, verdict: Verdict, request: Request) -> Json:
     for rules in _by_end(verdict.requests):
         name = allowing(world, rules, found or request)
         if not name:
-            asked = ", ".join(map(str, rules))
-            return _denied(f"403: denied by policy: not allowed by {asked}", passed)
+            how = "closed" if is_tls(world, rules, request) else "403: denied by policy"
+            return _denied(f"{how}: not allowed by {', '.join(map(str, rules))}", passed)
         passed.append(name)
     audited = [
         ", ".join(map(str, rules))

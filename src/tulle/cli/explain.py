@@ -77,7 +77,8 @@ def _request(http: str | None, host: str | None, header: tuple[str, ...]) -> Jso
     for name, equals, _ in headers:
         if not name or not equals:
             raise click.UsageError(f"--header {name!r} is not NAME=VALUE")
-    return {
+    only_host: Json = {"tls": True} if http is None and not header else {}
+    return only_host | {
         "method": method.upper(),
         "path": path,
         "host": host or "",

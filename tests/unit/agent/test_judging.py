@@ -7,6 +7,7 @@ from typing import Any
 from tests.unit.compile.explain.request_rows import request, ruled
 from tests.unit.compile.explain.town import asked, policy, town
 from tulle.agent.judging import AMBIGUOUS, RUNG_REASON, judged
+from tulle.compile.explain.requests import Request
 
 CNP = "CiliumNetworkPolicy"
 READS = policy("shop/p", ruled("{path: /a, method: GET}"), CNP)
@@ -73,3 +74,21 @@ def test_the_name_of_a_tls_server_is_the_host() -> None:
     ):
         found = told(f"GET / host={host}", item, flow="shop/web > internet TCP 443")
         assert (found["answer"] is None) is passes, host
+
+
+def test_where_names_and_requests_count_it_is_said_which_is_meant() -> None:
+    text = "{endpointSelector: {}, egress: [{toPorts: [{ports: [{port: '443', protocol: TCP}], "
+    both = text + (
+        "serverNames: [a.test]}, {ports: [{port: '443', protocol: TCP}], "
+        "rules: {http: [{path: /a}]}}]}]}"
+    )
+    item = policy("shop/p", both, CNP)
+    verdict = asked("shop/web > internet TCP 443", item)
+
+    def said(path: str, host: str, tls: bool) -> str | None:
+        found = judged(town(item), verdict, Request("GET", path, host, (), tls))
+        answer: str | None = found["answer"]
+        return answer and answer.partition(":")[0]
+
+    assert (said("/", "a.test", True), said("/", "b.test", True)) == (None, "closed")
+    assert (said("/a", "b.test", False), said("/b", "a.test", False)) == (None, "403")

@@ -215,3 +215,10 @@ def test_which_rule_lets_a_request_pass_and_what_is_answered(agent: FakeAgent, c
     lines = cli("explain", "a/b", "c/d", "--port", "80", "--http", "GET /", code=3).stdout
     assert "  request  CiliumNetworkPolicy a\n" in lines
     assert "  answer   403: denied by policy\n" in lines
+
+
+def test_a_host_alone_may_be_the_name_of_a_tls_server(agent: FakeAgent, cli: Cli) -> None:
+    agent.answers = {"POST /v1/explain": answer(RESULT)}
+    cli("explain", "a/b", "c/d", "--port", "443", "--host", "db.test")
+    http = json.loads(agent.asked[0][2])["http"]
+    assert (http["tls"], http["host"]) == (True, "db.test")

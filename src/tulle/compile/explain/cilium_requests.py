@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tulle.model.cilium import HeaderMatch, L7Rules, PortDenyRule, PortRule, PortRuleHttp
 from tulle.model.verdict import RequestRule
@@ -53,7 +54,7 @@ def settled(request: Request) -> Request | None:
     normal = _normal(path)
     if not _TOKEN.fullmatch(request.method) or any(item.search(normal) for item in _AMBIGUOUS):
         return None
-    return Request(request.method, f"{normal}{mark}{query}", request.host, request.headers)
+    return replace(request, path=f"{normal}{mark}{query}")
 
 
 def _normal(path: str) -> str:
@@ -82,15 +83,24 @@ def _decoded(match: re.Match[str]) -> str:
 def allowing(world: World, rules: tuple[RequestRule, ...], request: Request) -> str:
     """The name of the first that allows a settled request; "" if none does.
 
-    Of TLS nothing but the host is known: there it is the server's name.
+    Of TLS nothing but the server's name is known.
     """
+    if is_tls(world, rules, request):
+        for rule in rules:
+            if any(_covers(name, request.host) for name in _port_rule(world, rule).server_names):
+                return f"{rule}.serverNames"
+        return ""
     for rule in rules:
         for position, item in enumerate(_http_rules(world, rule)):
             if _is_sound(item) and _allows(item, request):
                 return f"{rule}.rules.http[{position}]"
-        if any(_covers(name, request.host) for name in _port_rule(world, rule).server_names):
-            return f"{rule}.serverNames"
     return ""
+
+
+def is_tls(world: World, rules: tuple[RequestRule, ...], request: Request) -> bool:
+    """Whether the name of a TLS server decides: where no rule is for HTTP, it always does."""
+    named = any(_port_rule(world, rule).server_names for rule in rules)
+    return named and (request.tls or not any(_http_rules(world, rule) for rule in rules))
 
 
 def _covers(name: str, host: str) -> bool:

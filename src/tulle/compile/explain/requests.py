@@ -33,12 +33,16 @@ _TLS = ("HTTPS", "TLS")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`path` is with its query; `host` without a port; names of headers in any case."""
+    """`path` is with its query; `host` without a port; names of headers in any case.
+
+    `tls`: nobody said what it asks for, and where names of TLS servers count `host` is one.
+    """
 
     method: str = "GET"
     path: str = "/"
     host: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    tls: bool = False
 
     def header(self, name: str) -> str | None:
         """Several of one name are one value, with commas (RFC 9110, 5.2)."""
