@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Literal
@@ -44,6 +45,10 @@ FLAGS = {
     "dns_resolution_failure": "DF",
     "downstream_remote_reset": "DR",
 }
+ENTRY_BYTES, PATH_CHARS, NAME_CHARS = 2048, 1024, 128
+# What nobody reads here, and who speaks to the proxy can make long.
+_UNREAD_OF_REQUEST = ("original_path", "user_agent", "referer", "forwarded_for")
+_UNREAD = ("tls_properties", "metadata", "upstream_transport_failure_reason")
 _PROTOCOLS = {1: "HTTP/1.0", 2: "HTTP/1.1", 3: "HTTP/2", 4: "HTTP/3"}
 _DENIED = re.compile(r"rbac_access_denied_matched_policy\[(?!none\])(.+)\]")
 
@@ -59,6 +64,29 @@ class Entry:
         entry = xds.message(f"envoy.data.accesslog.v3.{self.kind}AccessLogEntry")
         decode = of_request if self.kind == "HTTP" else of_connection
         return decode(entry.FromString(self.body))
+
+
+def packed(kind: Literal["HTTP", "TCP"], entry: Any) -> Entry:
+    """Many are kept, and a client may make each as long as a header: what is long is cut."""
+    body: bytes = entry.SerializeToString()
+    if len(body) > ENTRY_BYTES:
+        _cut(entry.common_properties, _UNREAD)
+        if kind == "HTTP":
+            _cut_request(entry.request)
+        body = entry.SerializeToString()
+    return Entry(kind, body)
+
+
+def _cut_request(request: Any) -> None:
+    request.path = (request.original_path or request.path)[:PATH_CHARS]
+    request.authority = request.authority[:NAME_CHARS]
+    request.request_id = request.request_id[:NAME_CHARS]
+    _cut(request, _UNREAD_OF_REQUEST)
+
+
+def _cut(message: Any, names: Iterable[str]) -> None:
+    for name in names:
+        message.ClearField(name)
 
 
 def of_request(entry: Any) -> Access:

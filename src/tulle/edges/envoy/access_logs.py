@@ -14,7 +14,7 @@ from grpclib.server import Stream
 
 from tulle import xds
 
-from .access import Entry
+from .access import Entry, packed
 
 Take = Callable[[Iterable[Entry]], Awaitable[None]]
 METHOD = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
@@ -43,8 +43,8 @@ def entries(message: Any) -> list[Entry]:
     """Of what has ended; what Envoy tells of meanwhile is left out."""
     requests, connections = message.http_logs.log_entry, message.tcp_logs.log_entry
     return [
-        *(Entry("HTTP", item.SerializeToString()) for item in requests if _has_ended(item)),
-        *(Entry("TCP", item.SerializeToString()) for item in connections if _has_ended(item)),
+        *(packed("HTTP", item) for item in requests if _has_ended(item)),
+        *(packed("TCP", item) for item in connections if _has_ended(item)),
     ]
 
 

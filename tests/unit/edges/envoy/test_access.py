@@ -6,7 +6,15 @@ from ipaddress import ip_address
 from typing import Any
 
 from tulle import xds
-from tulle.edges.envoy.access import FLAGS, of_connection, of_request
+from tulle.edges.envoy.access import (
+    ENTRY_BYTES,
+    FLAGS,
+    NAME_CHARS,
+    PATH_CHARS,
+    of_connection,
+    of_request,
+    packed,
+)
 from tulle.model.access import Access, Request, Socket
 
 _DATA = "envoy.data.accesslog.v3"
@@ -69,6 +77,32 @@ def test_a_request() -> None:
         bytes_in=3,
         bytes_out=4,
     )
+
+
+def test_what_a_client_makes_long_is_not_kept() -> None:
+    long = "x" * 60_000
+    tls = {"tls_sni_hostname": long}
+    entry = xds.message(f"{_DATA}.HTTPAccessLogEntry")(
+        common_properties={**COMMON, "tls_properties": tls},
+        request={
+            "authority": long,
+            "path": "/rewritten",
+            "original_path": f"/{long}",
+            "request_id": long,
+            **dict.fromkeys(("user_agent", "referer", "forwarded_for"), long),
+        },
+    )
+    whole, kept = of_request(entry), packed("HTTP", entry)
+    assert len(kept.body) < ENTRY_BYTES
+    found = kept.access()
+    assert whole.request and found.request
+    assert found.request.path == whole.request.path[:PATH_CHARS]
+    assert found.request.authority == found.request.id == long[:NAME_CHARS]
+    assert found.rule == whole.rule and found.front == whole.front
+    passed_on = xds.message(f"{_DATA}.TCPAccessLogEntry")(
+        common_properties={**COMMON, "tls_properties": tls}
+    )
+    assert len(packed("TCP", passed_on).body) < ENTRY_BYTES
 
 
 def test_a_connection_that_was_passed_on() -> None:
