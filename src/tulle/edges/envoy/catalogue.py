@@ -76,6 +76,7 @@ class Catalogue:
             changed += ((kind, name) for name in names if self._put(kind, name, new[name]))
             for name in old.keys() - new.keys():
                 del self._wanted[kind][name]
+                self._good[kind].pop(name, None)  # not for another one of that name
                 self.refused[kind].pop(name, None)
                 changed.append((kind, name))
         return changed
@@ -103,9 +104,7 @@ class Catalogue:
     def accept(self, kind: XdsKind, name: str, version: str) -> None:
         """An Envoy has it in force."""
         item = self._wanted[kind].get(name)
-        if item is None:
-            self._good[kind].pop(name, None)
-        elif item.version == version:
+        if item and item.version == version:
             self._good[kind][name] = item
             self.refused[kind].pop(name, None)
 

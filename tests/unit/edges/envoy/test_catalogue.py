@@ -41,6 +41,16 @@ def test_a_refused_resource_gives_way_to_the_last_good_one() -> None:
     assert not catalogue.refused["cluster"]
 
 
+def test_what_was_removed_is_not_good_for_another_one_of_its_name() -> None:
+    catalogue = Catalogue()
+    catalogue.update({"cluster": {"web": cluster("web")}})
+    catalogue.accept("cluster", "web", version(catalogue, "web"))
+    catalogue.update({})
+    catalogue.update({"cluster": {"web": cluster("web", lb_policy="MAGLEV")}})
+    catalogue.refuse("cluster", "web", version(catalogue, "web"), "no")
+    assert catalogue.served("cluster", "web") is None
+
+
 def test_a_refusal_of_what_is_wanted_no_more_is_ignored() -> None:
     catalogue = Catalogue()
     catalogue.update({"cluster": {"web": cluster("web")}})
