@@ -55,8 +55,8 @@ class Record(msgspec.Struct):
 
     number: int
     spec: str  # digest of how it was started
-    pid: int = 0
-    started: int = 0
+    pid: int
+    started: int
     draining_since_s: float | None = None  # CLOCK_MONOTONIC
 
 
@@ -237,32 +237,32 @@ class Envoys:
     # --- one of them ---
 
     def _start(self, spec: str) -> None:
-        """The record comes first: what has none is ended by the next agent."""
+        """If the agent dies before there is a record, the next one ends what has none."""
         if self._program < 0:
             self._program = elder.load(self._workers)
             # what a dying Envoy has not accepted yet, another one does
             migrate = partial(netlink.sysctl, "ipv4/tcp_migrate_req", "1")
             netns.run_in(self._paths.netns, migrate)
         self._last += 1
-        record = Record(self._last, spec)
+        number = self._last
         self._cgroups.limit_memory(self._cgroups.make(self.cgroup.name), MEMORY_BYTES)
-        cgroup = self._cgroups.make(self.cgroup.name, str(record.number))
-        config = self._file(record.number, "pb")
-        write_atomically(config, self._bootstrap(record.number).pack())
+        cgroup = self._cgroups.make(self.cgroup.name, str(number))
+        config = self._file(number, "pb")
+        write_atomically(config, self._bootstrap(number).pack())
         os.chown(config, USER, USER)
         child = process.start(
-            self._arguments(record.number),
+            self._arguments(number),
             cgroup=cgroup,
             netns=self._paths.netns,
             cwd=self._home,
-            log=self._file(record.number, "log"),
+            log=self._file(number, "log"),
             program=self._program,
         )
         found = process.process_of(child.pid)
-        record.pid, record.started = found.pid, found.started
+        record = Record(number, spec, found.pid, found.started)
         self._records.append(record)
-        self._children[record.number] = child
-        self._began_s[record.number] = time.monotonic()
+        self._children[number] = child
+        self._began_s[number] = time.monotonic()
         self._watch(record)
         self._save()
 

@@ -19,14 +19,17 @@ from . import launch
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """`started` in clock ticks since boot: a number that is given to another one is not it."""
+    """`started` in clock ticks since boot: a number that is given to another one is not it.
+
+    0 is one that ended before anybody looked.
+    """
 
     pid: int
     started: int
 
     @property
     def is_alive(self) -> bool:
-        return self.pid != 0 and _started_at(self.pid) == self.started
+        return self.started != 0 and _started_at(self.pid) == self.started
 
     def signal(self, number: signal.Signals) -> None:
         """Nothing if it has ended."""
