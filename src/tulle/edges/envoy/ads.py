@@ -100,18 +100,19 @@ class Ads:
         yield METHOD, Handler(self._serve, Cardinality.STREAM_STREAM, request, response)
 
     async def _serve(self, stream: Stream[Any, Any]) -> None:
+        """If one of its two tasks fails so does the stream, and the Envoy opens another one."""
         subscriber, news = Subscriber(self._catalogue), asyncio.Event()
         self._streams[subscriber] = news
-        sending = asyncio.create_task(self._send(stream, subscriber, news))
         try:
-            while (request := await stream.recv_message()) is not None:
-                self._tell(subscriber.receive(request))
-                news.set()
+            async with asyncio.TaskGroup() as group:
+                sending = group.create_task(self._send(stream, subscriber, news))
+                while (request := await stream.recv_message()) is not None:
+                    self._tell(subscriber.receive(request))
+                    news.set()
+                sending.cancel()
         finally:
             del self._streams[subscriber]
             self._progress.set()
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
 
     async def _send(
         self, stream: Stream[Any, Any], subscriber: Subscriber, news: asyncio.Event

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from grpclib.client import Channel, StreamStreamMethod
+from grpclib.exceptions import GRPCError
 
 from tests.unit.edges.envoy.sample import cluster, ref
 from tulle import xds
 from tulle.edges.envoy.ads import METHOD, Ads
 from tulle.edges.envoy.catalogue import TYPES
 from tulle.edges.envoy.server import GrpcServer
-from tulle.edges.envoy.subscriber import REQUEST, RESPONSE
+from tulle.edges.envoy.subscriber import REQUEST, RESPONSE, Subscriber
 from tulle.model.proxy import XdsImage
 
 Work = Callable[[Ads, Path], Awaitable[None]]
@@ -142,6 +144,26 @@ def test_nobody_hears_of_an_image_that_is_not_there_yet(tmp_path: Path) -> None:
             ads.update(image("web"))
             assert await ads.settled(5)
             assert got == ["web"]
+
+    served(tmp_path, work)
+
+
+def test_a_stream_that_cannot_be_served_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left open, it would keep its Envoy as it is for ever, and nobody would hear of it."""
+
+    def broken(self: Subscriber) -> Any:
+        raise ValueError("a mistake of ours")
+
+    async def work(ads: Ads, path: Path) -> None:
+        ads.update(image("web"))
+        with suppress(GRPCError):
+            async with envoy(path, "n/1"):
+                await until(lambda: ads.settled_nodes == {"n/1"})
+                monkeypatch.setattr(Subscriber, "next", broken)
+                ads.update(image("db"))
+                await until(lambda: not ads._streams)
 
     served(tmp_path, work)
 
