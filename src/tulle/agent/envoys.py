@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
@@ -358,11 +358,19 @@ class Envoys:
 
     def _spec(self) -> str:
         """A digest of all that tells one that was started now from one that was before."""
-        path, version = process.binary()
-        stat = path.stat()
-        parts = (path, version, stat.st_size, stat.st_mtime_ns, *self._arguments(0))
-        whole = repr(parts).encode() + self._bootstrap(0).pack()
+        stat = self._binary.stat()
+        parts = (self._binary, stat.st_size, stat.st_mtime_ns, *self._arguments(0))
+        whole = repr(parts).encode() + self._packed_bootstrap
         return blake2b(whole, digest_size=8).hexdigest()
+
+    @cached_property
+    def _binary(self) -> Path:
+        """Looked for once, as that takes milliseconds, and a step is due every second or sooner."""
+        return process.binary()[0]
+
+    @cached_property
+    def _packed_bootstrap(self) -> bytes:
+        return self._bootstrap(0).pack()
 
     # --- logs ---
 
