@@ -13,7 +13,7 @@ from tulle.compile.proxy import Proxied, proxy_image
 from tulle.compile.services import ServiceParts
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.proxy import XdsImage
-from tulle.model.routing import Front, Routing, UpstreamTls
+from tulle.model.routing import Certificate, Front, Routing, Termination, UpstreamTls
 
 PARTS = services({"a": 8001, "b": 8002})
 
@@ -130,6 +130,22 @@ def test_other_addresses_of_the_proxy_change_its_clusters() -> None:
     assert different(first.image, second.image) == {"cluster": {"shop/a/80"}}
     bound = decoded(second.image, "cluster", "shop/a/80")["upstream_bind_config"]
     assert bound["source_address"]["address"] == "10.0.0.253"
+
+
+def test_a_new_certificate_is_a_new_secret_alone() -> None:
+    """Of a listener, and of what the proxy shows to backends: neither is touched."""
+
+    def with_key(key: str) -> Front:
+        shown = Certificate("shop/web", "CHAIN", key)
+        tls = UpstreamTls("a.example", "PEM", client=Certificate("shop/client", "CHAIN", key))
+        routes = host(("/", rule(to("a", tls=tls))), name="a.example")
+        server = web(routes, protocol="HTTPS", termination=Termination((shown,)))
+        return front(server, port=443)
+
+    first = run(with_key("one"))
+    second = run(with_key("two"), before=first)
+    names = {"certificate/shop/web", "certificate/shop/client"}
+    assert different(first.image, second.image) == {"secret": names}
 
 
 def test_whom_to_blame() -> None:
