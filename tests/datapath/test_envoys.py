@@ -30,6 +30,7 @@ from tulle.lab import node
 from tulle.model.access import Access
 from tulle.model.paths import NodePaths
 from tulle.model.proxy import AGENT, Resource, XdsImage
+from tulle.model.scopes import NODE
 
 PORT = 8080
 LOG = xds.any_of(
@@ -108,7 +109,7 @@ async def agent(
         if told is not None:
             told.extend(entry.access() for entry in entries)
 
-    proxy = Proxy(paths, NodeCgroup(find_mount(), paths.cgroup), workers, take)
+    proxy = Proxy(paths, NODE, NodeCgroup(find_mount(), paths.cgroup), workers, take)
     await proxy.start()
     running = asyncio.create_task(proxy.run())
     try:
@@ -119,8 +120,8 @@ async def agent(
 
 
 async def put(proxy: Proxy, image: XdsImage) -> None:
-    await asyncio.to_thread(proxy.add, image)
-    await asyncio.to_thread(proxy.remove, image)
+    await proxy.add(image)
+    proxy.remove(image)
 
 
 def states(proxy: Proxy) -> list[str]:
@@ -227,10 +228,12 @@ def test_two_come_up_with_few_powers(paths: NodePaths) -> None:
             assert (status["NoNewPrivs"], set(status["Uid"].split())) == ("1", {str(USER)})
             assert (set(status["Gid"].split()), status["Groups"].split()) == ({str(USER)}, [])
             assert paths.netns and namespace == paths.netns.stat().st_ino
-        places = {path.name: path.stat() for path in (paths.proxy, *paths.proxy.iterdir())}
+        places = {
+            path.name: path.stat() for path in (paths.proxy(NODE), *paths.proxy(NODE).iterdir())
+        }
         assert {name for name, of in places.items() if of.st_uid == USER} >= {"ads.sock", "run"}
         assert {stat.S_IMODE(of.st_mode) for of in places.values()} == {0o711, 0o700, 0o600}
-        assert not [name for name in ("proxy", "envoys.json", "1.log") if places[name].st_uid]
+        assert not [name for name in ("node", "envoys.json", "1.log") if places[name].st_uid]
         inside = NodeCgroup(find_mount(), paths.cgroup).pids(proxy.envoys.cgroup)
         assert sorted(inside) == sorted(pids(proxy))
 
@@ -428,13 +431,13 @@ def test_they_end_when_nothing_is_left_to_do(paths: NodePaths) -> None:
         await put(proxy, {"listener": {}})
         await until(lambda: states(proxy) == [], "all have ended")
         assert NodeCgroup(find_mount(), paths.cgroup).children(proxy.envoys.cgroup) == []
-        assert sorted(path.name for path in paths.proxy.iterdir()) == [
+        assert sorted(path.name for path in paths.proxy(NODE).iterdir()) == [
             "ads.sock",
             "envoys.json",
             "last.log",
             "run",
         ]
-        assert list((paths.proxy / "run").iterdir()) == []
+        assert list((paths.proxy(NODE) / "run").iterdir()) == []
 
     run(paths, work)
 
@@ -482,7 +485,7 @@ def test_one_without_a_record_is_ended(paths: NodePaths) -> None:
             await put(proxy, image("hello"))
             await both_up(proxy)
             lost = pids(proxy)
-        (paths.proxy / "envoys.json").write_text("[]")
+        (paths.proxy(NODE) / "envoys.json").write_text("[]")
         async with agent(paths) as proxy:
             await put(proxy, image("hello"))
             await both_up(proxy)

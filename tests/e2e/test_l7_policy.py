@@ -183,7 +183,7 @@ def test_a_bad_rule_is_refused_alone(field: Field) -> None:
 def test_without_the_proxy_nothing_passes(field: Field, where: str) -> None:
     """Killed, it is back; what is denied is denied at every moment."""
     mesh = field.cluster["a" if where == "here" else "b"]
-    found = (mesh.cgroup / "proxy").glob("*/cgroup.procs")
+    found = (mesh.cgroup / "proxy").glob("*/*/cgroup.procs")
     pids = [pid for path in found for pid in path.read_text().split()]
     assert pids
     for pid in pids:

@@ -45,7 +45,7 @@ from .options import NodeOptions
 from .pacer import Pacer
 from .pods import Pods
 from .pressure import Pressure
-from .proxy import Proxy
+from .proxy_scopes import ProxyScopes
 from .transitions import Transitions
 from .vanished import Vanished
 from .workloads import Workloads
@@ -94,7 +94,7 @@ class Agent:
             lambda: self.current.world if self.current else None,
         )
         self.flows = FlowLog()
-        self.proxy = Proxy(paths, self.cgroups, options.proxy_workers, self.flows.add)
+        self.proxy = ProxyScopes(paths, self.cgroups, options.proxy_workers, self.flows.add)
         self.problem = ""
         self.after_pass: Callable[[], object] = lambda: None
         self.started_s = time.monotonic()
@@ -268,7 +268,7 @@ class Agent:
         have = self._read()
         self._mesh = seen = self._look_around(snapshot)
         self._desired = wanted = self._compile(snapshot, seen)
-        world, compiled, xds = wanted.world, wanted.compiled, wanted.xds
+        world, compiled = wanted.world, wanted.compiled
         changes = diff(have, compiled.image)
         if compiled.ids is not self._ids:
             remember(self._ids_path, compiled.ids)
@@ -278,11 +278,11 @@ class Agent:
         self.hooks.attach(self._interfaces(), only_new=True)
         self.network.steer(compiled.steered)
         self.datapath.configure(self.network.state(self.cgroups.make("proxy")))
-        self.proxy.add(xds)
+        self.proxy.add(wanted.proxies)
         self.vanished.add(vanishing(self.datapath.maps, changes))
         self._drift.note(changes)
         self.datapath.apply(changes)
-        self.proxy.remove(xds)
+        self.proxy.remove(wanted.proxies)
         self.network.connect(world.node, world.nodes)
         if self.current is None:
             self._carry_over()

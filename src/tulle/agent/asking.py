@@ -18,6 +18,7 @@ from tulle.compile.explain.requests import (
     location,
     meet,
 )
+from tulle.compile.proxy import scope_of
 from tulle.compile.services import addresses_of
 from tulle.errors import Refused
 from tulle.model.routing import Destination, Front
@@ -50,7 +51,7 @@ def explain_asked(
     if request is None and _reads_http(front):
         raise Refused(f"{_where(front)} is served by routes: say which request, with --http")
     met = meet(front, request or Request())
-    told = _told(met, request or Request())
+    told = _told(met, request or Request()) | {"scope": scope_of(now.world, front.origin)}
     results = list(_results(now, source, met, request)) if "answer" not in told else []
     return {
         "from": source,

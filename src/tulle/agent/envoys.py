@@ -1,4 +1,4 @@
-"""The node's Envoys: two of a kind, of which the elder serves and the younger stands by.
+"""The Envoys of one scope: two of a kind, of which the elder serves and the younger stands by.
 
 Both have the same configuration and listen on the same ports; the kernel gives connections to the
 elder, and to the other one in the moment in which that dies (edges/bpf/elder.py). When they should
@@ -31,7 +31,8 @@ from tulle.edges.envoy import admin, process
 from tulle.edges.envoy.bootstrap import Bootstrap
 from tulle.edges.envoy.launch import USER
 from tulle.errors import TulleError, Unavailable
-from tulle.model.paths import NodePaths
+from tulle.model.paths import NodePaths, place_of
+from tulle.model.scopes import Scope
 
 from .backoff import Backoff
 from .records import write_atomically
@@ -45,7 +46,7 @@ HELD_S = 1.0  # who lived so long is started again at once
 DRAIN_S = 30.0
 END_S = 2.0  # from SIGTERM to SIGKILL
 LOG_LIMIT_BYTES = 4_000_000  # of each
-MEMORY_BYTES = 1 << 30  # of all together: a thousand routes take some 100 MB in each
+MEMORY_BYTES = 1 << 30  # of both, if nobody says: a thousand routes take some 100 MB in each
 
 State = Literal["starting", "serving", "standing by", "draining"]
 
@@ -70,19 +71,25 @@ class EnvoyStatus:
 class Envoys:
     """`settled` says which Envoys, by id, have all of their configuration.
 
-    `wanted` is whether there is anything for them to do. Methods are for the event loop's thread.
+    `wanted` is whether there is anything for them to do, `memory_bytes` what both may have
+    together, 0: as much as any. Methods are for the event loop's thread.
     """
 
     def __init__(
         self,
         paths: NodePaths,
+        scope: Scope,
         cgroups: NodeCgroup,
         workers: int,
         settled: Callable[[], frozenset[str]],
     ) -> None:
         self.problem = ""
         self.restarts = 0  # by this agent, of what ended by itself
-        self._paths, self._cgroups, self._workers = paths, cgroups, workers
+        self.memory_bytes = 0
+        self.is_limited = True  # whether the limit holds, as far as anybody has tried
+        self._limit_bytes = 0  # that is in force
+        self._paths, self._scope = paths, scope
+        self._cgroups, self._workers = cgroups, workers
         self._settled = settled
         self._wanted: bool | None = None  # nobody has said yet
         self._wake = asyncio.Event()
@@ -98,7 +105,17 @@ class Envoys:
     @property
     def cgroup(self) -> Path:
         """All of them are below, and nothing else."""
-        return self._cgroups.root / "proxy"
+        return self._cgroups.root / "proxy" / place_of(self._scope)
+
+    @property
+    def limit_bytes(self) -> int | None:
+        """Of memory, of all of them; None if nothing limits it."""
+        return self._limit_bytes if self.is_limited and self._limit_bytes else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing to do, and nothing left."""
+        return self._wanted is False and not self._records
 
     @property
     def wanted(self) -> bool:
@@ -178,6 +195,8 @@ class Envoys:
 
     async def _hold(self, now: list[Record]) -> bool:
         """Take a step towards two that are as they should be; whether they are."""
+        if self._limit_bytes != (self.memory_bytes or MEMORY_BYTES):
+            await asyncio.to_thread(self._limit, self.memory_bytes or MEMORY_BYTES)
         spec = self._spec()
         current = [each for each in now if each.spec == spec]
         if not self._are_settled(current):
@@ -189,6 +208,11 @@ class Envoys:
         self.problem = ""
         await self._drain([each for each in now if each not in current])
         return True
+
+    def _limit(self, limit_bytes: int) -> None:
+        path = self._cgroups.make(*self._place)
+        self.is_limited = self._cgroups.limit_memory(path, limit_bytes)
+        self._limit_bytes = limit_bytes
 
     def _are_settled(self, records: list[Record]) -> bool:
         settled = self._settled()
@@ -245,8 +269,7 @@ class Envoys:
             netns.run_in(self._paths.netns, migrate)
         self._last += 1
         number = self._last
-        self._cgroups.limit_memory(self._cgroups.make(self.cgroup.name), MEMORY_BYTES)
-        cgroup = self._cgroups.make(self.cgroup.name, str(number))
+        cgroup = self._cgroups.make(*self._place, str(number))
         config = self._file(number, "pb")
         write_atomically(config, self._bootstrap(number).pack())
         os.chown(config, USER, USER)
@@ -325,7 +348,12 @@ class Envoys:
 
     @property
     def _directory(self) -> Path:
-        return self._paths.proxy
+        return self._paths.proxy(self._scope)
+
+    @property
+    def _place(self) -> tuple[str, ...]:
+        """Of the cgroup."""
+        return self.cgroup.relative_to(self._cgroups.root).parts
 
     @property
     def _home(self) -> Path:
@@ -333,9 +361,10 @@ class Envoys:
         return self._directory / "run"
 
     def make_place(self) -> None:
-        """The directory, root's, through which Envoys come to their own."""
-        self._directory.mkdir(exist_ok=True)
-        self._directory.chmod(0o711)
+        """The directories, root's, through which Envoys come to their own."""
+        for directory in (self._paths.proxies, self._directory):
+            directory.mkdir(exist_ok=True)
+            directory.chmod(0o711)
         self._home.mkdir(mode=0o700, exist_ok=True)
         os.chown(self._home, USER, USER)
 
@@ -346,13 +375,13 @@ class Envoys:
         return self._directory / f"{number}.{suffix}"
 
     def _id(self, record: Record) -> str:
-        return f"{self._paths.node}/{record.number}"
+        return self._bootstrap(record.number).id
 
     def _bootstrap(self, number: int) -> Bootstrap:
         return Bootstrap(
             node=self._paths.node,
-            id=f"{self._paths.node}/{number}",
-            agent=Path("..", self._paths.ads.name),
+            id=f"{self._paths.node}/{self._scope}/{number}",
+            agent=Path("..", self._paths.ads(self._scope).name),
             admin=Path(self.admin_socket(number).name),
         )
 

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from tulle.compile.proxy import scope_of
 
 from .agent import Agent, Pass
 
 Json = dict[str, Any]
+OF_SCOPE = ("resources", "refused", "memory_limit_bytes", "cgroup")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def proxies(agent: Agent, now: Pass) -> list[Json]:
-    """All have the same configuration, and refuse the same of it."""
+    """Those of a scope have the same configuration, and refuse the same of it."""
     status = agent.proxy.status()
-    common = {
-        "node": now.world.node.name,
-        "fronts": len(now.routing.fronts),
-        "resources": status["resources"],
-        "refused": status["refused"],
-    }
+    origins = (front.origin for front in now.routing.fronts.values())
+    fronts = Counter(scope_of(now.world, origin) for origin in origins)
     return [
         {
+            "node": now.world.node.name,
+            "scope": item["scope"],
             "generation": item["number"],
             "pid": item["pid"],
             "state": item["state"],
             "memory_bytes": memory_bytes(item["pid"]),
-            **common,
+            "fronts": fronts[item["scope"]],
+            **{name: status["scopes"][item["scope"]][name] for name in OF_SCOPE},
         }
         for item in status["envoys"]
     ]

@@ -1,4 +1,4 @@
-"""The node's proxy in the agent's pass: configured before the kernel sends anything there.
+"""The proxy of one scope in the agent's pass: configured before the kernel sends anything there.
 
 What cannot be started or configured never holds up the kernel's part for longer than WAIT_S; until
 Envoy is there, the kernel drops what is meant for it, and says so.
@@ -6,7 +6,6 @@ Envoy is there, the kernel drops what is meant for it, and says so.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +16,7 @@ from tulle.edges.envoy.launch import USER
 from tulle.edges.envoy.server import GrpcServer
 from tulle.model.paths import NodePaths
 from tulle.model.proxy import XdsImage
+from tulle.model.scopes import MEMORY, NODE, Scope
 from tulle.model.world import Refusal
 
 from .envoys import Envoys
@@ -24,25 +24,27 @@ from .envoys import Envoys
 Json = dict[str, Any]
 WAIT_S = 2.0  # for Envoy to confirm what is added; it takes some milliseconds, or 300 to start
 BROKEN_WAIT_S = 0.05  # for one that is not well
+UNLIMITED = f"{MEMORY} does not hold: the node's cgroup has no memory controller"
 
 
 class Proxy:
-    """`add` and `remove` are for the pass, on a thread of its own; all else is for the loop's."""
+    """Methods are for the event loop's thread."""
 
-    def __init__(self, paths: NodePaths, cgroups: NodeCgroup, workers: int, take: Take) -> None:
+    def __init__(
+        self, paths: NodePaths, scope: Scope, cgroups: NodeCgroup, workers: int, take: Take
+    ) -> None:
         """`take` gets what Envoys tell of requests and connections."""
         self.ads = Ads()
-        self.envoys = Envoys(paths, cgroups, workers, lambda: self.ads.settled_nodes)
-        self._paths = paths
+        self.envoys = Envoys(paths, scope, cgroups, workers, lambda: self.ads.settled_nodes)
+        self.image: XdsImage = {}  # what they should have, and nothing that is new
         logs = AccessLogs(take)
-        self._server = GrpcServer(paths.ads, [*self.ads.handlers(), *logs.handlers()], USER)
-        self._image: XdsImage = {}
+        handlers = [*self.ads.handlers(), *logs.handlers()]
+        self._server = GrpcServer(paths.ads(scope), handlers, USER)
+        self._name = "proxy" if scope == NODE else f"proxy of {scope}"
         self._is_late = False
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
-        """Before the first pass. Raises OSError if the socket cannot be made."""
-        self._loop = asyncio.get_running_loop()
+        """Before the first image. Raises OSError if the socket cannot be made."""
         self.envoys.make_place()
         await self._server.start()
 
@@ -57,39 +59,39 @@ class Proxy:
         """Ends all Envoys."""
         await self.envoys.stop()
 
-    def add(self, image: XdsImage) -> None:
+    async def add(self, image: XdsImage, memory_bytes: int = 0) -> None:
         """All of `image` beside all that is in use, confirmed if that does not take too long."""
-        if not _are_same(image, self._image):
-            assert self._loop
-            together = merged(self._image, image)
-            asyncio.run_coroutine_threadsafe(self._add(together), self._loop).result()
-
-    def remove(self, image: XdsImage) -> None:
-        """All that `image` has not; nobody needs to wait for it."""
-        if not _are_same(image, self._image):
-            assert self._loop
-            self._image = image
-            self._loop.call_soon_threadsafe(self._remove, image)
-
-    async def _add(self, image: XdsImage) -> None:
-        is_needed = bool(image.get("listener"))
+        self.envoys.memory_bytes = memory_bytes
+        if are_same(image, self.image):
+            return
+        together = merged(self.image, image)
+        is_needed = bool(together.get("listener"))
         self.envoys.wanted = is_needed
         serving = self.ads.settled_nodes  # one that is just starting is not waited for
-        self.ads.update(image)
+        self.ads.update(together)
         if is_needed:
             wait_s = BROKEN_WAIT_S if self.problems else WAIT_S
             self._is_late = not await self.ads.settled(wait_s, serving)
 
-    def _remove(self, image: XdsImage) -> None:
+    def remove(self, image: XdsImage) -> None:
+        """All that `image` has not; nobody needs to wait for it."""
+        self.image = image
         self.ads.update(image)
         self.envoys.wanted = bool(image.get("listener"))
 
+    def leave(self, image: XdsImage) -> None:
+        """As `remove`, but all stays that connections need which a listener had before."""
+        kept = merged(self.image, image)
+        self.remove({**kept, "listener": image.get("listener", {})})
+
     @property
     def problems(self) -> list[str]:
-        if self.envoys.problem:
-            return [f"proxy: {self.envoys.problem}"]
-        is_late = self._is_late and self.envoys.wanted and not self.ads.is_settled
-        return ["proxy: it has not confirmed its configuration"] if is_late else []
+        found = [self.envoys.problem] if self.envoys.problem else []
+        if not found and self._is_late and self.envoys.wanted and not self.ads.is_settled:
+            found.append("it has not confirmed its configuration")
+        if self.envoys.memory_bytes and not self.envoys.is_limited:
+            found.append(UNLIMITED)
+        return [f"{self._name}: {text}" for text in found]
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
@@ -100,12 +102,14 @@ class Proxy:
         return {
             "envoys": [asdict(item) for item in self.envoys.status()],
             "restarts": self.envoys.restarts,
-            "resources": {kind: len(items) for kind, items in self._image.items()},
+            "resources": {kind: len(items) for kind, items in self.image.items()},
             "refused": dict(self.ads.refused),
+            "memory_limit_bytes": self.envoys.limit_bytes,
+            "cgroup": str(self.envoys.cgroup),
         }
 
 
-def _are_same(one: XdsImage, other: XdsImage) -> bool:
+def are_same(one: XdsImage, other: XdsImage) -> bool:
     """Whether they have the very same objects of each kind."""
     return all(one.get(kind) is other.get(kind) for kind in one.keys() | other.keys())
 

@@ -12,6 +12,7 @@ from tulle import __version__
 from tulle.abi import ABI_HASH
 from tulle.compile.capacity import LIMITS
 from tulle.compile.parts import DERIVED
+from tulle.model.scopes import NODE
 
 from . import listings, placement, proxies, routed
 from .agent import Agent, Pass
@@ -96,13 +97,18 @@ def _several(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
+def _envoy(item: Json) -> str:
+    of = "" if item["scope"] == NODE else f" {item['scope']}"
+    return f"Envoy {item['number']} {item['state']}{of}"
+
+
 def _rungs(agent: Agent, now: Pass | None) -> list[Json]:
     frontends = len(now.compiled.services) if now else 0
     hooked = len(now.world.workloads) + len(agent.network.interfaces) if now else 0
     fronts = len(now.routing.fronts) if now else 0
     rule_sets = len(now.compiled.memo.isolation.rule_sets) if now else 0
     judged = f"{_several(fronts, 'front')} and {_several(rule_sets, 'rule set')} of layer 7"
-    envoys = [f"Envoy {item['number']} {item['state']}" for item in agent.proxy.status()["envoys"]]
+    envoys = [_envoy(item) for item in agent.proxy.status()["envoys"]]
     return [
         {
             "rung": 0,

@@ -117,7 +117,8 @@ def _met(request: Json) -> list[str]:
     lines = [f"rung {request['rung']}: {request['why']}"]
     if request["rung"] < 3:
         return lines
-    rows = [("listener", f"{request['listener'] or 'none'} of {request['front']}")]
+    listener = f"{request['listener'] or 'none'} of {request['front']}"
+    rows = [("proxy", request["scope"]), ("listener", listener)]
     rows += [("rule", request["rule"])] if request["rule"] else []
     rows += [("match", request["match"])] if request["match"] else []
     rows += [("does", words) for words in request["filters"]]

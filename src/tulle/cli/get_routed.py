@@ -78,14 +78,16 @@ def traffic(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
 
 def proxies(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
     """A row an Envoy; `wide` names what it refuses."""
-    headers = ["NODE", "GENERATION", "PID", "STATE", "MEMORY", "FRONTS", "RESOURCES", "REFUSED"]
-    return headers, [
+    headers = ["NODE", "SCOPE", "GENERATION", "PID", "STATE", "MEMORY", "LIMIT"]
+    return [*headers, "FRONTS", "RESOURCES", "REFUSED"], [
         [
             item["node"],
+            item["scope"],
             item["generation"],
             item["pid"],
             item["state"],
             size(item["memory_bytes"]),
+            size(item["memory_limit_bytes"]) if item["memory_limit_bytes"] else "-",
             item["fronts"],
             ",".join(f"{kind}={count}" for kind, count in item["resources"].items()) or "-",
             _refused(item["refused"], wide),

@@ -63,15 +63,16 @@ class NodeCgroup:
         return path
 
     def limit_memory(self, path: Path, limit: int) -> bool:
-        """Give all that runs in `path`, which lies directly in `root`, at most `limit` bytes.
+        """Give all that runs in `path`, which lies below `root`, at most `limit` bytes.
 
         Whether this hierarchy has the memory controller: a hybrid host's has not.
         """
         if "memory" not in _text(self.root / "cgroup.controllers").split():
             return False
         try:
-            (self.root / "cgroup.subtree_control").write_text("+memory")
-            (self._own(path) / "memory.max").write_text(str(limit))
+            for above in reversed(self._own(path).relative_to(self.root).parents):
+                (self.root / above / "cgroup.subtree_control").write_text("+memory")
+            (path / "memory.max").write_text(str(limit))
         except OSError as error:
             raise KernelError(error.errno or 0, f"limit the memory of {path}") from error
         return True

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 from tulle.errors import Refused
 
 LOCAL = "local"  # the node that is the machine itself; others are the lab's
 
+_PLACE_CHARS = 30
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -38,6 +40,18 @@ def require_subdomain(value: str, what: str, limit: int = 180) -> str:
             "and start and end with a letter or digit"
         )
     return value
+
+
+def place_of(scope: str) -> str:
+    """The name of a proxy scope's directory and cgroup: short, as sockets' paths have to be.
+
+    >>> place_of("namespace/shop"), len(place_of("service/shop/" + 60 * "a"))
+    ('namespace_shop', 39)
+    """
+    name = scope.replace("/", "_")
+    if len(name) <= _PLACE_CHARS:
+        return name
+    return f"{name[:_PLACE_CHARS]}.{blake2b(scope.encode(), digest_size=4).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +87,17 @@ class NodePaths:
         return self.state / "agent.lock"
 
     @property
-    def proxy(self) -> Path:
-        """What belongs to the node's Envoys: configuration, admin sockets, logs."""
+    def proxies(self) -> Path:
+        """What belongs to the node's Envoys, with a directory for each scope."""
         return self.state / "proxy"
 
-    @property
-    def ads(self) -> Path:
+    def proxy(self, scope: str) -> Path:
+        """Of one scope: configuration, admin sockets, logs."""
+        return self.proxies / place_of(scope)
+
+    def ads(self, scope: str) -> Path:
         """The socket where the agent configures them."""
-        return self.proxy / "ads.sock"
+        return self.proxy(scope) / "ads.sock"
 
     @property
     def manifests(self) -> Path:

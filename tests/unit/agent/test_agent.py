@@ -57,7 +57,7 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
         watch=lambda _: None,
     )
     edges = ("Datapath", "Workloads", "NodeCgroup", "find_mount", "Neighbours", "Network", "Hooks")
-    for name in (*edges, "Vanished", "Pressure", "ManifestDirectory", "Proxy"):
+    for name in (*edges, "Vanished", "Pressure", "ManifestDirectory", "ProxyScopes"):
         monkeypatch.setattr(module, name, lambda *_, **__: nothing)
     monkeypatch.setattr(module, "Pods", FakePods)
     return Agent(NodePaths("lab-1"), NodeOptions("lab-1"))

@@ -118,6 +118,7 @@ def test_a_gateway_is_asked_from_outside(target: str) -> None:
     """Its backends see the proxy in its own name, which policies know as `ingress`."""
     answer = ask(target, source="203.0.113.1")
     assert answer["request"]["front"] == "gateway/shop/door/80"
+    assert answer["request"]["scope"] == "node"
     assert answer["results"][0]["source"] == "ingress of node west"
 
 

@@ -12,6 +12,7 @@ from tulle.agent.desired import desired
 from tulle.compile import Ids
 from tulle.compile.parts import flat
 from tulle.model.kubernetes import ObjectRef
+from tulle.model.scopes import NODE
 
 WORLD = world_of(POOL, GATEWAY, SERVICES, a_route("HTTPRoute", "web", rules=TO_WEB))
 
@@ -23,7 +24,7 @@ def test_a_route_comes_to_the_proxy() -> None:
     found = desired(WORLD, Ids())
     assert ("shop", "tulle-gateway-gw") in found.world.services
     assert found.routing.status[ObjectRef("HTTPRoute", "shop", "web")]
-    image = found.proxied.image
+    image = found.proxies[NODE].image
     assert [len(image[kind]) for kind in ("listener", "route", "cluster", "endpoints")] == [1] * 4
     assert flat(found.compiled.image)["services"]
 
@@ -33,22 +34,23 @@ def test_what_is_unchanged_is_the_same() -> None:
     other = desired(WORLD, one.compiled.ids, one)
     assert other.routing is one.routing
     assert other.compiled.image == one.compiled.image
-    for kind, resources in one.proxied.image.items():
-        assert other.proxied.image[kind] is resources
+    for kind, resources in one.proxies[NODE].image.items():
+        assert other.proxies[NODE].image[kind] is resources
 
 
 def test_what_policies_ask_of_the_proxy_stands_beside_routes() -> None:
     rules = policy("shop/p", ruled("{path: /a}"), "CiliumNetworkPolicy")
     policed = replace(WORLD, cilium_policies={("shop", "p"): rules}, workloads=WORKLOADS)
     one = desired(policed, Ids())
-    (number,) = one.policed.enforced
-    assert {f"policy/{number}", *one.proxied.image["listener"]} == set(one.xds["listener"])
-    assert {"policy", *one.proxied.image["cluster"]} == set(one.xds["cluster"])
+    mine = one.proxies[NODE]
+    (number,) = mine.policed.enforced
+    assert {f"policy/{number}", *mine.proxied.image["listener"]} == set(mine.image["listener"])
+    assert {"policy", *mine.proxied.image["cluster"]} == set(mine.image["cluster"])
     other = desired(policed, one.compiled.ids, one)
-    assert all(other.xds[kind] is resources for kind, resources in one.xds.items())
+    assert all(other.proxies[NODE].image[kind] is item for kind, item in mine.image.items())
     changed = policy("shop/p", ruled("{path: /b}"), "CiliumNetworkPolicy")
     third = desired(
         replace(policed, cilium_policies={("shop", "p"): changed}), one.compiled.ids, other
     )
-    assert third.xds["listener"] is one.xds["listener"]
-    assert third.xds["route"] is not one.xds["route"]
+    assert third.proxies[NODE].image["listener"] is mine.image["listener"]
+    assert third.proxies[NODE].image["route"] is not mine.image["route"]

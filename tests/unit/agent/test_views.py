@@ -39,7 +39,7 @@ spec:
   ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]
 """
 NOW = pass_of(world_of(WEB, DB, HEAVY, text=TEXT))
-PROXY = {"envoys": [{"number": 2, "pid": 7, "state": "serving"}]}
+PROXY = {"envoys": [{"scope": "node", "number": 2, "pid": 7, "state": "serving"}]}
 
 
 @pytest.fixture

@@ -135,6 +135,7 @@ def test_tcp_needs_a_port(cli: Cli) -> None:
 REQUEST = {
     "rung": 3,
     "why": "its rules read requests, which the node's proxy does",
+    "scope": "namespace/shop",
     "front": "service/shop/db/80",
     "listener": "shop",
     "hostname": "*",
@@ -153,8 +154,9 @@ def test_a_request_meets_a_rule(agent: FakeAgent, cli: Cli) -> None:
     agent.answers = {"POST /v1/explain": (code, {**told, "request": REQUEST})}
     words = ("--http", "get /cart?id=1", "--host", "db.test", "--header", "X-Tier=gold=1")
     done = cli("explain", "shop/web", "shop/db", "--port", "80", *words)
-    assert done.stdout.splitlines()[1:10] == [
+    assert done.stdout.splitlines()[1:11] == [
         "rung 3: its rules read requests, which the node's proxy does",
+        "  proxy    namespace/shop",
         "  listener shop of service/shop/db/80",
         "  rule     HTTPRoute shop/db rules[0]",
         "  match    path prefix /",

@@ -143,10 +143,12 @@ ITEMS["traffic"] = {
 
 ITEMS["proxies"] = {
     "node": "a",
+    "scope": "namespace/shop",
     "generation": 2,
     "pid": 4711,
     "state": "serving",
     "memory_bytes": 67 << 20,
+    "memory_limit_bytes": 256 << 20,
     "fronts": 3,
     "resources": {"cluster": 4, "listener": 3},
     "refused": {"listener x": "no such address"},
@@ -211,19 +213,16 @@ def rows(text: str) -> list[list[str]]:
         ),
         (
             ["proxies"],
-            ["a", "2", "4711", "serving", "67.0 MiB", "3", "cluster=4,listener=3", "1"],
+            [
+                *("a", "namespace/shop", "2", "4711", "serving", "67.0 MiB", "256.0 MiB"),
+                *("3", "cluster=4,listener=3", "1"),
+            ],
         ),
         (
             ["proxy", "-o", "wide"],
             [
-                "a",
-                "2",
-                "4711",
-                "serving",
-                "67.0 MiB",
-                "3",
-                "cluster=4,listener=3",
-                "listener x: no such address",
+                *("a", "namespace/shop", "2", "4711", "serving", "67.0 MiB", "256.0 MiB"),
+                *("3", "cluster=4,listener=3", "listener x: no such address"),
             ],
         ),
         (["nodes"], ["b", "192.0.2.2", "10.244.1.0/24", "3", "-"]),

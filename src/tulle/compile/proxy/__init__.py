@@ -1,6 +1,12 @@
 """Routing → xDS: the configuration of the node's proxy. Pure, and made only of what changed."""
 
 from .image import Proxied, proxy_image
-from .policy import Policed, policy_image
+from .scopes import Scoped, scope_of, scoped_images
 
-__all__ = ["Policed", "Proxied", "policy_image", "proxy_image"]
+__all__ = [
+    "Proxied",
+    "Scoped",
+    "proxy_image",
+    "scope_of",
+    "scoped_images",
+]

@@ -40,6 +40,7 @@ from tulle.model.kubernetes import (
     Pod,
     Service,
 )
+from tulle.model.scopes import MEMORY, SCOPE
 from tulle.model.traffic import (
     AuthPolicy,
     BackendTrafficPolicy,
@@ -59,6 +60,7 @@ from .ingress import validate_ingress, validate_ingress_class
 from .node import validate_node
 from .pod import validate_pod
 from .policy import validate_policy
+from .proxy_scope import check_proxy_scope
 from .service import validate_service
 from .slices import validate_slice
 from .syntax import check_dns_label, check_dns_subdomain, check_key, check_labels
@@ -83,10 +85,14 @@ CLUSTER_SCOPED = frozenset(
 _LABEL_NAMED = (Namespace, Pod, Service)
 _ANNOTATION_BYTES = 256 << 10
 _OWN_PREFIX = "tulle.io/"
+_OTHER_VALUES = (WEIGHT_ANNOTATION, SCOPE, MEMORY)  # than "true" and "false"
 _OF_POLICIES = (AUDIT_ANNOTATION, REJECT_ANNOTATION)
+_OF_PROXIES = (SCOPE, MEMORY)
 _OWN: dict[str, tuple[str, ...]] = {
     "Pod": (WEIGHT_ANNOTATION,),
-    "Service": (MAGLEV_ANNOTATION,),
+    "Namespace": _OF_PROXIES,
+    "Gateway": _OF_PROXIES,
+    "Service": (MAGLEV_ANNOTATION, *_OF_PROXIES),
     "NetworkPolicy": _OF_POLICIES,
     "CiliumNetworkPolicy": _OF_POLICIES,
     "CiliumClusterwideNetworkPolicy": _OF_POLICIES,
@@ -190,6 +196,7 @@ def _check_metadata(obj: KubernetesObject) -> None:
         check_dns_label(metadata.namespace, "metadata", "namespace")
     check_labels(metadata.labels, "metadata", "labels")
     _check_annotations(obj.kind, metadata)
+    check_proxy_scope(obj.kind, metadata)
 
 
 def _check_annotations(kind: str, metadata: ObjectMeta) -> None:
@@ -200,7 +207,7 @@ def _check_annotations(kind: str, metadata: ObjectMeta) -> None:
             continue
         if key not in _OWN.get(kind, ()):
             raise FieldError(f"{quote(key)} means nothing on a {kind}", *path, key)
-        if key != WEIGHT_ANNOTATION and text not in ("true", "false"):
+        if key not in _OTHER_VALUES and text not in ("true", "false"):
             raise FieldError(f'{quote(text)} must be "true" or "false"', *path, key)
     size = sum(len(key.encode()) + len(text.encode()) for key, text in metadata.annotations.items())
     if size > _ANNOTATION_BYTES:
