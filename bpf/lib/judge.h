@@ -36,6 +36,15 @@ static __always_inline const struct ipcache_entry *find_prefix(const struct addr
 	return bpf_map_lookup_elem(&ipcache, &key);
 }
 
+/* Where the proxy listens for L7 rules: the kernel's programs alone lead there. */
+static __always_inline int is_rules_address(const struct addr *addr)
+{
+	if (addr_is_mapped(addr))
+		return addr->word[3] == bpf_htonl(PROXY_4);
+	return addr->word[0] == bpf_htonl(PROXY_6_FIRST) && !(addr->word[1] | addr->word[2]) &&
+	       addr->word[3] == bpf_htonl(PROXY_6_LAST);
+}
+
 static __always_inline void locate_end(const struct addr *addr, struct party *party,
 				       __u32 *identity, __u32 *ifindex)
 {
@@ -54,6 +63,8 @@ static __always_inline void locate_end(const struct addr *addr, struct party *pa
 	__builtin_memset(party, 0, sizeof(*party));
 	entry = find_prefix(addr);
 	*identity = entry ? entry->identity : IDENTITY_WORLD;
+	if (is_rules_address(addr))
+		*identity = IDENTITY_SERVICE;
 	*ifindex = 0;
 }
 

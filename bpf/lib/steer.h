@@ -125,7 +125,8 @@ static __always_inline int assign_listener(struct __sk_buff *skb, const struct f
 /* To the proxy's socket; 1 if there is none. An error's own socket is for the stack to find. */
 __noinline int give_to_proxy(struct __sk_buff *skb, const struct flow *flow, __be16 rules)
 {
-	if (!flow)
+	/* Who is asked there by name has not come by any rule. */
+	if (!flow || is_rules_address(&flow->dst))
 		return 1;
 	if (!flow->icmp_error && !has_socket(skb, flow, rules)) {
 		if (!rules || !opens_connection(flow) || assign_listener(skb, flow, rules))

@@ -131,9 +131,11 @@ class SteeredNode:
         return {Reason(event.verdict.reason) for event in self.events()}
 
     def rule_of(self, event: Event) -> str:
-        """What decided, in words."""
+        """The policy's rule that decided, in words."""
         assert self.compiled
-        return str(self.compiled.rules[event.verdict.egress_rule or event.verdict.ingress_rule])
+        numbers = event.verdict.egress_rule, event.verdict.ingress_rule
+        named = [self.compiled.rules[number] for number in numbers if number]
+        return str(next(rule for rule in named if rule.policy))
 
     def close(self) -> None:
         self.end_children()

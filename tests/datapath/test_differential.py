@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from random import Random
 
 import pytest
@@ -18,14 +19,16 @@ from tests.unit.compile.evaluate import PROTOCOLS, Ruling, verdict_of
 from tests.unit.compile.shrinking import render, shrink
 from tests.unit.compile.worlds import mutated, random_flow, random_world
 from tulle import abi
-from tulle.abi import DecideOp, Hook
+from tulle.abi import DecideOp, Hook, Reason
 from tulle.compile import Compiled, Ids, compile_world
 from tulle.compile.diff import diff
 from tulle.compile.explain import end_at, explain
+from tulle.compile.explain.ends import End, Kind
 from tulle.compile.parts import flat, packed
 from tulle.edges.bpf import syscall
 from tulle.edges.bpf.datapath import Datapath
 from tulle.lab import node
+from tulle.model.routing import Proxied
 from tulle.model.verdict import Flow, Verdict
 from tulle.model.world import Workload, World
 
@@ -41,14 +44,21 @@ class Kernel:
     decide: int
     world: World = field(default_factory=World)
     compiled: Compiled = field(default_factory=lambda: compile_world(World(), Ids()))
+    proxied: frozenset[Proxied] = frozenset()
 
-    def move_to(self, world: World) -> None:
-        after = compile_world(world, self.compiled.ids, before=self.compiled)
+    def move_to(self, world: World, proxied: frozenset[Proxied] | None = None) -> None:
+        """`proxied` None leaves it as it is."""
+        self.proxied = self.proxied if proxied is None else proxied
+        ids, before = self.compiled.ids, self.compiled
+        after = compile_world(world, ids, before=before, proxied=self.proxied)
         self.datapath.apply(diff(self.compiled.image, after.image))
         self.world, self.compiled = world, after
 
     def judge(self, flow: Flow, *, doubted: bool = False) -> Verdict:
-        """`doubted`: the overlay says something else of the source than this node knows."""
+        """`doubted`: the overlay says something else of the source than this node knows.
+
+        Where rules of layer 7 judge, the proxy goes on with those passed until none is left.
+        """
         seen = self._seen_at(flow)
         asked = seen._replace(
             src=packed(flow.src),
@@ -58,39 +68,78 @@ class Kernel:
             proto=PROTOCOLS[flow.protocol],
             vni=seen.vni + doubted,
         )
-        verdict = self._verdict(asked)
-        listeners, last = [], verdict
-        while last.proxy:  # each is asked once the one before has enforced its rules
-            listeners.append(last.proxy)
-            last = self._verdict(asked._replace(passed=last.proxy))
+        verdict = self._decide(asked)
         ruling = Ruling(
             verdict.reason,
             verdict.egress_rule,
             verdict.ingress_rule,
             verdict.audit_rule,
             verdict.action,
-            tuple(listeners),
         )
-        return verdict_of(self.compiled, ruling)
+        listeners: list[int] = []
+        while verdict.proxy:
+            assert verdict.to_proxy
+            assert verdict.proxy not in listeners
+            listeners.append(verdict.proxy)
+            verdict = self._decide(asked._replace(passed=verdict.proxy))
+            assert verdict.reason == ruling.reason
+        return verdict_of(self.compiled, ruling._replace(listeners=tuple(listeners)))
 
-    def _verdict(self, flow: abi.Flow) -> abi.Verdict:
-        args = abi.DecideArgs(flow=flow, op=DecideOp.JUDGE).pack()
+    def _decide(self, asked: abi.Flow) -> abi.Verdict:
+        args = abi.DecideArgs(flow=asked, op=DecideOp.JUDGE).pack()
         _, answer, _ = syscall.test_run(self.decide, data=args, data_out=len(args))
         return abi.DecideArgs.unpack(answer).verdict
 
     def _seen_at(self, flow: Flow) -> abi.Flow:
         """Where such a packet is judged first; half of other nodes' workloads use the overlay."""
         source, destination = end_at(self.world, flow.src), end_at(self.world, flow.dst)
+        if flow.src in self.world.node.ingress:
+            return self._sent_by_proxy(destination)
         if source.is_local and source.workload:
             return abi.Flow(ifindex=source.workload.ifindex, hook=Hook.FROM_WORKLOAD)
         if source.is_local and destination.is_local and destination.workload:
             return abi.Flow(ifindex=destination.workload.ifindex, hook=Hook.TO_WORKLOAD)
         if source.is_local:
             return abi.Flow(hook=Hook.TO_UPLINK)
-        if source.workload and flow.dport % 2:
+        if (source.workload or source.kind is Kind.INGRESS) and flow.dport % 2:
             known = abi.Endpoint.unpack(self.datapath.maps["endpoints"][packed(flow.src)])
             return abi.Flow(hook=Hook.FROM_OVERLAY, vni=known.vni)
         return abi.Flow(hook=Hook.FROM_UPLINK)
+
+    def _sent_by_proxy(self, destination: End) -> abi.Flow:
+        if destination.is_local and destination.workload:
+            ifindex = destination.workload.ifindex
+            return abi.Flow(ifindex=ifindex, hook=Hook.TO_WORKLOAD, from_proxy=1)
+        return abi.Flow(hook=Hook.TO_UPLINK, from_proxy=1)
+
+    def expected(self, flow: Flow) -> Verdict:
+        """What `explain` says, which is asked what lies behind a proxy's address."""
+        asked = flow.dst, flow.dport, flow.protocol
+        services = self.compiled.memo.services
+        assert services
+        if any((i.address, i.port, i.protocol) == asked and i.proxied for i in services.in_force()):
+            return Verdict(Reason.PROXIED)
+        return explain(self.world, flow)
+
+
+def random_fronts(rng: Random, world: World) -> frozenset[Proxied]:
+    return frozenset(
+        (key, ip_address(text), port.port, port.protocol)
+        for key, service in world.services.items()
+        for text in service.spec.cluster_ips
+        for port in service.spec.ports
+        if rng.random() < 0.5
+    )
+
+
+def to_some_front(rng: Random, kernel: Kernel, flow: Flow) -> Flow:
+    """Now and then the same flow, but to an address that is the proxy's."""
+    places = sorted(kernel.proxied, key=str) if rng.random() < 0.05 else []
+    fitting = [item for item in places if item[1].version == flow.src.version]
+    if not fitting:
+        return flow
+    _, address, port, protocol = rng.choice(fitting)
+    return replace(flow, dst=address, dport=port, protocol=protocol)
 
 
 @pytest.fixture
@@ -113,10 +162,11 @@ def test_the_kernel_decides_as_explain_does(kernel: Kernel) -> None:
     seen: Counter[str] = Counter()
     for number in range(WORLDS):
         before = kernel.world
-        kernel.move_to(mutated(rng, before) if rng.random() < 0.7 else random_world(rng))
+        world = mutated(rng, before) if rng.random() < 0.7 else random_world(rng)
+        kernel.move_to(world, random_fronts(rng, world))
         for _ in range(FLOWS):
-            flow = random_flow(rng, kernel.world)
-            expected, found = explain(kernel.world, flow), kernel.judge(flow)
+            flow = to_some_front(rng, kernel, random_flow(rng, kernel.world))
+            expected, found = kernel.expected(flow), kernel.judge(flow)
             if found != expected:
                 pytest.fail(_report(kernel, before, flow, number), pytrace=False)
             seen.update(_kinds(kernel.world, flow, expected))
@@ -149,13 +199,13 @@ def test_a_workload_of_whom_two_nodes_know_different_things_is_unmanaged(kernel:
 RARE = {"requests": 100, "audit_requests": 20}  # of flows on whose requests somebody decides
 KINDS = (
     *RARE,
-    *("ALLOWED", "POLICY_DENIED", "NO_SERVICE_PORT", "audit", "reject"),
+    *("ALLOWED", "POLICY_DENIED", "NO_SERVICE_PORT", "PROXIED", "audit", "reject"),
     *("egress NetworkPolicy", "ingress NetworkPolicy"),
     *("egress CiliumNetworkPolicy", "ingress CiliumNetworkPolicy"),
     *("egress CiliumClusterwideNetworkPolicy", "ingress CiliumClusterwideNetworkPolicy"),
     *("egress ClusterNetworkPolicy", "ingress ClusterNetworkPolicy"),
-    *("from WORKLOAD", "from HOST", "from NODE", "from UNMANAGED", "from WORLD"),
-    *("to WORKLOAD", "to HOST", "to NODE", "to UNMANAGED", "to WORLD"),
+    *("from WORKLOAD", "from HOST", "from NODE", "from INGRESS", "from UNMANAGED", "from WORLD"),
+    *("to WORKLOAD", "to HOST", "to NODE", "to INGRESS", "to UNMANAGED", "to WORLD"),
 )
 
 
@@ -193,7 +243,7 @@ def _report(kernel: Kernel, before: World, flow: Flow, number: int) -> str:
 
     def differs(world: World) -> bool:
         kernel.move_to(world)
-        return kernel.judge(flow) != explain(world, flow)
+        return kernel.judge(flow) != kernel.expected(flow)
 
     world, heading = kernel.world, f"world {number}"
     kernel.move_to(World())
@@ -205,7 +255,7 @@ def _report(kernel: Kernel, before: World, flow: Flow, number: int) -> str:
     kernel.move_to(world)
     return (
         f"{heading}\n{render(world, flow)}\n"
-        f"explain: {_told(explain(world, flow))}\nkernel:  {_told(kernel.judge(flow))}"
+        f"explain: {_told(kernel.expected(flow))}\nkernel:  {_told(kernel.judge(flow))}"
     )
 
 

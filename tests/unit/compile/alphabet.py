@@ -57,6 +57,11 @@ OTHER_PODS = {
     "n1": tuple((ip_address(f"10.0.1.{n}"), ip_address(f"fd00:0:0:1::{n:x}")) for n in (1, 2, 3)),
     "n2": tuple((ip_address(f"10.0.1.{n}"), ip_address(f"fd00:0:0:1::{n:x}")) for n in (17, 18)),
 }
+PROXIES = {
+    "": (ip_address("10.0.0.29"), ip_address("fd00::1d")),
+    "n1": (ip_address("10.0.1.13"), ip_address("fd00:0:0:1::d")),
+    "n2": (ip_address("10.0.1.28"), ip_address("fd00:0:0:1::1c")),
+}
 UNKNOWN = tuple(map(ip_address, ("10.0.1.9", "10.0.1.29", "fd00:0:0:1::9", "fd00:0:0:1::1d")))
 CLUSTER_IPS = tuple(map(ip_address, ("10.96.0.1", "10.96.0.2", "fd00:7a11:0:96::1")))
 OUTSIDE = tuple(

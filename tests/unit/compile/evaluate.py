@@ -10,9 +10,19 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tulle import abi
-from tulle.abi import Action, EndpointFlag, Identity, PolicyPrefix, PolicySet, Reason, RuleId
+from tulle.abi import (
+    Action,
+    EndpointFlag,
+    Identity,
+    PolicyPrefix,
+    PolicySet,
+    Reason,
+    RuleId,
+    ServiceFlag,
+)
 from tulle.compile import Compiled
 from tulle.compile.parts import packed
+from tulle.model.proxy import RULES_ADDRESSES
 from tulle.model.verdict import Flow, RequestRule, Rule, Verdict
 from tulle.model.world import IPAddress
 
@@ -33,6 +43,10 @@ class Ruling(NamedTuple):
 
 def evaluate(maps: Maps, flow: Flow) -> Ruling:
     """`judge_located`: the verdict on a new connection."""
+    if flow.dst in RULES_ADDRESSES or flow.src in RULES_ADDRESSES:
+        return Ruling(Reason.NO_SERVICE_PORT)
+    if _is_front(maps, flow):
+        return Ruling(Reason.PROXIED)
     if Identity.SERVICE in (identity_of(maps, flow.dst), identity_of(maps, flow.src)):
         return Ruling(Reason.NO_SERVICE_PORT)
     egress = judge_egress(maps, flow)
@@ -44,6 +58,16 @@ def evaluate(maps: Maps, flow: Flow) -> Ruling:
         return ingress._replace(audit=audit)
     listeners = egress.listeners + ingress.listeners
     return ingress._replace(egress=egress.egress, audit=audit, listeners=listeners)
+
+
+def _is_front(maps: Maps, flow: Flow) -> bool:
+    """Whether the destination is the proxy's: a service's address, or the node's own."""
+    endpoint = _endpoint(maps, flow.dst)
+    if endpoint and not endpoint.flags & EndpointFlag.HOST:
+        return False
+    key = abi.ServiceKey(packed(flow.dst), flow.dport, PROTOCOLS[flow.protocol]).pack()
+    row = maps["services"].get(key)
+    return bool(row and abi.Service.unpack(row).flags & ServiceFlag.PROXY)
 
 
 def judge_egress(maps: Maps, flow: Flow) -> Ruling:

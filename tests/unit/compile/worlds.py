@@ -26,6 +26,7 @@ from tulle.model.kubernetes import (
     ServicePort,
     ServiceSpec,
 )
+from tulle.model.proxy import RULES_ADDRESSES
 from tulle.model.verdict import Flow
 from tulle.model.world import IPAddress, Key, Node, Workload, World
 
@@ -51,6 +52,7 @@ from .alphabet import (
     PODS_V6,
     PORT_NAMES,
     PROTOCOLS,
+    PROXIES,
     UNKNOWN,
     labels,
     some,
@@ -67,8 +69,8 @@ from .random_policies import (
 K = TypeVar("K")
 V = TypeVar("V")
 
-SRC_ENDS = "pod pod pod pod pod remote remote host node unknown outside"
-DST_ENDS_OF_PODS = "pod pod pod remote remote host node unknown outside service"
+SRC_ENDS = "pod pod pod pod pod remote remote host node proxy unknown outside"
+DST_ENDS_OF_PODS = "pod pod pod remote remote host node proxy unknown outside service"
 DST_ENDS = "pod pod pod pod host host service any"
 
 
@@ -128,7 +130,8 @@ def random_flow(rng: Random, world: World) -> Flow:
     family = rng.choice((4, 6))
     src = _end(rng, world, family, SRC_ENDS, set())
     owner = next((w.addresses for w in world.workloads.values() if src in w.addresses), ())
-    itself = world.node.addresses if src in world.node.addresses else owner
+    node = (*world.node.addresses, *world.node.ingress)
+    itself = node if src in node else owner
     likely = DST_ENDS_OF_PODS if owner else DST_ENDS
     dst = _end(rng, world, family, likely, {src, *itself})
     if rng.random() < 0.12:
@@ -160,6 +163,7 @@ def _this_node(rng: Random) -> Node:
         addresses=tuple(some(rng, HOST, len(HOST))),
         labels=labels(rng, NODE_LABELS),
         pod_cidrs=POD_RANGE,
+        ingress=PROXIES[""],
     )
 
 
@@ -171,6 +175,7 @@ def _other_node(rng: Random, name: str) -> Node:
         labels=labels(rng, NODE_LABELS),
         pod_cidrs=OTHER_RANGES[name],
         underlay=rng.choice((addresses[0], None)),
+        ingress=PROXIES[name],
     )
 
 
@@ -278,7 +283,8 @@ def _end(
         "host": world.node.addresses,
         "node": [address for node in world.nodes.values() for address in node.addresses],
         "unknown": UNKNOWN,
-        "service": CLUSTER_IPS,
+        "proxy": [a for node in (world.node, *world.nodes.values()) for a in node.ingress],
+        "service": (*CLUSTER_IPS, *RULES_ADDRESSES),
         "outside": OUTSIDE,
         "any": EVERYWHERE,
     }

@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 from typing import Literal
 
 from tulle.model.kubernetes import HEADLESS, Service
+from tulle.model.proxy import RULES_ADDRESSES
 from tulle.model.verdict import Flow
 from tulle.model.world import IPAddress, IPNetwork, Node, Workload, World
 
@@ -78,6 +79,8 @@ def end_at(world: World, address: IPAddress) -> End:
     for node in world.nodes.values():
         if address in node.addresses:
             return End(address, Kind.NODE, node=node, labels=node.labels)
+    if address in RULES_ADDRESSES:
+        return End(address, Kind.SERVICE)
     if any(address in _addresses(service) for service in world.services.values()):
         return End(address, Kind.SERVICE)
     for node in world.nodes.values():
