@@ -66,6 +66,19 @@ with socket.socket(socket.AF_INET6 if v6 else socket.AF_INET) as s:
     except TimeoutError:
         print("timed out")
 """
+# sends a datagram likewise, and prints the answer
+SEND_DATAGRAM = """
+import socket, sys
+source, address, port, mark = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+v6 = ":" in address
+with socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.setsockopt(41 if v6 else 0, 75 if v6 else 19, 1)  # IPV6_TRANSPARENT, IP_TRANSPARENT
+    s.setsockopt(socket.SOL_SOCKET, 36, mark)
+    s.bind((source, 50000))
+    s.settimeout(2)
+    s.sendto(b"ping", (address, port))
+    print(s.recv(100).decode())
+"""
 versions = pytest.mark.parametrize("version", (4, 6), ids=("IPv4", "IPv6"))
 places = pytest.mark.parametrize("where", ("here", "there"))
 QUIET = {Reason.ALLOWED, Reason.PROXIED}
@@ -236,6 +249,24 @@ def test_a_process_of_the_node_is_served_too(field: Field, where: str, version: 
     way = Way(client, field.keep(accepted), source[:2])
     assert ip_address(way.source[0]) in field.a.network.node().addresses
     exchange(way)
+
+
+@versions
+@places
+def test_datagrams_go_and_come_back_likewise(field: Field, where: str, version: int) -> None:
+    node, name = backend_of(field, where)
+    own, peer = address_of(field.a, "client", version), address_of(node, name, version)
+    server = field.serve(node.place(name), peer, "UDP", SERVED)
+    for each in (field.a, field.b):
+        each.events()
+    line = (sys.executable, "-c", SEND_DATAGRAM, own, peer, str(SERVED), str(int(Mark.PROXY)))
+    child = field.a.spawn(*line, cgroup=field.a.proxy_cgroup)
+    data, source = server.recvfrom(100)
+    assert (data, source[0]) == (b"ping", own)
+    server.sendto(b"pong", source)
+    assert child.stdout
+    assert child.stdout.read() == "pong\n"
+    assert field.a.reasons() | field.b.reasons() == {Reason.ALLOWED}
 
 
 # --- policies ---
