@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from tests.datapath.programs import ends, frame, read
 from tests.datapath.steered import Field, SteeredNode, address_of, ask, field_of
 from tests.datapath.wire import ETH_P_ALL, received
 from tulle.abi import Mark, Reason
+from tulle.agent.addresses import node_addresses
 from tulle.edges import netlink, netns
 from tulle.model.routing import Proxied
 
@@ -297,6 +299,22 @@ def test_the_uplink_is_still_found(field: Field) -> None:
     for made in (netlink.unsteer, netlink.unsteer, lambda: netlink.steer({})):
         netns.run_in(field.a.netns, made)
     field.a.network.refresh()
+
+
+def test_a_node_without_ipv6_is_steered_all_the_same(field: Field) -> None:
+    def steered() -> str:
+        netlink.sysctl("ipv6/conf/lo/disable_ipv6", "1")
+        try:
+            netlink.unsteer()
+            netlink.steer({ip_address(VIP[4]): ip_address("127.0.0.1")})
+            command = ["ip", "route", "get", VIP[4]]
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        finally:
+            netlink.sysctl("ipv6/conf/lo/disable_ipv6", "0")
+            netlink.set_up_loopback(node_addresses(field.b.cidrs))
+
+    assert netns.run_in(field.b.netns, steered).startswith(f"local {VIP[4]} ")
+    field.b.network.refresh()
 
 
 def wait_until(true: Any) -> None:

@@ -27,6 +27,8 @@ _PRIORITY = {MARKED: 116, OWN: 117}  # after the table of local addresses, befor
 _LOCAL, _SCOPE_HOST = 2, 254  # RTN_LOCAL, RT_SCOPE_HOST
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _GONE = (errno.ENOENT, errno.ESRCH)
+# what the kernel says where IPv6 is switched off, or not there: then no packet of it comes either
+_WITHOUT = {4: (), 6: (errno.EACCES, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)}
 
 
 def steer(sources: Mapping[IPAddress, IPAddress]) -> None:
@@ -38,14 +40,16 @@ def steer(sources: Mapping[IPAddress, IPAddress]) -> None:
     with rtnetlink("ways to the node's proxy") as routes:
         lo = index_of("lo")
         for version, default in ((4, "0.0.0.0/0"), (6, "::/0")):
-            routes.route("replace", **_local(default, version, lo, MARKED))
+            with _ignoring(*_WITHOUT[version]):
+                routes.route("replace", **_local(default, version, lo, MARKED))
         for address, source in sources.items():
             route = _local(_host(address), address.version, lo, OWN)
-            routes.route("replace", prefsrc=str(source), **route)
+            with _ignoring(*_WITHOUT[address.version]):
+                routes.route("replace", prefsrc=str(source), **route)
         for address in _own(routes) - sources.keys():
             routes.route("del", **_local(_host(address), address.version, lo, OWN))
         for rule in _rules():
-            with _ignoring(errno.EEXIST):
+            with _ignoring(errno.EEXIST, errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
                 routes.rule("add", **rule)
 
 
@@ -53,7 +57,7 @@ def unsteer() -> None:
     """Take them out again. What is gone is no error. Raises KernelError."""
     with rtnetlink("ways to the node's proxy") as routes:
         for rule in _rules():
-            with _ignoring(*_GONE):
+            with _ignoring(*_GONE, errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
                 routes.rule("del", **rule)
         for family in _FAMILIES.values():
             for table in (MARKED, OWN):
