@@ -154,6 +154,15 @@ def test_several_headers_mismatch_each_by_itself(
     assert answer(other_ports[EDITS], "GET /two", "X-B: 2") == 403
 
 
+def test_no_client_commands_the_proxy(other_ports: Mapping[str, int], backend: Recorder) -> None:
+    backend.taken()
+    lie = "X-Forwarded-For: 255.255.255.255"  # the only address that Envoy thinks well of
+    assert answer(other_ports["union"], "GET /a", lie, "X-Envoy-Retry-On: 5xx") == 200
+    reached = backend.taken().lower()
+    assert b"x-forwarded-for: 255.255.255.255\r\n" in reached
+    assert b"x-envoy" not in reached
+
+
 def test_rules_of_two_policies_add_up(other_ports: Mapping[str, int]) -> None:
     port = other_ports["union"]
     assert [answer(port, line) for line in ("GET /a", "POST /b", "GET /b")] == [200, 200, 403]

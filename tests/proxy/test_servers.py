@@ -574,3 +574,19 @@ def test_what_the_proxy_adds(tmp_path: Path, servers: dict[str, Backend]) -> Non
             assert headers["x-request-id"] == "7"
         assert ask(edge.port).headers["server"].startswith("BaseHTTP")
         assert not [name for name in ask(edge.port).headers if name.startswith("x-envoy")]
+
+
+@pytest.mark.parametrize("says", ["255.255.255.255", "192.0.2.1, 255.255.255.255"])
+@pytest.mark.parametrize("mesh", [False, True])
+def test_no_client_commands_the_proxy(
+    tmp_path: Path, servers: dict[str, Backend], mesh: bool, says: str
+) -> None:
+    """Not even one that is said to come from the only address that Envoy thinks well of."""
+    made = replace(front(web(host(("/", every("a"))))), mesh=mesh)
+    commands = {"X-Envoy-Retry-On": "5xx", "X-Envoy-Max-Retries": "3"}
+    with running(tmp_path, servers, made):
+        servers["a"].seen.clear()
+        answer = ask(made.port, "/?status=503", headers={"X-Forwarded-For": says, **commands})
+        assert answer.status == 503
+    (seen,) = servers["a"].seen
+    assert not [name for name in dict(seen["headers"]) if name.startswith("x-envoy-in")]

@@ -54,15 +54,15 @@ def http_filter(table: str, mesh: bool) -> Fields:
             stream_idle_timeout=milliseconds(0),  # streams and WebSockets may be silent for long
             generate_request_id=value(True),
             preserve_external_request_id=True,
-            internal_address_config=_NOBODY,
+            internal_address_config=NOBODY,
             access_log=[HTTP_LOG],
-            **(_MESH if mesh else _EDGE),
+            **(UNNOTICED if mesh else _EDGE),
         ),
     )
 
 
 # Nobody is "internal", so nobody commands Envoy by x-envoy- headers. No range would be everybody.
-_NOBODY = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": {"value": 32}}]}
+NOBODY = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": {"value": 32}}]}
 # At the edge nothing is believed that clients say of themselves: their address is what the
 # connection shows, and header names that a backend could take for others (CGI reads A_B and A-B as
 # one) are refused.
@@ -70,8 +70,10 @@ _EDGE: Fields = {
     "use_remote_address": value(True),
     "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
 }
-# Within the mesh the proxy should not be noticed: what other proxies have written stays.
-_MESH: Fields = {"use_remote_address": value(False)}
+# Within the mesh the proxy should not be noticed: what other proxies have written stays. Where the
+# connection's address does not count, Envoy takes X-Forwarded-For's only one for the client's, and
+# that may be "internal"; what is said to come from another proxy never is.
+UNNOTICED: Fields = {"use_remote_address": value(False), "xff_num_trusted_hops": 1}
 
 
 def _optional_filters() -> list[Fields]:

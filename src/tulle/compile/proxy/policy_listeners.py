@@ -19,6 +19,7 @@ from ..rule_sets import Part, RuleSet
 from .balancing import use_of
 from .clusters import BUFFER_BYTES
 from .fields import ADS, Fields, extension, milliseconds, socket_address, value
+from .http import NOBODY, UNNOTICED
 from .logs import HTTP_LOG, TCP_LOG, UNMATCHED_LOG, marks
 from .policy_routes import ORIGINAL, name_of, names_of, rule_id
 from .sockets import KEEPALIVE, as_client, listening
@@ -144,19 +145,17 @@ def _http(rules: RuleSet) -> Fields:
             upgrade_configs=[{"upgrade_type": "websocket"}],
             server_header_transformation="PASS_THROUGH",
             skip_xff_append=True,
-            use_remote_address=value(False),
-            internal_address_config=_NOBODY,
+            internal_address_config=NOBODY,
             request_headers_timeout=milliseconds(_HEADERS_MS),
             stream_idle_timeout=milliseconds(0),
             generate_request_id=value(False),
             access_log=[HTTP_LOG],
+            **UNNOTICED,
             **({} if rules.audit else strict),
         ),
     )
 
 
-# Nobody commands Envoy by x-envoy- headers.
-_NOBODY = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": {"value": 32}}]}
 _ROUTER = extension(
     "envoy.filters.http.router",
     xds.any_of("envoy.extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
