@@ -99,7 +99,7 @@ def of_request(entry: Any) -> Access:
             method=_method(request),
             scheme=request.scheme,
             authority=request.authority,
-            path=request.original_path or request.path,
+            path=request.path,
             protocol=_PROTOCOLS.get(entry.protocol_version, ""),
             id=request.request_id,
         ),
