@@ -7,6 +7,7 @@
 #pragma once
 
 #include "forward.h"
+#include <linux/tcp.h>
 
 /* In a workload's name, the proxy's packets go out to the node's stack and are of a socket of it.
  */
@@ -101,7 +102,33 @@ static __always_inline int has_socket(struct __sk_buff *skb, const struct flow *
 	return flow->proto == IPPROTO_UDP && !rules && has_datagrams(skb, flow);
 }
 
-/* A new connection for the listener of its rules. Returns 0 if that has it now. */
+/*
+ * Under a flood the kernel keeps nothing of a SYN: its answer bears a cookie, and the ACK that
+ * brings that back opens the connection. Without this one client could shut out all others.
+ */
+static __always_inline int brings_cookie(struct __sk_buff *skb, const struct flow *flow,
+					 struct bpf_sock *listener)
+{
+	int v4 = addr_is_mapped(&flow->dst);
+	__u32 size = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	struct ipv6hdr ip = {};
+	struct tcphdr tcp = {};
+	__u32 length = size;
+
+	if ((flow->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_ACK)
+		return 0;
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, size))
+		return 0;
+	if (v4)
+		length = ((struct iphdr *)&ip)->ihl * 4;
+	else if (ip.nexthdr != IPPROTO_TCP)
+		return 0;
+	if (bpf_skb_load_bytes(skb, ETH_HLEN + length, &tcp, sizeof(tcp)))
+		return 0;
+	return !bpf_tcp_check_syncookie(listener, &ip, size, &tcp, sizeof(tcp));
+}
+
+/* What opens a connection, for the listener of its rules. Returns 0 if that has it now. */
 static __always_inline int assign_listener(struct __sk_buff *skb, const struct flow *flow,
 					   __be16 rules)
 {
@@ -116,7 +143,8 @@ static __always_inline int assign_listener(struct __sk_buff *skb, const struct f
 	sk = bpf_skc_lookup_tcp(skb, &tuple, fill_tuple(&there, &tuple), BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
 		return 1;
-	if (sk->state == BPF_TCP_LISTEN && is_proxys(sk))
+	if (sk->state == BPF_TCP_LISTEN && is_proxys(sk) &&
+	    (opens_connection(flow) || brings_cookie(skb, flow, sk)))
 		failed = bpf_sk_assign(skb, sk, 0);
 	bpf_sk_release(sk);
 	return failed;
@@ -129,7 +157,7 @@ __noinline int give_to_proxy(struct __sk_buff *skb, const struct flow *flow, __b
 	if (!flow || is_rules_address(&flow->dst))
 		return 1;
 	if (!flow->icmp_error && !has_socket(skb, flow, rules)) {
-		if (!rules || !opens_connection(flow) || assign_listener(skb, flow, rules))
+		if (!rules || assign_listener(skb, flow, rules))
 			return 1;
 	}
 	skb->mark = MARK_LOCAL;

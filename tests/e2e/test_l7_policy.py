@@ -180,6 +180,19 @@ def test_a_bad_rule_is_refused_alone(field: Field) -> None:
 
 
 @places
+@pytest.mark.parametrize("family", [4, 6])
+def test_who_floods_shuts_nobody_out(field: Field, where: str, family: int) -> None:
+    """With its queue full the kernel keeps no SYN, and knows a client by the cookie it brings."""
+    mesh = field.cluster["a" if where == "here" else "b"]
+    always = "net.ipv4.tcp_syncookies"  # of both families
+    mesh.host("sysctl", "-qw", f"{always}=2")
+    try:
+        assert statuses(field, where, "/a", "/denied", family=family) == (200, 403)
+    finally:
+        mesh.host("sysctl", "-qw", f"{always}=1")
+
+
+@places
 def test_without_the_proxy_nothing_passes(field: Field, where: str) -> None:
     """Killed, it is back; what is denied is denied at every moment."""
     mesh = field.cluster["a" if where == "here" else "b"]
