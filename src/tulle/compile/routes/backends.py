@@ -57,14 +57,17 @@ class Backends:
     def refuse(self, reason: str, message: str) -> None:
         self.problems.append(Verdict(False, reason, message))
 
-    def destination(self, ref: BackendObjectReference, weight: int = 1) -> Destination:
+    def destination(
+        self, ref: BackendObjectReference, weight: int = 1, own_name: bool = False
+    ) -> Destination:
+        """`own_name`: the proxy speaks to it for itself, not for a client."""
         namespace = ref.namespace or self._source.namespace
         found = Destination((namespace, ref.name), ref.port or 0, weight)
         target = Target(ref.group, ref.kind, namespace, ref.name)
         if (ref.group, ref.kind) != ("", "Service"):
             kind = f"{ref.group}/{ref.kind}" if ref.group else ref.kind
             return self._broken(found, "InvalidKind", f"{kind} is no kind of backend: Service is")
-        if not self._asking.permit(self._source, target):
+        if not self._asking.permit(self._source, target, own_name):
             message = f"no ReferenceGrant permits {target}"
             return self._broken(found, "RefNotPermitted", message)
         service = self._asking.service(found.service)

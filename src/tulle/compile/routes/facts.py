@@ -42,7 +42,11 @@ class Facts:
 
 @dataclass(slots=True)
 class Asking:
-    """Facts, and every answer that was given. In the `mesh` references need no grant."""
+    """Facts, and every answer that was given.
+
+    In the `mesh` references need no grant, but to whom the proxy speaks in its own name: policies
+    then do not see the client, who might not be let through.
+    """
 
     facts: Facts
     mesh: bool = False
@@ -51,8 +55,10 @@ class Asking:
     def service(self, key: Key) -> Service | None:
         return self._note("service", self.facts.service, key)
 
-    def permit(self, source: Referrer, target: Target) -> bool:
-        return self.mesh or self._note("permit", self.facts.permit, source, target)
+    def permit(self, source: Referrer, target: Target, own_name: bool = False) -> bool:
+        if self.mesh and not own_name:
+            return True
+        return self._note("permit", self.facts.permit, source, target)
 
     def upstream_tls(self, service: Key, port: str) -> UpstreamTls | str | None:
         return self._note("upstream_tls", self.facts.upstream_tls, service, port)

@@ -101,7 +101,7 @@ def _pairs(headers: Iterable[HTTPHeader]) -> tuple[tuple[str, str], ...]:
 
 def _mirror(mirror: MirrorFilter, backends: Backends) -> Mirror | None:
     """None if it leads nowhere: the request itself goes on."""
-    destination = backends.destination(mirror.backend_ref)
+    destination = backends.destination(mirror.backend_ref, own_name=True)
     if destination.broken:
         return None
     if mirror.fraction is not None:
@@ -150,7 +150,7 @@ def _authorization(
     headers = http.allowed_headers if http else auth.grpc.allowed_headers if auth.grpc else ()
     return ExternalAuthorization(
         origin=route,
-        destination=backends.destination(auth.backend_ref),
+        destination=backends.destination(auth.backend_ref, own_name=True),
         protocol=auth.protocol,
         path_prefix=http.path if http else "",
         headers=headers,

@@ -2,8 +2,8 @@
 
 Of the Service's namespace they hold for everybody (producer routes), of another one for that
 namespace's workloads (consumer routes), who then have these alone. Where a route is, it takes the
-place of the Service's own backends. Hostnames of routes mean nothing here, and references need no
-grant: whoever reaches a Service may do so by a route too.
+place of the Service's own backends. Hostnames of routes mean nothing here, and backends need
+no grant: whoever reaches a Service may do so by a route too.
 """
 
 from __future__ import annotations

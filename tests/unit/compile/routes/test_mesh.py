@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.compile.routes.test_backends import grant
 from tests.unit.compile.routes.worlds import (
     GATEWAY,
     POOL,
@@ -105,6 +106,28 @@ def test_a_consumers_route_holds_for_its_namespace() -> None:
     own = Destination(("shop", "web"), 80, protocol=AppProtocol.TCP)
     assert (others.protocol, others.clients) == ("TCP", ())
     assert others.streams == (Stream((own,)),)
+
+
+_FAR = {"name": "far", "namespace": "away", "port": 80}
+IN_ITS_OWN_NAME = (
+    {"type": "RequestMirror", "requestMirror": {"backendRef": _FAR}},
+    {"type": "ExternalAuth", "externalAuth": {"protocol": "HTTP", "backendRef": _FAR, "http": {}}},
+)
+
+
+@pytest.mark.parametrize("asks", IN_ITS_OWN_NAME, ids=lambda item: str(item["type"]))
+@pytest.mark.parametrize("given", [(), (grant(),)], ids=["without", "with a grant"])
+def test_whom_the_proxy_asks_in_its_own_name_has_to_permit_it(
+    asks: dict[str, Any], given: tuple[Any, ...]
+) -> None:
+    """There policies see the proxy, and not the client, whom they might not let through."""
+    found = route(inhabited(on_web(rules=[{**TO_WEB[0], "filters": [asks]}]), *given))
+    ((_, rule),) = front_of(found).servers[0].hosts[0].entries
+    mirrors, asked = rule.filters.mirrors, rule.filters.authorization
+    reached = [item.destination for item in mirrors] + ([asked.destination] if asked else [])
+    assert [item.service for item in reached if not item.broken] == [("away", "far")] * len(given)
+    told = ("True", "ResolvedRefs") if given else ("False", "RefNotPermitted")
+    assert condition(of_route(found), "ResolvedRefs") == told
 
 
 def test_consumers_have_their_own_routes_alone() -> None:
