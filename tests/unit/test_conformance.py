@@ -10,6 +10,7 @@ from tests.e2e.conformance.document import PATH, document, rows_of
 from tests.e2e.conformance.ground import fault
 from tests.e2e.conformance.rows import ALL
 from tests.e2e.conformance.table import FEATURES, Expect
+from tulle.compile.routes.classes import SUPPORTED_FEATURES
 from tulle.edges.manifests.parse import parse
 
 
@@ -18,6 +19,12 @@ def test_every_feature_has_a_row_and_every_row_a_feature() -> None:
     assert [feature for feature in named if not rows_of(feature)] == []
     assert [row.id for row in ALL if row.feature not in named] == []
     assert [name for name, count in Counter(row.id for row in ALL).items() if count > 1] == []
+
+
+def test_what_a_gateway_class_claims_is_tried_and_passes() -> None:
+    for feature in SUPPORTED_FEATURES:
+        assert rows_of(feature), feature
+        assert not any(row.missing for row in rows_of(feature)), feature
 
 
 def test_every_row_asks_something() -> None:

@@ -165,6 +165,26 @@ CORE = (
         """,
     ),
     http(
+        "GatewayRouteHostnameIntersectionPrecedence",
+        "the route that names a host more exactly goes first, and leaves what it does not match",
+        f"""
+        - {{matches: [{{path: {{value: /exact}}}}], backendRefs: {ONE}}}
+        """,
+        ask("/exact", says(backend="one"), host="own.shared.test"),
+        ask("/other", says(backend="two"), host="own.shared.test"),
+        ask("/exact", says(backend="two"), host="www.shared.test"),
+        hostnames="[own.shared.test]",
+        more=f"""
+        apiVersion: gateway.networking.k8s.io/v1
+        kind: HTTPRoute
+        metadata: {{name: wider-host, namespace: shop}}
+        spec:
+          parentRefs: [{{name: door, sectionName: http}}]
+          hostnames: ["*.shared.test"]
+          rules: [{{backendRefs: {TWO}}}]
+        """,
+    ),
+    http(
         "HTTPRoute",
         "escapes in paths and parameters stay, and paths have a case",
         f"""

@@ -20,6 +20,7 @@ FEATURES: Mapping[str, tuple[str, ...]] = {
     "GatewayClass and Gateway": (
         "Gateway",
         "GatewayPort8080",
+        "GatewayRouteHostnameIntersectionPrecedence",
         "GatewayStaticAddresses",
         "GatewayAddressEmpty",
         "GatewayHTTPListenerIsolation",
