@@ -158,6 +158,21 @@ def test_a_scope_is_taken_over_or_given_up_by_the_next_agent(paths: NodePaths) -
     asyncio.run(main())
 
 
+def test_a_scope_that_changes_while_no_agent_runs_is_not_missed(paths: NodePaths) -> None:
+    async def main() -> None:
+        async with agent(paths) as scopes:
+            await put(scopes, node=EMPTY, shop=own())
+            await pairs(scopes, SHOP)
+        async with Clients(paths) as clients, agent(paths) as scopes:
+            await put(scopes, node=own())
+            await pairs(scopes, NODE)
+            before = len(clients.answered)
+            await until(lambda: len(clients.answered) > before + 100, "answers of the other")
+        assert clients.failed == []
+
+    asyncio.run(main())
+
+
 def test_what_a_scope_refuses_is_its_own(paths: NodePaths) -> None:
     async def main() -> None:
         async with agent(paths) as scopes:

@@ -25,6 +25,16 @@ AWAY, FAR, NODE = "namespace/away", "service/away/far", "node"
 LIMIT_BYTES = 256 << 20
 KEPT, FRESH = 4, 2
 MOVES = 4
+POLICY = """
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: reads, namespace: away}
+spec:
+  endpointSelector: {matchLabels: {app: far}}
+  ingress:
+    - fromEndpoints: [{matchLabels: {"k8s:io.kubernetes.pod.namespace": shop}}]
+      toPorts: [{ports: [{port: "8080", protocol: TCP}], rules: {http: [{method: GET}]}}]
+"""
 
 
 class Town:
@@ -45,7 +55,8 @@ class Town:
         wait_for(lambda: len(self.envoys().get(NODE, ())) == 2)
 
     def apply(self, *objects: Json) -> None:
-        self.agent.post("/v1/apply", yaml.safe_dump_all(objects).encode())
+        answer = self.agent.post("/v1/apply", yaml.safe_dump_all(objects).encode())
+        assert not answer["errors"], answer["errors"]
 
     def ask_for(self, kind: str, name: str, scope: str, memory: str = "") -> None:
         """By this object's annotations."""
@@ -69,11 +80,22 @@ class Town:
         ready = {scope: len(pids) for scope, pids in self.envoys().items()}
         return ready == wanted and len(listed) == 2 * len(wanted)
 
+    def status_of(self, method: str) -> str:
+        """HTTP's answer of the service `far`; "000" is none."""
+        words = ("-s", "-o", "/dev/null", "-m", "2", "-w", "%{http_code}", "-X", method)
+        return self.node.tulle(
+            *("exec", "-n", "shop", "client", "--", "curl", *words),
+            f"http://{self.address_of('far')}/",
+            check=False,
+        )
+
+    def address_of(self, service: str) -> str:
+        [found] = [item for item in self.node.get("services") if item["name"] == service]
+        return str(found["cluster_ips"][0])
+
     def load(self, name: str) -> subprocess.Popen[str]:
-        [address] = [
-            item["cluster_ips"][0] for item in self.node.get("services") if item["name"] == name
-        ]
-        words = (sys.executable, str(HERE / "stress.py"), address, "80", str(KEPT), str(FRESH))
+        where = (self.address_of(name), "80")
+        words = (sys.executable, str(HERE / "stress.py"), *where, str(KEPT), str(FRESH))
         child = self.node.spawn("client", *words)
         assert child.stdout is not None and child.stdout.readline() == "ready\n"
         return child
@@ -132,6 +154,23 @@ def test_its_memory_has_a_limit_of_its_own(scoped: Town) -> None:
     else:
         assert limits == {NODE: None, AWAY: None}
         assert len(problems) == 1 and problems[0].startswith(f"proxy of {AWAY}: ")
+
+
+def test_rules_of_its_policies_are_enforced_there(scoped: Town) -> None:
+    """And by nobody else: with its Envoys stopped, nothing passes that they should judge."""
+    policy = yaml.safe_load(POLICY)
+    scoped.apply(policy)
+    try:
+        wait_for(lambda: scoped.status_of("POST") == "403")
+        assert scoped.status_of("GET") == "200"
+        resources = {item["scope"]: item["resources"] for item in scoped.node.get("proxies")}
+        assert (resources[AWAY]["listener"], resources[NODE]["listener"]) == (2, 1)
+        for number, status in ((signal.SIGSTOP, "000"), (signal.SIGCONT, "200")):
+            for pid in scoped.envoys()[AWAY]:
+                os.kill(pid, number)
+            assert scoped.status_of("GET") == status
+    finally:
+        scoped.node.delete(policy)
 
 
 def test_a_change_of_scope_loses_no_request(town: Town, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,7 @@ class ProxyScopes:
         self._workers, self._take = workers, take
         self._proxies: dict[Scope, Proxy] = {}
         self._tasks: dict[Scope, asyncio.Task[None]] = {}
+        self._inherited: set[Scope] = set()  # of which nobody has said what they should have
         self._failed: dict[Scope, str] = {}  # that could not be opened
         self._images: Images = {}
         self._giving: set[Scope] = set()  # who still has what another one should
@@ -55,7 +56,9 @@ class ProxyScopes:
         self._loop = asyncio.get_running_loop()
         self._paths.proxies.mkdir(exist_ok=True)
         for file in sorted(self._paths.proxies.glob("*/scope")):
-            await self._open(file.read_text())
+            scope = file.read_text()
+            await self._open(scope)
+            self._inherited.add(scope)
         known = {proxy.envoys.cgroup for proxy in self._proxies.values()}
         for cgroup in self._cgroups.children(self._cgroups.root / "proxy"):
             if cgroup not in known:
@@ -118,11 +121,13 @@ class ProxyScopes:
                         await self._open(scope)
                     except OSError as error:
                         self._failed[scope] = str(error)
+            known = {scope for scope, item in images.items() if item.image.get("listener")}
+            self._inherited -= known
             await asyncio.gather(
                 *(
                     self._proxies[scope].add(item.image, item.memory_bytes)
                     for scope, item in images.items()
-                    if scope in self._proxies
+                    if scope in self._proxies and scope not in self._inherited
                 )
             )
 
@@ -137,7 +142,9 @@ class ProxyScopes:
     def _settle(self, scope: Scope, proxy: Proxy) -> None:
         """Requests on connections that it had before it gave them away are served to the end."""
         image = self._images.get(scope, NOTHING).image
-        if time.monotonic() < self._draining_until_s.get(scope, 0.0):
+        if scope in self._inherited:
+            proxy.envoys.wanted = False  # they go with all that they have
+        elif time.monotonic() < self._draining_until_s.get(scope, 0.0):
             proxy.leave(image)
         else:
             self._draining_until_s.pop(scope, None)
@@ -167,6 +174,9 @@ class ProxyScopes:
     def _receivers(self, scope: Scope) -> dict[Scope, Set[str]]:
         """Where listeners are to be that are still here."""
         now = self._images.get(scope, NOTHING).image.get("listener", {})
+        if scope in self._inherited:
+            images = {other: item.image.get("listener", {}) for other, item in self._images.items()}
+            return {other: listeners.keys() for other, listeners in images.items() if listeners}
         leaving = self._proxies[scope].image.get("listener", {}).keys() - now.keys()
         if not leaving:
             return {}
@@ -192,6 +202,7 @@ class ProxyScopes:
         await asyncio.to_thread(shutil.rmtree, self._paths.proxy(scope), ignore_errors=True)
         del self._tasks[scope], self._proxies[scope]
         self._draining_until_s.pop(scope, None)
+        self._inherited.discard(scope)
 
     # --- what is told ---
 
