@@ -7,11 +7,14 @@ from typing import Any
 
 from tulle.compile.explain.cilium_requests import allowing, in_words, is_tls, settled
 from tulle.compile.explain.requests import Request
+from tulle.compile.proxy import scope_of_rules
+from tulle.model.scopes import NODE
 from tulle.model.verdict import RequestRule, Verdict
 from tulle.model.world import World
 
 Json = dict[str, Any]
 RUNG_REASON = "rules of policies read its requests, which the node's proxy does"
+OWN_REASON = "rules of policies read its requests, in the proxy of {}"
 AMBIGUOUS = "400: the request can be read in more than one way"
 
 
@@ -23,7 +26,7 @@ def judged(world: World, verdict: Verdict, request: Request | None) -> Json:
     """
     if not verdict.allowed or not (verdict.requests or verdict.audit_requests):
         return {"allows": [], "answer": None, "request_rules": []}
-    read: Json = {"rung": 3, "rung_reason": RUNG_REASON}
+    read: Json = {"rung": 3, "rung_reason": _rung_reason(world, verdict)}
     if request is None:
         return read | {
             "allows": [_told(world, rule) for rule in verdict.requests],
@@ -31,6 +34,12 @@ def judged(world: World, verdict: Verdict, request: Request | None) -> Json:
             "request_rules": [],
         }
     return read | {"allows": []} | _of_request(world, verdict, request)
+
+
+def _rung_reason(world: World, verdict: Verdict) -> str:
+    ends = _by_end((*verdict.requests, *verdict.audit_requests))
+    scopes = dict.fromkeys(scope_of_rules(world, (item.rule for item in end)) for end in ends)
+    return RUNG_REASON if list(scopes) == [NODE] else OWN_REASON.format(" and ".join(scopes))
 
 
 def _of_request(world: World, verdict: Verdict, request: Request) -> Json:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tests.unit.compile.explain.request_rows import request, ruled
 from tests.unit.compile.explain.town import asked, policy, town
 from tulle.agent.judging import AMBIGUOUS, RUNG_REASON, judged
 from tulle.compile.explain.requests import Request
+from tulle.model.kubernetes import Namespace, ObjectMeta
 
 CNP = "CiliumNetworkPolicy"
 READS = policy("shop/p", ruled("{path: /a, method: GET}"), CNP)
@@ -34,6 +36,13 @@ def test_of_a_connection_all_that_is_allowed() -> None:
         {"rule": EGRESS, "requests": ["path /a.*"]},
         {"rule": INGRESS, "requests": ["method GET, path /a"]},
     ]
+
+
+def test_a_namespace_that_has_a_proxy_is_named() -> None:
+    metadata = ObjectMeta("shop", annotations={"tulle.io/proxy-scope": "namespace"})
+    world = replace(town(READS), namespaces={"shop": Namespace(metadata)})
+    found = judged(world, asked("shop/web > shop/db", READS), None)
+    assert found["rung_reason"].endswith(", in the proxy of namespace/shop")
 
 
 def test_a_request_must_pass_at_both_ends() -> None:

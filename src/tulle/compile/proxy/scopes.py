@@ -6,7 +6,7 @@ scopes refer to both have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import is_
 
@@ -15,6 +15,7 @@ from tulle.model.kubernetes import Namespace, ObjectRef, Service
 from tulle.model.proxy import Resource, XdsImage, XdsKind
 from tulle.model.routing import Front, Routing
 from tulle.model.scopes import NODE, Scope, memory_asked, scope_asked
+from tulle.model.verdict import Rule
 from tulle.model.world import World
 
 from ..rule_sets import RuleSet
@@ -40,9 +41,12 @@ def scope_of(world: World, ref: ObjectRef) -> Scope:
     return _asked(world, ref)[0]
 
 
-def scope_of_rules(world: World, rules: RuleSet) -> Scope:
-    """Who is under a policy of a namespace is in it; without one they may be anywhere."""
-    policies = [part.rule.policy for part in rules.parts if part.rule.policy]
+def scope_of_rules(world: World, rules: Iterable[Rule]) -> Scope:
+    """Who is under a policy of a namespace is in it; without one they may be anywhere.
+
+    `rules` are those of policies that hold together for somebody.
+    """
+    policies = [rule.policy for rule in rules if rule.policy]
     return next((scope_of(world, ref) for ref in policies if ref.namespace), NODE)
 
 
@@ -62,7 +66,7 @@ def scoped_images(
         fronts.setdefault(scope, {})[name] = front
     rules: dict[Scope, dict[int, RuleSet]] = {}
     for number, item in rule_sets.items():
-        scope = scope_of_rules(world, item)
+        scope = scope_of_rules(world, (part.rule for part in item.parts))
         limits.setdefault(scope, _memory_of(world.namespaces.get(scope.partition("/")[2])))
         rules.setdefault(scope, {})[number] = item
     found: dict[Scope, Scoped] = {}
