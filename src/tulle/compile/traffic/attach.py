@@ -77,7 +77,8 @@ def attach(routing: Routing, world: World, before: Attached | None = None) -> At
     bare = with_bare(routing.fronts, holding, world)
     fronts = {name: walk.front(front) for name, front in bare.items()}
     status = {**routing.status, **statuses(holding, world)}
-    return Attached(Routing(fronts, status), holding.values, walk.rules, fronts)
+    made = replace(routing, fronts=fronts, status=status, memo=None)
+    return Attached(made, holding.values, walk.rules, fronts)
 
 
 class _Walk:

@@ -19,6 +19,7 @@ from tulle.model.routing import (
     SessionPersistence,
 )
 from tulle.model.routing_policies import RemoteKeys
+from tulle.model.world import Refusal
 
 from .scenes import (
     CART,
@@ -32,6 +33,13 @@ from .scenes import (
     rules_in,
     world_of,
 )
+
+
+def test_refusals_of_other_objects_stay() -> None:
+    refused = Refusal(ObjectRef("Ingress", "shop", "i"), "no")
+    routing = replace(routing_of(), refusals=(refused,))
+    made = attach(routing, world_of(limited("p", "Gateway/edge"))).routing
+    assert made.refusals == (refused,)
 
 
 def limits(text: str, server: str = "http") -> list[str]:
