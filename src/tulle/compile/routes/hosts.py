@@ -40,7 +40,8 @@ class Hosts:
         seats: Iterable[tuple[Mergeable, tuple[str, ...]]],
         change: Callable[[Rule], Rule] | None = None,
     ) -> tuple[VirtualHost, ...]:
-        """Of the listener at `place`. `change` is what its rules become there."""
+        """Of the listener at `place`. `change` is what its rules become there; nobody can tell two
+        of those apart, so what they made is not kept."""
         by_name: dict[str, list[Mergeable]] = defaultdict(list)
         for form, names in seats:
             for name in names:
@@ -59,15 +60,18 @@ class Hosts:
         change: Callable[[Rule], Rule] | None,
     ) -> VirtualHost:
         sources = tuple((of, tuple(by_name[of])) for of in lineage(name) if of in by_name)
+        if change is not None:
+            changed = [entry._replace(rule=change(entry.rule)) for entry in _merged(sources)]
+            return _of_entries(name, changed)
         known = self._before.get(place)
-        if known is None or change is not None or not _same(known[0], sources):
-            entries = _merged(sources)
-            if change is not None:
-                entries = [entry._replace(rule=change(entry.rule)) for entry in entries]
-            host = VirtualHost(name or ANY, tuple((item.match, item.rule) for item in entries))
-            known = (sources, host)
+        if known is None or not _same(known[0], sources):
+            known = (sources, _of_entries(name, _merged(sources)))
         self._made[place] = known
         return known[1]
+
+
+def _of_entries(name: str, entries: Iterable[Entry]) -> VirtualHost:
+    return VirtualHost(name or ANY, tuple((item.match, item.rule) for item in entries))
 
 
 def _same(one: Sources, other: Sources) -> bool:

@@ -7,7 +7,10 @@ import pytest
 from tests.unit.compile.routes.certs import config_map, pair, secret
 from tests.unit.compile.routes.test_backends import grant
 from tests.unit.compile.routes.worlds import (
+    POOL,
+    SERVICES,
     TO_WEB,
+    completed,
     condition,
     front,
     gateway,
@@ -17,7 +20,9 @@ from tests.unit.compile.routes.worlds import (
     of_gateway,
     of_listener,
     routed,
+    world_of,
 )
+from tulle.compile.routes import route
 from tulle.model.routing import ClientValidation, Termination
 
 _GOOD = secret("good", *pair())
@@ -25,6 +30,15 @@ _OTHER = secret("far", *pair("rsa"), namespace="away")
 _BAD = secret("bad", "Hello world", "x")
 _MIXED = secret("mixed", pair()[0], pair("ec", "PKCS8", 1)[1])
 _CA = config_map("ca", pair("rsa")[0])
+_ENCRYPTED = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "BackendTLSPolicy",
+    "metadata": {"name": "p", "namespace": "shop"},
+    "spec": {
+        "targetRefs": [{"group": "", "kind": "Service", "name": "web"}],
+        "validation": {"hostname": "web.example", "wellKnownCACertificates": "System"},
+    },
+}
 
 
 def https(*names: str | dict[str, str], port: int = 443) -> dict[str, Any]:
@@ -156,18 +170,9 @@ def test_a_port_has_its_own_validation() -> None:
     ],
 )
 def test_a_gateways_own_certificate(ref: dict[str, str], resolved: Any) -> None:
-    policy = {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "BackendTLSPolicy",
-        "metadata": {"name": "p", "namespace": "shop"},
-        "spec": {
-            "targetRefs": [{"group": "", "kind": "Service", "name": "web"}],
-            "validation": {"hostname": "web.example", "wellKnownCACertificates": "System"},
-        },
-    }
     found = routed(
         gateway(listener(), tls={"backend": {"clientCertificateRef": ref}}),
-        *(_GOOD, _BAD, _OTHER, policy),
+        *(_GOOD, _BAD, _OTHER, _ENCRYPTED),
         http_route(rules=TO_WEB),
     )
     assert condition(of_gateway(found), "ResolvedRefs") == resolved
@@ -176,6 +181,15 @@ def test_a_gateways_own_certificate(ref: dict[str, str], resolved: Any) -> None:
     tls = rule.destinations[0].tls
     assert tls is not None
     assert (tls.client.name if tls.client else "") == ("shop/good" if resolved[0] == "True" else "")
+
+
+def test_a_gateway_that_gives_up_its_certificate_shows_none() -> None:
+    showing = gateway(listener(), tls={"backend": {"clientCertificateRef": {"name": "good"}}})
+    route_to = http_route(rules=TO_WEB)
+    world = completed(world_of(POOL, SERVICES, showing, _GOOD, _ENCRYPTED, route_to))
+    before = route(world)
+    after = world_of(gateway(listener()), base=world)
+    assert route(after, before).fronts == route(after).fronts
 
 
 def test_options_that_nobody_knows_are_refused() -> None:
