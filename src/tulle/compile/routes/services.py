@@ -36,7 +36,8 @@ OWNER_LABEL = f"{GATEWAY_GROUP}/gateway-name"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Services that were made, and for which world."""
+    """Services that were `made`, and for which world; of them those are in `all` that no user's
+    Service is in the way of."""
 
     sources: tuple[object, ...] = ()
     given: Mapping[Key, Service] = field(default_factory=dict)
@@ -62,8 +63,7 @@ def with_gateways(world: World, before: Standing | None = None) -> tuple[World, 
     if same and world.services is old.given:
         return replace(world, services=old.all), old
     made = old.made if same else _services(world, old.made)
-    made = {key: service for key, service in made.items() if key not in world.services}
-    everything = {**world.services, **made} if made else world.services
+    everything = {**made, **world.services} if made else world.services
     return replace(world, services=everything), Standing(sources, world.services, made, everything)
 
 

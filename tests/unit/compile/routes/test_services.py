@@ -116,6 +116,14 @@ def test_a_users_service_of_that_name_stays() -> None:
     assert not found.fronts
 
 
+def test_once_a_users_service_has_gone_the_gateway_has_its_own() -> None:
+    theirs = SERVICES.replace("name: web,", "name: tulle-gateway-gw,", 1)
+    world = world_of(POOL, theirs, GATEWAY)
+    _, standing = with_gateways(world)
+    gone = replace(world, services={})
+    assert with_gateways(gone, standing)[0].services == with_gateways(gone)[0].services != {}
+
+
 def test_parameters_that_nobody_knows() -> None:
     ref = {"group": "a.example", "kind": "Magic", "name": "x"}
     found = routed(gateway(listener(), infrastructure={"parametersRef": ref}))
