@@ -139,7 +139,8 @@ class Mesh:
         """One kind of route for each port and its clients, in the order that the GEP gives."""
         for faces in self._faces.values():
             for face in faces.values():
-                for ref in [ref for ref in face.routes if ref.kind != face.kind]:
+                kind = face.kind
+                for ref in [ref for ref in face.routes if ref.kind != kind]:
                     del face.routes[ref]
         for attachment, faces_of in self._attachments:
             if faces_of and not any(attachment.form.ref in face.routes for face in faces_of):
