@@ -36,7 +36,7 @@ class Proxy:
         """`take` gets what Envoys tell of requests and connections."""
         self.ads = Ads()
         self.envoys = Envoys(paths, scope, cgroups, workers, lambda: self.ads.settled_nodes)
-        self.image: XdsImage = {}  # what they should have, and nothing that is new
+        self.image: XdsImage = {}  # what they should have, and what may be in use still
         logs = AccessLogs(take)
         handlers = [*self.ads.handlers(), *logs.handlers()]
         self._server = GrpcServer(paths.ads(scope), handlers, USER)
@@ -60,15 +60,18 @@ class Proxy:
         await self.envoys.stop()
 
     async def add(self, image: XdsImage, memory_bytes: int = 0) -> None:
-        """All of `image` beside all that is in use, confirmed if that does not take too long."""
+        """All of `image` beside all that is in use, confirmed if that does not take too long.
+
+        It is in use from now on, whatever becomes of the pass, until `remove` says what is not.
+        """
         self.envoys.memory_bytes = memory_bytes
         if are_same(image, self.image):
             return
-        together = merged(self.image, image)
-        is_needed = bool(together.get("listener"))
+        self.image = merged(self.image, image)
+        is_needed = bool(self.image.get("listener"))
         self.envoys.wanted = is_needed
         serving = self.ads.settled_nodes  # one that is just starting is not waited for
-        self.ads.update(together)
+        self.ads.update(self.image)
         if is_needed:
             wait_s = BROKEN_WAIT_S if self.problems else WAIT_S
             self._is_late = not await self.ads.settled(wait_s, serving)
