@@ -3,13 +3,17 @@
 - How long a change of a route takes from `tulle apply`'s request to traffic that has moved, alone
   and among many routes: one kept connection asks without pause, its route is pointed at another
   backend, and the first answer from there ends the measurement.
+- How long new connections are not served when the Envoy that serves is killed.
 - What Envoy takes with so many routes, and what proxies take that are configured by hand.
+
+Beside what has a limit stands the limit; if one is missed, the exit code is 1.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -31,6 +35,8 @@ from tulle.cli.client import Agent
 from tulle.model.paths import NodePaths
 
 CHANGES = 100
+MOVED_MS, SILENT_MS = 20.0, 50.0  # limits: of the median of one route alone, of the longest silence
+KILLS, BETWEEN_S = 5, 1.5
 ROUTES = 1000
 NODE = f"bench-{os.getpid()}-routes"
 LOAD_S = 2.0
@@ -50,6 +56,22 @@ connection = http.client.HTTPConnection(sys.argv[1], 80)
 while True:
     connection.request("GET", "/"); answer = connection.getresponse().read().decode()
     print(time.monotonic(), answer, flush=True)
+"""
+# asks over a new connection each time; prints the longest time without an answer, and the lost
+ASK_ANEW = """
+import http.client, sys, time
+last, longest, lost = time.monotonic(), 0.0, 0
+end = last + float(sys.argv[2])
+while time.monotonic() < end:
+    try:
+        connection = http.client.HTTPConnection(sys.argv[1], 80, timeout=5)
+        connection.request("GET", "/"); connection.getresponse().read(); connection.close()
+    except (OSError, http.client.HTTPException):
+        lost += 1
+        continue
+    now = time.monotonic()
+    last, longest = now, max(longest, now - last)
+print(max(longest, time.monotonic() - last) * 1000, lost)
 """
 
 
@@ -111,7 +133,8 @@ def route(name: str, parent: str, backend: str) -> dict[str, Any]:
 
 
 @contextmanager
-def traffic() -> Iterator[Answers]:
+def traffic() -> Iterator[tuple[Answers, str]]:
+    """With the address of the service that is asked."""
     subprocess.run([TULLE, "lab", "up", NODE], check=True, capture_output=True)
     child = None
     try:
@@ -124,17 +147,22 @@ def traffic() -> Iterator[Answers]:
         tulle("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
         listed = json.loads(tulle("get", "services", "-o", "json"))["items"]
         address = next(item["cluster_ips"][0] for item in listed if item["name"] == "moving")
-        ask = ("exec", "client", "--", sys.executable, "-c", ASK, address)
-        line = [TULLE, "--node", NODE, *ask]
-        child = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+        child = asking(ASK, address)
         answers = Answers(child)
         answers.first("one")
-        yield answers
+        yield answers, address
     finally:
         if child is not None:
             child.kill()
             child.communicate()
         subprocess.run([TULLE, "lab", "down", NODE], check=True, capture_output=True)
+
+
+def asking(program: str, *words: str) -> subprocess.Popen[str]:
+    """Quietly: one whose Envoy is killed has lost its connection."""
+    ask = ("exec", "client", "--", sys.executable, "-c", program, *words)
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([TULLE, "--node", NODE, *ask], text=True, **quiet)
 
 
 def move(answers: Answers, agent: Agent, backend: str) -> float:
@@ -146,16 +174,41 @@ def move(answers: Answers, agent: Agent, backend: str) -> float:
     return (answers.first(backend) - began) * 1000
 
 
-def moves(answers: Answers, title: str) -> None:
+def moves(answers: Answers, title: str) -> float:
+    """The median."""
     agent = Agent(NodePaths(NODE))
     figures = [move(answers, agent, ("two", "one")[number % 2]) for number in range(CHANGES)]
     cuts = quantiles(figures, n=100, method="inclusive")
     print(f"p50 {cuts[49]:6.1f} ms  p99 {cuts[98]:6.1f} ms  max {max(figures):6.1f} ms  {title}")
+    return cuts[49]
+
+
+def kills(address: str) -> float:
+    """The longest silence, while those that serve are killed one after the other."""
+    child = asking(ASK_ANEW, address, str((KILLS + 1) * BETWEEN_S))
+    for _ in range(KILLS):
+        time.sleep(BETWEEN_S)
+        serving = (item["pid"] for item in envoys() if item["state"] == "serving")
+        os.kill(next(serving), signal.SIGKILL)
+    longest_ms, lost = child.communicate()[0].split()
+    print(
+        f"max {float(longest_ms):6.1f} ms  no answer, {KILLS} Envoys killed, {lost} requests lost"
+    )
+    return float(longest_ms)
+
+
+def is_kept(found_ms: float, limit_ms: float) -> bool:
+    print(f"{'':15}must stay below {limit_ms:.0f} ms{'' if found_ms < limit_ms else ': MISSED'}")
+    return found_ms < limit_ms
+
+
+def envoys() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(tulle("status", "-o", "json"))["proxy"]["envoys"]
+    return found
 
 
 def envoys_kib() -> int:
-    status = json.loads(tulle("status", "-o", "json"))
-    return sum(memory_kib(item["pid"]) for item in status["proxy"]["envoys"])
+    return sum(memory_kib(item["pid"]) for item in envoys())
 
 
 def of_proxies() -> None:
@@ -178,8 +231,9 @@ def of_proxies() -> None:
 
 def main() -> None:
     remove_stale()
-    with traffic() as answers:
-        moves(answers, "a route's change → traffic moved, 1 route")
+    with traffic() as (answers, _):
+        moved_ms = moves(answers, "a route's change → traffic moved, 1 route")
+        kept = [is_kept(moved_ms, MOVED_MS)]
         print(f"{envoys_kib() / 1024:7.1f} MiB  Envoy, 1 route")
         many = [item for n in range(ROUTES) for item in (service(f"s{n}", "one"),)]
         many += [route(f"r{n}", f"s{n}", "one") for n in range(ROUTES)]
@@ -188,7 +242,10 @@ def main() -> None:
         print(f"{time.monotonic() - began:7.1f} s    to apply {ROUTES} services with routes")
         moves(answers, f"the same, among {ROUTES} routes")
         print(f"{envoys_kib() / 1024:7.1f} MiB  Envoy, {ROUTES} routes")
+    with traffic() as (_, address):
+        kept.append(is_kept(kills(address), SILENT_MS))
     of_proxies()
+    sys.exit(0 if all(kept) else 1)
 
 
 if __name__ == "__main__":

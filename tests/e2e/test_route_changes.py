@@ -6,9 +6,9 @@ import json
 import os
 import random
 import signal
-import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,9 +29,8 @@ CHANGES = 1000
 DOOR = "192.0.2.10"
 BACKENDS = ("one", "two")
 KEPT, FRESH = 8, 2
-QUICK_MS, ROUNDS, MOVES = 20.0, 8, 20  # p50 of a change → traffic moved
-SHUT_S = 0.05  # so long new connections may be refused while an Envoy is replaced
-SPIN_S = 0.1
+MOVES = 20
+STUCK_S = 120.0  # for all of them: what takes so long will never come
 CA = "authority.pem"
 _GATEWAY = f"""
 apiVersion: {GATEWAY_API}
@@ -166,44 +165,23 @@ def test_a_thousand_changes_lose_no_request(shop: Shop) -> None:
     shop.delete(*extra.values())
 
 
-def test_traffic_moves_at_once(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
-    """From the request to the agent until the first answer of the other backend.
-
-    Of several rounds the best counts, and what others at work on this machine take is allowed for.
-    """
+def test_traffic_moves(shop: Shop) -> None:
+    """On a connection that stands. How soon is the bench's to say."""
+    shop.apply(mesh_route(100))
     words = (sys.executable, str(HERE / "moves.py"), shop.address, "80")
     asking = shop.node.spawn("client", *words)
-    moved_ms(shop, asking, "one")  # it may have been there before
-    rounds: list[list[float]] = []
-    allowed_ms = 0.0
-    while len(rounds) < ROUNDS and not (rounds and statistics.median(rounds[-1]) < allowed_ms):
-        allowed_ms = QUICK_MS * slowdown()
-        backends = (BACKENDS[number % 2] for number in range(1, MOVES + 1))
-        rounds.append([moved_ms(shop, asking, backend) for backend in backends])
-    asking.kill()
-    p50, worst = min(map(statistics.median, rounds)), max(map(max, rounds))
-    with capsys.disabled():
-        print(f"\n  a route's change → traffic moved: p50 {p50:.1f} ms, max {worst:.1f} ms")
-    assert p50 < allowed_ms
-
-
-def slowdown() -> float:
-    """How many times longer than alone something takes now, as others are at work here too."""
-    began, cpu = time.monotonic(), time.process_time()
-    while time.process_time() - cpu < SPIN_S:
-        pass
-    return (time.monotonic() - began) / SPIN_S
-
-
-def moved_ms(shop: Shop, asking: subprocess.Popen[str], wanted: str) -> float:
-    assert asking.stdout is not None
-    began = time.monotonic()
-    shop.apply(mesh_route(100 if wanted == "one" else 0))
-    when, name = 0.0, ""
-    while name != wanted or when < began:
-        text, name = asking.stdout.readline().split()
-        when = float(text)
-    return (when - began) * 1000
+    limit = threading.Timer(STUCK_S, asking.kill)
+    limit.start()
+    try:
+        assert asking.stdout is not None
+        moves = iter(asking.stdout.readline, "")
+        assert next(moves, "") == "one\n"
+        for number in range(MOVES):
+            shop.apply(mesh_route(100 * (number % 2)))
+            assert next(moves, "") == f"{('two', 'one')[number % 2]}\n"
+    finally:
+        limit.cancel()
+        asking.kill()
 
 
 def test_an_agent_that_is_killed_loses_no_request(shop: Shop) -> None:
@@ -217,14 +195,14 @@ def test_an_agent_that_is_killed_loses_no_request(shop: Shop) -> None:
     assert_faultless(ended(traffic))
 
 
-def test_an_envoy_that_is_killed_loses_what_it_was_serving(
-    shop: Shop, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """At most the requests under way; new connections go on with the next Envoy."""
+def test_an_envoy_that_is_killed_loses_what_it_was_serving(shop: Shop) -> None:
+    """At most the requests under way; new connections go on with the next Envoy.
+
+    Those that are refused are failed requests, and would be hundreds if nobody took over.
+    """
     traffic = shop.load()
-    lost, slower = [], 1.0
+    lost = []
     for _ in range(3):
-        slower = max(slower, slowdown())
         wait_for(lambda: len(serving(shop.node)) > 1)
         [pid, *_] = serving(shop.node)
         os.kill(pid, signal.SIGKILL)
@@ -233,11 +211,7 @@ def test_an_envoy_that_is_killed_loses_what_it_was_serving(
         lost.append(pid)
     for result in ended(traffic):
         failed = result["kept"]["failed"] + result["fresh"]["failed"]
-        shut_ms = result["shut_s"] * 1000
-        with capsys.disabled():
-            print(f"\n  {len(lost)} Envoys killed: {failed} requests lost, shut {shut_ms:.0f} ms")
         assert failed <= len(lost) * (KEPT + FRESH), result
-        assert result["shut_s"] <= SHUT_S * slower, result
         assert result["kept"]["requests"] > 100
 
 

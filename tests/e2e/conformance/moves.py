@@ -1,4 +1,4 @@
-"""Asks over one connection, and prints when which backend answers, if it has changed."""
+"""Asks over one connection, and prints which backend answers, if it has changed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ while True:
     answer = connection.getresponse()
     name = json.loads(answer.read())["name"]
     if name != last:
-        print(time.monotonic(), name, flush=True)
+        print(name, flush=True)
         last = name
     time.sleep(0.001)

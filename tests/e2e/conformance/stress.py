@@ -3,9 +3,8 @@
 KEPT connections that send a request every PAUSE_S, and FRESH at a time that send one each; with
 AUTHORITIES over TLS, to NAME. Prints "ready" once all kept ones have had an answer, and at the end
 an object: of `kept` and `fresh` the requests and how many failed, of `backends` the answers of
-each, `errors`, and `shut_s`, the longest time in which no new connection was taken. A kept
-connection that is lost, or that the other end asked to leave (`connection: close`), is opened
-again.
+each, and `errors`. A kept connection that is lost, or that the other end asked to leave
+(`connection: close`), is opened again.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import asyncio
 import json
 import ssl
 import sys
-import time
 from collections import Counter
 
 HOST, PORT, KEPT, FRESH = sys.argv[1], *map(int, sys.argv[2:5])
@@ -31,25 +29,13 @@ class Seen:
         self.failed: Counter[str] = Counter()
         self.backends: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
-        self.shut_s = 0.0
-        self._shut_since: float | None = None
-
-    def connected(self) -> None:
-        if self._shut_since is not None:
-            self.shut_s = max(self.shut_s, time.monotonic() - self._shut_since)
-            self._shut_since = None
-
-    def refused(self, began: float) -> None:
-        self._shut_since = self._shut_since or began
 
     def as_json(self) -> str:
-        self.connected()
         kinds = {
             kind: {"requests": self.requests[kind], "failed": self.failed[kind]}
             for kind in ("kept", "fresh")
         }
-        more = {"backends": self.backends, "errors": self.errors, "shut_s": self.shut_s}
-        return json.dumps(kinds | more)
+        return json.dumps(kinds | {"backends": self.backends, "errors": self.errors})
 
 
 seen, over = Seen(), asyncio.Event()
@@ -57,18 +43,9 @@ CONTEXT = ssl.create_default_context(cafile=AUTHORITIES) if AUTHORITIES else Non
 
 
 async def connect() -> Streams:
-    began = time.monotonic()
     options = {"ssl": CONTEXT, "server_hostname": NAME} if CONTEXT else {}
-    try:
-        found = await asyncio.wait_for(
-            asyncio.open_connection(HOST, PORT, **options),  # type: ignore[arg-type]
-            TIMEOUT_S,
-        )
-    except (TimeoutError, OSError):
-        seen.refused(began)
-        raise
-    seen.connected()
-    return found
+    opening = asyncio.open_connection(HOST, PORT, **options)  # type: ignore[arg-type]
+    return await asyncio.wait_for(opening, TIMEOUT_S)
 
 
 async def ask(streams: Streams) -> bool:
