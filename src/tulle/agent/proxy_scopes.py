@@ -12,6 +12,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Set
+from pathlib import Path
 from typing import Any
 
 from tulle.compile.proxy import Scoped
@@ -24,6 +25,7 @@ from tulle.model.world import Refusal
 
 from .envoys import DRAIN_S
 from .proxy import Proxy, are_same
+from .records import write_atomically
 
 log = logging.getLogger("tulle")
 
@@ -62,10 +64,7 @@ class ProxyScopes:
         known = {proxy.envoys.cgroup for proxy in self._proxies.values()}
         for cgroup in self._cgroups.children(self._cgroups.root / "proxy"):
             if cgroup not in known:
-                try:
-                    await asyncio.to_thread(self._cgroups.remove, cgroup)
-                except TulleError as error:
-                    log.error("what is left of Envoys cannot be removed: %s", error)
+                await self._remove_cgroup(cgroup)
 
     async def run(self) -> None:
         """Until cancelled; Envoys go on."""
@@ -189,7 +188,7 @@ class ProxyScopes:
     async def _open(self, scope: Scope) -> None:
         proxy = Proxy(self._paths, scope, self._cgroups, self._workers, self._take)
         await proxy.start()
-        (self._paths.proxy(scope) / "scope").write_text(scope)
+        write_atomically(self._paths.proxy(scope) / "scope", scope.encode())
         self._proxies[scope] = proxy
         self._tasks[scope] = asyncio.create_task(proxy.run())
 
@@ -198,11 +197,18 @@ class ProxyScopes:
         task, proxy = self._tasks[scope], self._proxies[scope]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await asyncio.to_thread(self._cgroups.remove, proxy.envoys.cgroup)
+        await self._remove_cgroup(proxy.envoys.cgroup)
         await asyncio.to_thread(shutil.rmtree, self._paths.proxy(scope), ignore_errors=True)
         del self._tasks[scope], self._proxies[scope]
         self._draining_until_s.pop(scope, None)
         self._inherited.discard(scope)
+
+    async def _remove_cgroup(self, path: Path) -> None:
+        """One that cannot be removed now, the next agent removes; it is in nobody's way."""
+        try:
+            await asyncio.to_thread(self._cgroups.remove, path)
+        except TulleError as error:
+            log.error("what is left of Envoys cannot be removed: %s", error)
 
     # --- what is told ---
 
