@@ -8,8 +8,6 @@ Its verdict is DROPPED if a rule of the user's refused the request, ERROR if no 
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from tulle.model.access import Access, Request, Socket
 from tulle.model.kubernetes import ObjectRef
 
@@ -44,6 +42,7 @@ REFUSALS = {
 _JWT_REFUSED = "jwt_authn_access_denied{"
 _SLASHES = 3  # in `Rule.id` of model.routing
 POLICIES = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
+_FROM_OUTSIDE = ("gateway/", "ingress/")  # names of fronts
 NOTHING_MATCHES = "no route matches"
 DIRECT_RESPONSE = "direct_response"  # of Envoy's response code details: as the route says
 
@@ -107,7 +106,7 @@ def _direction(access: Access) -> str:
     if access.front.startswith("policy/"):
         told = access.rule or access.denied_by or access.audited_by
         return "EGRESS" if "egress[" in told else "INGRESS"
-    return "INGRESS" if access.front.startswith("gateway/") else "EGRESS"
+    return "INGRESS" if access.front.startswith(_FROM_OUTSIDE) else "EGRESS"
 
 
 def rule_text(number: str) -> str:
@@ -164,9 +163,14 @@ def url_of(request: Request) -> str:
 
 
 def path_of(flow: FlowDict) -> str:
-    """Of the request that a flow tells of, without its query."""
+    """Of the request that a flow tells of, without its query. Its host is whatever a client wrote.
+
+    >>> path_of({"l7": {"http": {"url": "http://[/cart?id=1"}}})
+    '/cart'
+    """
     url: str = flow["l7"]["http"]["url"]
-    return urlsplit(url).path
+    _, slash, path = url.partition("://")[2].partition("/")
+    return slash + path.partition("?")[0]
 
 
 def _backend(socket: Socket, names: Names) -> str:

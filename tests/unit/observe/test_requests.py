@@ -46,9 +46,10 @@ def test_it_names_route_rule_and_backend() -> None:
     assert (flow["front"], flow["traffic_direction"]) == ("service/shop/db/80", "EGRESS")
 
 
-def test_what_came_in_by_a_gateway_and_went_to_a_stranger() -> None:
+@pytest.mark.parametrize("front", ["gateway/shop/web/443", "ingress/tulle/443"])
+def test_what_came_in_from_outside_and_went_to_a_stranger(front: str) -> None:
     stranger = Socket(ip_address("2001:db8::7"), 443)
-    flow = request_flow(access(front="gateway/shop/web/443", backend=stranger), NAMES)
+    flow = request_flow(access(front=front, backend=stranger), NAMES)
     assert flow["traffic_direction"] == "INGRESS"
     assert flow["backend"] == "[2001:db8::7]:443"
     assert flow["destination"] == {}
