@@ -89,9 +89,9 @@ class Backends:
         return next((port for port in of_number if port.protocol == self._transport), None)
 
     def _spoken_to(self, found: Destination, port: ServicePort, name: str) -> Destination:
-        protocol = self._protocol(port)
+        protocol, says = self._protocol(port), port.app_protocol.lower()
         tls = None if self._sealed else self._asking.upstream_tls(found.service, port.name)
-        if protocol is None or (port.app_protocol in _ENCRYPTED and tls is None and self._is_http):
+        if protocol is None or (says in _ENCRYPTED and tls is None and self._is_http):
             needs = ": it needs a BackendTLSPolicy" if protocol else ""
             message = f"{name} port {port.port}: appProtocol {port.app_protocol}{needs}"
             return self._broken(found, "UnsupportedProtocol", message)

@@ -97,6 +97,7 @@ def test_grants(given: Any, permitted: bool) -> None:
         ("HTTPRoute", "kubernetes.io/h2c", AppProtocol.HTTP2),
         ("HTTPRoute", "kubernetes.io/ws", AppProtocol.WEBSOCKET),
         ("HTTPRoute", "kubernetes.io/wss", None),  # there is no BackendTLSPolicy
+        ("HTTPRoute", "HTTPS", None),
         ("HTTPRoute", "redis", None),
         ("GRPCRoute", "", AppProtocol.HTTP2),
         ("GRPCRoute", "kubernetes.io/h2c", AppProtocol.HTTP2),
