@@ -29,7 +29,7 @@ from tulle.edges.bpf import elder
 from tulle.edges.cgroup import NodeCgroup
 from tulle.edges.envoy import admin, process
 from tulle.edges.envoy.bootstrap import Bootstrap
-from tulle.edges.envoy.launch import USER
+from tulle.edges.envoy.launch import USER, most_files
 from tulle.errors import TulleError, Unavailable
 from tulle.model.paths import NodePaths, place_of
 from tulle.model.scopes import Scope
@@ -383,6 +383,7 @@ class Envoys:
             id=f"{self._paths.node}/{self._scope}/{number}",
             agent=Path("..", self._paths.ads(self._scope).name),
             admin=Path(self.admin_socket(number).name),
+            files=most_files(),
         )
 
     def _spec(self) -> str:

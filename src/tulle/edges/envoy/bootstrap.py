@@ -19,19 +19,23 @@ STATISTICS: tuple[dict[str, str], ...] = (
     {"suffix": ".downstream_cx_active"},
 )
 CONNECTIONS = 50_000  # of clients; what comes beyond is closed, or memory would have no bound
+# Open files for each of them: its socket, one to a backend, and one for who asks for more at once.
+# Without any left Envoy would neither take clients in nor close them, nor hear of its agent.
+FILES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
     """`id` is this Envoy's among those of `node`; `agent` is where ADS is served.
 
-    Paths are as the Envoy sees them, from where it is started.
+    Paths are as the Envoy sees them, from where it is started; `files` may be open at once.
     """
 
     node: str
     id: str
     agent: Path
     admin: Path
+    files: int
 
     def pack(self) -> bytes:
         """An envoy.config.bootstrap.v3.Bootstrap."""
@@ -47,7 +51,7 @@ class Bootstrap:
                 "lds_config": ads,
             },
             stats_config={"stats_matcher": {"inclusion_list": {"patterns": STATISTICS}}},
-            overload_manager=_limits(),
+            overload_manager=_limits(self.files),
             bootstrap_extensions=[_internal_listeners()],
             layered_runtime={"layers": [_runtime()]},
         )
@@ -89,10 +93,10 @@ def _agent(path: Path) -> dict[str, Any]:
     }
 
 
-def _limits() -> dict[str, Any]:
+def _limits(files: int) -> dict[str, Any]:
     monitor = xds.any_of(
         "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-        max_active_downstream_connections=CONNECTIONS,
+        max_active_downstream_connections=min(CONNECTIONS, files // FILES),
     )
     name = "envoy.resource_monitors.global_downstream_max_connections"
     return {"resource_monitors": [{"name": name, "typed_config": monitor}]}

@@ -77,8 +77,13 @@ def _limit() -> None:
     """SIGXFSZ stays ignored, as Python has it: a full log is no reason to die."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_BYTES, LOG_BYTES))
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = most_files()
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def most_files() -> int:
+    """How many an Envoy of this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 def _drop() -> None:
