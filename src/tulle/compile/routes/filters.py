@@ -83,7 +83,7 @@ def _with(
     if item.cors is not None:
         return replace(made, cors=_cors(item.cors))
     if item.external_auth is not None:
-        return replace(made, authorization=_authorization(item.external_auth, route, backends))
+        return replace(made, authorization=authorization_of(item.external_auth, route, backends))
     return made
 
 
@@ -142,14 +142,14 @@ def _cors(cors: CorsFilter) -> Cors:
     )
 
 
-def _authorization(
-    auth: ExternalAuthFilter, route: ObjectRef, backends: Backends
+def authorization_of(
+    auth: ExternalAuthFilter, origin: ObjectRef, backends: Backends
 ) -> ExternalAuthorization:
     """One that cannot be reached stays: then nobody is let through."""
     http = auth.http
     headers = http.allowed_headers if http else auth.grpc.allowed_headers if auth.grpc else ()
     return ExternalAuthorization(
-        origin=route,
+        origin=origin,
         destination=backends.destination(auth.backend_ref, own_name=True),
         protocol=auth.protocol,
         path_prefix=http.path if http else "",

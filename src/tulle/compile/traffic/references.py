@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 from tulle.model.kinds import ref_of
@@ -16,6 +17,7 @@ from ..routes.backend_tls import BackendPolicies
 from ..routes.backends import Backends, Speech
 from ..routes.contents import Contents
 from ..routes.facts import Asking, Facts
+from ..routes.filters import authorization_of
 from ..routes.grants import Grants, Referrer
 
 
@@ -32,18 +34,8 @@ class References:
             return None
         source = Referrer(policy.kind, policy.metadata.namespace, TULLE_GROUP)
         backends = Backends(Asking(self._facts), source, auth.protocol)
-        http = auth.http
-        headers = http.allowed_headers if http else auth.grpc.allowed_headers if auth.grpc else ()
-        return ExternalAuthorization(
-            origin=ref_of(policy),
-            destination=backends.destination(auth.backend_ref),
-            protocol=auth.protocol,
-            path_prefix=http.path if http else "",
-            headers=headers,
-            response_headers=http.allowed_response_headers if http else (),
-            body_bytes=auth.forward_body.max_size if auth.forward_body else 0,
-            timeout_ms=duration_ms(policy.spec.timeout),
-        )
+        found = authorization_of(auth, ref_of(policy), backends)
+        return replace(found, timeout_ms=duration_ms(policy.spec.timeout))
 
     def keys(self, policy: AuthPolicy, remote: RemoteJwks) -> RemoteKeys:
         """Where nobody can be asked no token is good."""
