@@ -14,7 +14,7 @@ from .cilium import (
 from .cluster_policy import ClusterNetworkPolicy
 from .contents import ConfigMap, Secret
 from .gateway import BackendTLSPolicy, Gateway, GatewayClass, ListenerSet, ReferenceGrant
-from .gateway_routes import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute
+from .gateway_routes import Route
 from .ingress import Ingress, IngressClass
 from .kubernetes import (
     EndpointSlice,
@@ -33,6 +33,23 @@ from .traffic import (
     XBackendTrafficPolicy,
 )
 
+RoutingObject = (
+    Secret
+    | ConfigMap
+    | GatewayClass
+    | Gateway
+    | ListenerSet
+    | ReferenceGrant
+    | BackendTLSPolicy
+    | Route
+    | IngressClass
+    | Ingress
+    | BackendTrafficPolicy
+    | XBackendTrafficPolicy
+    | RateLimitPolicy
+    | FaultInjectionPolicy
+    | AuthPolicy
+)
 KubernetesObject = (
     Namespace
     | NodeObject
@@ -46,25 +63,7 @@ KubernetesObject = (
     | CiliumEgressGatewayPolicy
     | CiliumLoadBalancerIPPool
     | ClusterNetworkPolicy
-    | Secret
-    | ConfigMap
-    | GatewayClass
-    | Gateway
-    | ListenerSet
-    | ReferenceGrant
-    | BackendTLSPolicy
-    | HTTPRoute
-    | GRPCRoute
-    | TLSRoute
-    | TCPRoute
-    | UDPRoute
-    | IngressClass
-    | Ingress
-    | BackendTrafficPolicy
-    | XBackendTrafficPolicy
-    | RateLimitPolicy
-    | FaultInjectionPolicy
-    | AuthPolicy
+    | RoutingObject
 )
 KINDS: dict[str, type[KubernetesObject]] = {
     kind.__name__.removesuffix("Object"): kind for kind in get_args(KubernetesObject)

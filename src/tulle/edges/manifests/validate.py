@@ -26,7 +26,7 @@ from tulle.model.gateway import (
 )
 from tulle.model.gateway_routes import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute
 from tulle.model.ingress import Ingress, IngressClass
-from tulle.model.kinds import KubernetesObject
+from tulle.model.kinds import KubernetesObject, RoutingObject
 from tulle.model.kubernetes import (
     AUDIT_ANNOTATION,
     MAGLEV_ANNOTATION,
@@ -131,32 +131,13 @@ def validate(obj: KubernetesObject) -> KubernetesObject:
             return validate_egress_gateway(obj)
         case CiliumLoadBalancerIPPool():
             return validate_pool(obj)
+        case Namespace():
+            return obj
         case _:
             return _validate_routing(obj)
 
 
-def _validate_routing(
-    obj: Namespace
-    | Secret
-    | ConfigMap
-    | GatewayClass
-    | Gateway
-    | ListenerSet
-    | ReferenceGrant
-    | BackendTLSPolicy
-    | HTTPRoute
-    | GRPCRoute
-    | TLSRoute
-    | TCPRoute
-    | UDPRoute
-    | IngressClass
-    | Ingress
-    | BackendTrafficPolicy
-    | XBackendTrafficPolicy
-    | RateLimitPolicy
-    | FaultInjectionPolicy
-    | AuthPolicy,
-) -> KubernetesObject:
+def _validate_routing(obj: RoutingObject) -> KubernetesObject:
     match obj:
         case Secret():
             return validate_secret(obj)
@@ -182,7 +163,7 @@ def _validate_routing(
             | AuthPolicy()
         ):
             return validate_traffic(obj)
-        case Namespace() | GatewayClass() | ReferenceGrant():
+        case GatewayClass() | ReferenceGrant():
             return obj
 
 
