@@ -12,6 +12,7 @@ import pytest
 
 from tests.datapath.test_envoys import PORT, Clients, ask, image, paths, until
 from tests.unit.edges.envoy.sample import cluster, listener, route
+from tulle.agent import proxy_scopes
 from tulle.agent.proxy import UNLIMITED
 from tulle.agent.proxy_scopes import ProxyScopes
 from tulle.compile.proxy import Scoped
@@ -91,6 +92,32 @@ def test_each_scope_has_envoys_of_its_own(paths: NodePaths) -> None:
             else:
                 assert scopes.problems == [f"proxy of {SHOP}: {UNLIMITED}"]
                 assert status["memory_limit_bytes"] is None
+
+    asyncio.run(main())
+
+
+def test_no_namespace_has_more_than_its_share(
+    paths: NodePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many of its Services ask for it: each scope is two processes."""
+    monkeypatch.setattr(proxy_scopes, "MOST", 1)
+    one, two = "service/shop/one", "service/shop/two"
+
+    async def force(scopes: ProxyScopes, images: dict[str, Scoped]) -> None:
+        await asyncio.to_thread(scopes.add, images)
+        await asyncio.to_thread(scopes.remove, images)
+
+    async def main() -> None:
+        async with agent(paths) as scopes:
+            await force(scopes, {NODE: EMPTY, one: own(), two: EMPTY})
+            await pairs(scopes, one)
+            await force(scopes, {NODE: EMPTY, one: own(), two: own()})
+            assert f"proxy of {two}: namespace shop has 1 already" in "; ".join(scopes.problems)
+            await pairs(scopes, one)
+            await force(scopes, {NODE: EMPTY, two: EMPTY})
+            await until(lambda: not scopes.status()["scopes"], "the first has gone", 45.0)
+            await force(scopes, {NODE: EMPTY, two: own()})
+            await pairs(scopes, two)
 
     asyncio.run(main())
 

@@ -20,7 +20,7 @@ from tulle.edges.cgroup import NodeCgroup
 from tulle.edges.envoy.access_logs import Take
 from tulle.errors import TulleError
 from tulle.model.paths import NodePaths
-from tulle.model.scopes import Scope
+from tulle.model.scopes import Scope, tenant_of
 from tulle.model.world import Refusal
 
 from .envoys import DRAIN_S
@@ -33,6 +33,9 @@ Json = dict[str, Any]
 Images = Mapping[Scope, Scoped]
 STEP_S = 0.5  # between two looks at what has moved and what has ended
 NOTHING = Scoped()
+# Scopes that one namespace's Gateways and Services may have, of two Envoys each: who may write
+# there could have any number else, and take the node down.
+MOST = 8
 
 
 class ProxyScopes:
@@ -116,10 +119,7 @@ class ProxyScopes:
             self._failed.clear()
             for scope, item in images.items():
                 if scope not in self._proxies and item.image.get("listener"):
-                    try:
-                        await self._open(scope)
-                    except OSError as error:
-                        self._failed[scope] = str(error)
+                    await self._try_to_open(scope)
             known = {scope for scope, item in images.items() if item.image.get("listener")}
             self._inherited -= known
             await asyncio.gather(
@@ -184,6 +184,17 @@ class ProxyScopes:
             for other, item in self._images.items()
             if other != scope and (names := leaving & item.image.get("listener", {}).keys())
         }
+
+    async def _try_to_open(self, scope: Scope) -> None:
+        """What another proxy has of a scope that cannot be opened stays there."""
+        tenant = tenant_of(scope)
+        if tenant and sum(tenant_of(other) == tenant for other in self._proxies) >= MOST:
+            self._failed[scope] = f"namespace {tenant} has {MOST} already, and may have no more"
+            return
+        try:
+            await self._open(scope)
+        except OSError as error:
+            self._failed[scope] = str(error)
 
     async def _open(self, scope: Scope) -> None:
         proxy = Proxy(self._paths, scope, self._cgroups, self._workers, self._take)

@@ -29,6 +29,16 @@ def scope_asked(metadata: ObjectMeta) -> str:
     return metadata.annotations.get(SCOPE) or metadata.labels.get(SCOPE, "")
 
 
+def tenant_of(scope: Scope) -> str:
+    """The namespace in which a scope of one Gateway or Service was asked for; else "".
+
+    >>> tenant_of("service/shop/web"), tenant_of("namespace/shop")
+    ('shop', '')
+    """
+    kind, _, name = scope.partition("/")
+    return name.partition("/")[0] if kind in ("gateway", "service") else ""
+
+
 def memory_asked(metadata: ObjectMeta) -> int:
     """Bytes; 0 if it says nothing."""
     return bytes_of(metadata.annotations.get(MEMORY, "0")) or 0
