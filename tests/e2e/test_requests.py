@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conformance.table import Json, route
+from tests.e2e.conformance.gateways import gateway
+from tests.e2e.conformance.table import Json, objects_of, route
+from tests.e2e.conftest import Clusters
+from tests.e2e.field import listed_addresses, pool
 from tests.e2e.mesh import HERE, Mesh, service, wait_for
 
 PARENT = '[{group: "", kind: Service, name: web, port: 80}]'
@@ -136,3 +139,30 @@ def test_a_policy_reads_what_a_route_leads_there(shop: Mesh) -> None:
 def quick(answer: str) -> str:
     assert float(answer.split()[1]) < 1.0, answer
     return answer
+
+
+def test_a_policy_reads_what_a_gateway_leads_to_its_own_node(clusters: Clusters) -> None:
+    """The proxy speaks to itself there, in its own name."""
+    with clusters("read", ("a",)) as cluster:
+        node = cluster["a"]
+        node.run("web-1", sys.executable, str(HERE / "conformance" / "echo.py"), "web-1", app="web")
+        wait_for(lambda: node.exec("web-1", "ss", "-Hltn", "sport = :8080") != "")
+        rules = "- backendRefs: [{name: web, port: 80}]"
+        door = objects_of(gateway("door", "{name: http, port: 80, protocol: HTTP}", "192.0.2.10"))
+        cluster.apply(pool(), service("web", "web"), *door, route("web", rules, hostnames=""))
+        cluster.apply(READ_ONLY)
+        via = listed_addresses(node.name)[4]
+        cluster.outside("ip", "route", "replace", "192.0.2.0/24", "via", via)
+        line = (
+            "curl",
+            "-s",
+            "-m",
+            "3",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "http://192.0.2.10/",
+        )
+        wait_for(lambda: cluster.outside(*line, check=False) == "200")
+        assert cluster.outside(*line, "-X", "POST") == "403"

@@ -167,7 +167,9 @@ class Network:
         if addresses is None:
             netns.run_in(self._netns, netlink.unsteer)
         else:
-            own = {item: self._own_source(item.version) for item in addresses}
+            # Its own too: what enforces rules answers it on this node.
+            all_of_it = addresses | frozenset(ingress_addresses(self._options.pod_cidrs))
+            own = {item: self._own_source(item.version) for item in all_of_it}
             sources = {item: source for item, source in own.items() if source}
             netns.run_in(self._netns, partial(netlink.steer, sources))
         self._steered = (addresses,)

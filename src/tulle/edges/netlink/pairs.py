@@ -51,6 +51,7 @@ def connect_node_side(
         _add_pair(routes, interface, workload_netns, mtu)
         index = index_of(interface)
         be_router(routes, interface)
+        _let_proxy_in(interface)
         set_up_quietly(routes, index)
         for address in addresses:
             prefix = f"{address}/{address.max_prefixlen}"
@@ -86,9 +87,15 @@ def connect_workload_side(addresses: Sequence[IPAddress]) -> None:
 def adopt(interfaces: Iterable[str]) -> None:
     """Bring node's sides that an earlier version made up to date. Raises KernelError."""
     for interface in interfaces:
+        _let_proxy_in(interface)
         if read_sysctl(f"ipv6/conf/{interface}/forwarding") == "0":
             with rtnetlink(f"interface {interface}") as routes:
                 be_router(routes, interface)
+
+
+def _let_proxy_in(interface: str) -> None:
+    """What it sends in its own name comes in here again where rules of layer 7 read it."""
+    sysctl(f"ipv4/conf/{interface}/accept_local", "1")
 
 
 def set_mtu(interface: str, mtu: int) -> None:
