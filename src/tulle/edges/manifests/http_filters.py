@@ -1,4 +1,7 @@
-"""Rules of the filters of HTTPRoutes and GRPCRoutes: those of the CRDs' CEL."""
+"""Rules of the filters of HTTPRoutes and GRPCRoutes: those of the CRDs' CEL, and of their words.
+
+A filter may stand there twice only where the API says so, which CEL does not hold of ExternalAuth.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ _PARTS = {
     "CORS": "cors",
     "ExternalAuth": "external_auth",
 }
-_REPEATABLE = ("RequestMirror", "ExtensionRef", "ExternalAuth")
+_REPEATABLE = ("RequestMirror", "ExtensionRef")
 
 
 def check_filters(filters: Sequence[Filter], *path: str | int) -> None:

@@ -8,6 +8,10 @@ from tests.unit.edges.manifests.test_gateway import said
 _BACKEND = {"name": "a", "port": 80}
 _MIRROR = {"type": "RequestMirror", "requestMirror": {"backendRef": _BACKEND}}
 _REDIRECT = {"type": "RequestRedirect", "requestRedirect": {}}
+_AUTH = {
+    "type": "ExternalAuth",
+    "externalAuth": {"protocol": "HTTP", "backendRef": _BACKEND, "http": {}},
+}
 _REWRITE = {"type": "URLRewrite", "urlRewrite": {}}
 
 
@@ -20,6 +24,7 @@ def cors(**part: Any) -> dict[str, Any]:
     [
         ([_MIRROR, _MIRROR], ""),
         ([_REDIRECT, _REDIRECT], "filters[1].type: RequestRedirect is filters[0] already"),
+        ([_AUTH, _AUTH], "filters[1].type: ExternalAuth is filters[0] already"),
         ([_REWRITE, _REDIRECT], "filters[1].type: RequestRedirect and URLRewrite exclude"),
         ([{"type": "URLRewrite"}], "filters[0].urlRewrite: is required for type URLRewrite"),
         ([{**_MIRROR, "cors": {}}], "filters[0].cors: needs type CORS"),
