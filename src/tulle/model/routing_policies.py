@@ -116,7 +116,7 @@ class OutlierDetection:
 
 @dataclass(frozen=True, slots=True)
 class CircuitLimits:
-    """None is the proxy's own."""
+    """None is no limit."""
 
     connections: int | None = None
     pending: int | None = None

@@ -65,7 +65,7 @@ class Outliers(Object, frozen=True):
 
 
 class CircuitLimits(Object, frozen=True):
-    """At a time, of one node's proxy to one port of the Service. Absent: the proxy's own, 1024."""
+    """At a time, of one node's proxy to one port of the Service. Absent: no limit."""
 
     connections: Count | None = None
     pending_requests: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
