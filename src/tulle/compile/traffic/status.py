@@ -22,6 +22,7 @@ from .holding import Holding
 Json = dict[str, Any]
 
 _MAX_ANCESTORS = 16
+_OF_REQUESTS = ("HTTP", "HTTPS")  # protocols of listeners
 _GROUPS = {"Service": "", "Ingress": "networking.k8s.io", "IngressClass": "networking.k8s.io"}
 
 
@@ -64,13 +65,24 @@ def _verdict(
 ) -> Verdict:
     if reason := _missing(target, world):
         return Verdict(False, "TargetNotFound", reason)
-    if target.of.kind == "Service" and target not in holding.seen:  # it would be in force nowhere
-        reason = "nothing of what is sent to it can be judged: it has no address, or speaks no HTTP"
+    if target not in holding.seen and (reason := _mute(target, world)):  # in force nowhere
+        reason = f"nothing of what is sent to it can be judged: it {reason}"
         return Verdict(False, "Invalid", f"{target}: {reason}")
     holder = claims.holder(target)
     if holder is not None and holder is not policy:
         return Verdict(False, "Conflicted", f"{ref_of(holder)} is older and holds for {target}")
     return ACCEPTED
+
+
+def _mute(target: Target, world: World) -> str:
+    """Why no request reaches a policy there, whatever is routed; "": one may."""
+    if target.of.kind == "Service":
+        return "has no address, or speaks no HTTP"
+    gateway = world.gateways.get((target.of.namespace, target.of.name))
+    if target.of.kind != "Gateway" or gateway is None:
+        return ""
+    meant = [item for item in gateway.spec.listeners if target.section in ("", item.name)]
+    return "" if any(item.protocol in _OF_REQUESTS for item in meant) else "speaks no HTTP"
 
 
 def _resolved(policy: TrafficPolicy, holding: Holding) -> Verdict | None:

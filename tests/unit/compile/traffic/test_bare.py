@@ -119,6 +119,20 @@ def test_what_can_be_judged_nowhere_is_told() -> None:
     assert said(named) == f"Invalid Service shop/s (db): {reason}"
 
 
+def test_a_gateways_listener_that_reads_no_requests_is_told() -> None:
+    town = """
+{kind: Gateway, metadata: {name: edge}, spec: {gatewayClassName: tulle, listeners: [
+  {name: http, port: 80, protocol: HTTP}, {name: db, port: 90, protocol: TCP}]}}
+"""
+    reason = "nothing of what is sent to it can be judged: it speaks no HTTP"
+    sealed = attached(limited("a", "Gateway/edge/db"), town)
+    assert said(sealed) == f"Invalid Gateway shop/edge (db): {reason}"
+    for target in ("Gateway/edge", "Gateway/edge/http"):
+        assert said(attached(limited("a", target), town)).startswith("Accepted")
+    streams = town.replace("protocol: HTTP", "protocol: TCP")
+    assert said(attached(limited("a", "Gateway/edge"), streams)).startswith("Invalid")
+
+
 def test_what_stands_for_a_gateway_is_left_to_it() -> None:
     world = completed(with_more(POOL, base=world_of(limited("a", "Service/tulle-gateway-edge"))))
     assert ("shop", "tulle-gateway-edge") in world.services
