@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from operator import is_
 from typing import NamedTuple
 
@@ -87,16 +88,21 @@ def isolate(
     allocator: Allocator,
     before: Isolation,
 ) -> Isolation:
-    """`before` itself if nothing has changed. What does not fit is denied, by name."""
+    """`before` itself if nothing has changed. What does not fit is denied, by name.
+
+    Where there is not room for all, who asks for most goes last: nobody should lose what he has to
+    another namespace's appetite.
+    """
     made_from = choices, members, rules
     if not before.denials and all(map(is_, made_from, before.made_from or (None,))):
         allocator.keep(RULE_SET)
         return before
     work = _Work(members, rules, limits, allocator, before)
-    sets = {
-        who: tuple(work.set_of(choices, who, direction) for direction in DIRECTIONS)
-        for who in choices.of
-    }
+    sets = work.sets(choices, choices.of)
+    if work.refusals:
+        modest = sorted(choices.of, key=work.share_of)
+        work = _Work(members, rules, limits, allocator, before._replace(known=work.known))
+        sets = work.sets(choices, modest)
     parts: dict[Hashable, Part] = {
         ("set", item.number): work.part(item) for item in work.placed.values()
     }
@@ -127,6 +133,22 @@ class _Work:
         self.refusals: list[Refusal] = []
         self.denials: dict[Rule, int] = {}
         self.rule_sets: dict[int, RuleSet] = {}
+        self._entries: dict[str, int] = defaultdict(int)  # that each namespace asks for
+        self._listeners: dict[str, set[int]] = defaultdict(set)
+
+    def sets(self, choices: Choices, order: Iterable[Who]) -> dict[Who, tuple[int, ...]]:
+        return {
+            who: tuple(self.set_of(choices, who, direction) for direction in DIRECTIONS)
+            for who in order
+        }
+
+    def share_of(self, who: Who) -> float:
+        """What the namespace asks for, of all that there is."""
+        namespace = _namespace(who)
+        return max(
+            self._entries[namespace] / self._limits["policy"],
+            len(self._listeners[namespace]) / self._limits[LISTENERS],
+        )
 
     def set_of(self, choices: Choices, who: Who, direction: str) -> int:
         selected = choices.of[who][direction]
@@ -153,8 +175,10 @@ class _Work:
     ) -> int:
         known, problem = self._known(key, subject, selected)
         content = known.content if known else None
-        if known and not problem:
-            problem = self._problem(known)
+        if known:
+            self._entries[_namespace(who)] += len(known.content.entries)
+            self._listeners[_namespace(who)].update(item.number for item in known.rule_sets)
+            problem = problem or self._problem(known)
         if problem or not content:
             whom = f"{who[0]}/{who[1]}" if who else "this node"
             reason = f"{problem}: all {subject.direction} of {whom} is denied"
@@ -213,6 +237,10 @@ class _Work:
     def _denial(self, rule: Rule) -> int:
         self.denials[rule] = self._allocator.get("rule", _name(rule))
         return self.denials[rule]
+
+
+def _namespace(who: Who) -> str:
+    return who[0] if who else ""
 
 
 def _name(rule: Rule) -> str:

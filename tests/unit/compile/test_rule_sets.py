@@ -15,12 +15,20 @@ from tulle.model.world import World
 CNP = "CiliumNetworkPolicy"
 
 
-def reading(name: str, path: str, peer: str = "{}", audit: str = "false") -> object:
+def reading(
+    name: str,
+    path: str,
+    peer: str = "{}",
+    audit: str = "false",
+    *,
+    of: str = "shop",
+    port: int = 80,
+) -> object:
     text = (
         f"{{endpointSelector: {{}}, ingress: [{{fromEndpoints: [{peer}], toPorts: [{{ports: "
-        f"[{{port: '80', protocol: TCP}}], rules: {{http: [{{path: {path}}}]}}}}]}}]}}"
+        f"[{{port: '{port}', protocol: TCP}}], rules: {{http: [{{path: {path}}}]}}}}]}}]}}"
     )
-    return policy(f"shop/{name}", text, CNP, audit=audit)
+    return policy(f"{of}/{name}", text, CNP, audit=audit)
 
 
 def compiled(*policies: object, before: Compiled | None = None) -> Compiled:
@@ -86,3 +94,15 @@ def test_what_the_proxy_has_no_room_for_is_denied_by_name() -> None:
     assert not paths(result) and not in_entries(result)
     reasons = {item.reason.partition(":")[0] for item in result.refusals}
     assert reasons == {"the node's proxy is full (limit 1 sets of layer 7 rules)"}
+
+
+def test_who_asks_for_most_goes_without_where_there_is_not_room_for_all() -> None:
+    """Whatever the names: one namespace's policies take nothing from another's that were there."""
+    for greedy, modest in (("bank", "park"), ("park", "bank")):
+        many = [reading(f"p{n}", "/a", of=greedy, port=80 + n) for n in range(3)]
+        world = town(*many, reading("own", "/own", of=modest))
+        result = compile_world(world, Ids(), {**LIMITS, LISTENERS: 3})
+        assert list(paths(result).values()) == [["/own"]]
+        assert {item.ref.namespace for item in result.refusals} == {greedy}
+        again = compile_world(world, result.ids, {**LIMITS, LISTENERS: 3}, before=result)
+        assert (paths(again), again.refusals) == (paths(result), result.refusals)
