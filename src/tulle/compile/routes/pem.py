@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 from tulle.errors import Refused
 
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\s+([A-Za-z0-9+/=\s]+?)-----END \1-----")
+# Possessive, as what is no block may be long.
+_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]++)-----\s([A-Za-z0-9+/=\s]++)-----END \1-----")
 _KEYS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY")
 _SEQUENCE, _INTEGER, _BITS, _OCTETS = 0x30, 0x02, 0x03, 0x04
 _PUBLIC = 0xA1  # in an EC private key (RFC 5915)

@@ -1,3 +1,4 @@
+import time
 from base64 import b64encode
 
 import pytest
@@ -49,6 +50,14 @@ def test_what_is_no_certificate() -> None:
     for text in ("", "Hello world", chain, key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")):
         with pytest.raises(Refused, match=r"tls\.key"):
             check_pair(chain, text)
+
+
+@pytest.mark.parametrize("body", ["\n", " a", "-----BEGIN CERTIFICATE-----\n", "CERTIFICATE "])
+def test_what_does_not_end_takes_no_time(body: str) -> None:
+    began = time.process_time()
+    with pytest.raises(Refused):
+        check_certificates("-----BEGIN CERTIFICATE-----\n" + body * (1_000_000 // len(body)))
+    assert time.process_time() - began < 10  # it would be hours
 
 
 @pytest.mark.parametrize("label", ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"])
