@@ -37,8 +37,8 @@ ControllerName = Annotated[
 Duration = Annotated[str, Meta(pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}\Z")]  # GEP-2257
 HeaderName = Annotated[str, Meta(min_length=1, max_length=256, pattern=rf"^{_TCHARS}\Z")]
 HeaderValue = Annotated[
-    str, Meta(min_length=1, max_length=4096, pattern=r"^[!-~]+([\t ]?[!-~]+)*\Z")
-]
+    str, Meta(min_length=1, max_length=4096, pattern=r"^[!-~]([\t ]?[!-~])*\Z")
+]  # the CRD's, in a form that Python's expressions do not try every division of
 Weight = Annotated[int, Meta(ge=0, le=1_000_000)]
 Options = Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=16)]
 
