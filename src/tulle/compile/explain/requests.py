@@ -1,12 +1,11 @@
 """Which rule of a front a request would meet: the reference model of the node's proxy.
 
 It reads `Routing` as `model.routing` words it, and knows nothing of xDS, so that tests can hold the
-proxy's configuration against it. Regular expressions are Python's here and RE2's in the proxy.
+proxy's configuration against it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
@@ -26,6 +25,8 @@ from tulle.model.routing import (
     VirtualHost,
 )
 from tulle.model.world import IPAddress, Key
+
+from ..regex import fullmatch
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _TLS = ("HTTPS", "TLS")
@@ -159,7 +160,7 @@ def _path_matches(match: RequestMatch, path: str) -> bool:
             prefix = match.path.rstrip("/")
             return path == prefix or path.startswith(f"{prefix}/")
         case TextMatch.REGEX:
-            return re.fullmatch(match.path, path) is not None
+            return fullmatch(match.path, path)
         case TextMatch.PRESENT:
             return True
 
@@ -173,7 +174,7 @@ def _value_matches(match: ValueMatch, value: str | None) -> bool:
         case TextMatch.PREFIX:
             return value.startswith(match.value)
         case TextMatch.REGEX:
-            return re.fullmatch(match.value, value) is not None
+            return fullmatch(match.value, value)
         case TextMatch.PRESENT:
             return True
 

@@ -109,6 +109,8 @@ def test_a_front_is_found_by_address_and_by_service() -> None:
         (RequestMatch("/a", TextMatch.EXACT), Request(path="/a/"), False),
         (RequestMatch("/[a-c]+", TextMatch.REGEX), Request(path="/abc"), True),
         (RequestMatch("/[a-c]+", TextMatch.REGEX), Request(path="/abcd"), False),
+        (RequestMatch(r"/\pN+", TextMatch.REGEX), Request(path="/12"), True),  # RE2's alone
+        (RequestMatch("/(a+)+", TextMatch.REGEX), Request(path="/" + "a" * 99 + "b"), False),
         (RequestMatch(method="PUT"), Request("PUT"), True),
         (RequestMatch(method="PUT"), Request("GET"), False),
     ],
