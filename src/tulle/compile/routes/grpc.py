@@ -49,11 +49,12 @@ def _order(match: GRPCRouteMatch) -> Order:
 
 
 def _request_match(match: GRPCRouteMatch) -> RequestMatch:
-    path, kind = _path(match.method or GRPCMethodMatch())
+    path, kind = path_of(match.method or GRPCMethodMatch())
     return RequestMatch(path, kind, headers=header_matches(match.headers))
 
 
-def _path(match: GRPCMethodMatch) -> tuple[str, TextMatch]:
+def path_of(match: GRPCMethodMatch) -> tuple[str, TextMatch]:
+    """Of the requests that are meant."""
     service, method = match.service, match.method
     if match.type == "RegularExpression":
         return f"/{_group(service)}/{_group(method)}", TextMatch.REGEX

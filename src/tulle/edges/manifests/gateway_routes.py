@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from tulle.compile import regex
+from tulle.compile.routes.grpc import path_of
 from tulle.model.gateway_routes import (
     GRPCMethodMatch,
     GRPCRoute,
@@ -220,3 +221,5 @@ def _check_method(match: GRPCMethodMatch, *path: str | int) -> None:
             _check_regex(text, *path, name)
         elif text and not pattern.fullmatch(text):
             raise FieldError(f"{quote(text)} is not the name of a gRPC {name}", *path, name)
+    if match.type == "RegularExpression":
+        _check_regex(path_of(match)[0], *path)  # of both, as the proxy gets it

@@ -85,6 +85,13 @@ def test_server_names() -> None:
     assert not said(alpha, hostnames=[])
 
 
+def test_expressions_for_service_and_method_are_one_to_the_proxy() -> None:
+    large = {"type": "RegularExpression", "service": "(a|b){500}"}
+    assert not said(GRPC_ROUTE, rules=[{"matches": [{"method": large}]}])
+    both = {**large, "method": "(a|b){500}"}
+    assert "matches[0].method: " in said(GRPC_ROUTE, rules=[{"matches": [{"method": both}]}])
+
+
 def test_a_headers_value_that_is_none_takes_no_time() -> None:
     header = {"name": "x", "value": "a" * 4000 + " "}
     began = time.process_time()
