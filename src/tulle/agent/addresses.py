@@ -62,7 +62,5 @@ def _has_ingress(cidrs: Sequence[IPNetwork]) -> bool:
 
 def _last(cidrs: Sequence[IPNetwork]) -> int:
     """The highest number that a workload may have."""
-    last = (
-        _smallest(cidrs).num_addresses - 2
-    )  # the last of an IPv4 network is its broadcast address
+    last = _smallest(cidrs).num_addresses - 2  # then comes the broadcast address of IPv4
     return last - 1 if _has_ingress(cidrs) else last
