@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import loads
 from typing import Any
 
 from tests.e2e.conformance.ground import Ground
@@ -310,8 +311,6 @@ spec:
 
 
 def _shows_certificate(ground: Ground) -> None:
-    from json import loads
-
     asked = at("192.0.2.34", "shows.test", says(backend="one"))
     ((answer,),) = ground.ask(asked)
     assert loads(answer["body"])["client"] is True
