@@ -1,5 +1,7 @@
 """A client under load: KEEP connections that stay open and fresh ones, until stdin closes.
 
+`load.py HOST PORT KEEP [REST_S]`: fresh ones one after the other, REST_S apart. For more than some
+seconds they need a rest: a port that a connection had is not free for a minute.
 Prints "ready" once all kept connections have had an answer, and at the end one JSON object:
 {"kept": {"requests", "failed"}, "fresh": {"requests", "failed"}, "errors": […]}.
 """
@@ -11,6 +13,7 @@ import json
 import sys
 
 HOST, PORT, KEEP = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+FRESH_REST_S = float(sys.argv[4]) if sys.argv[4:] else 0.0
 REQUEST = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
 TIMEOUT_S = 5.0
 FRESH_AT_ONCE = 4
@@ -55,6 +58,7 @@ async def connection(tally: Tally, rest_s: float | None) -> None:
 async def fresh_ones() -> None:
     while not over.is_set():
         await connection(fresh, None)
+        await asyncio.sleep(FRESH_REST_S)
 
 
 async def main() -> None:

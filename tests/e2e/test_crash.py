@@ -69,7 +69,8 @@ def apply_and_kill(mesh: Mesh, objects: list[Json], after_s: float) -> None:
 def test_a_killed_apply_is_finished_by_the_next_agent(shop: Mesh) -> None:
     rng = random.Random(os.environ.get("TULLE_TEST_SEED", "1"))
     address = shop.get("services")[0]["cluster_ips"][0]
-    traffic = shop.spawn("client", sys.executable, str(HERE / "load.py"), address, "80", "20")
+    load = (sys.executable, str(HERE / "load.py"), address, "80", "20", "0.02")
+    traffic = shop.spawn("client", *load)
     assert traffic.stdout is not None and traffic.stdout.readline() == "ready\n"
     for _ in range(KILLS):
         apply_and_kill(shop, random_objects(rng), after_s=rng.uniform(0.0, 0.1))
