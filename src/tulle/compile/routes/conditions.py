@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tulle.model.kubernetes import ObjectMeta
-from tulle.model.world import Key
 
 Json = dict[str, Any]
 
@@ -45,8 +44,8 @@ def conditions(generation: int, **verdicts: Verdict | None) -> list[Json]:
     ]
 
 
-def age(metadata: ObjectMeta) -> tuple[bool, str, Key]:
-    """Sorts the oldest first, and those without a time last, by their names."""
+def age(metadata: ObjectMeta) -> tuple[bool, str, str]:
+    """Sorts the oldest first, and those without a time last; equals by `NAMESPACE/NAME` as text."""
     created = metadata.creation_timestamp
     text = created if isinstance(created, str) else ""
-    return not text, text, (metadata.namespace, metadata.name)
+    return not text, text, f"{metadata.namespace}/{metadata.name}"

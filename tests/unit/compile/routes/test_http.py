@@ -9,8 +9,10 @@ from tests.unit.compile.routes.worlds import (
     GATEWAY,
     TO_WEB,
     condition,
+    gateway,
     hosts,
     http_route,
+    listener,
     of_route,
     order,
     routed,
@@ -90,6 +92,20 @@ def test_of_equal_matches_the_oldest_route_wins_then_its_name_then_the_place() -
         http_route("d", created="2024-01-02T00:00:00Z", rules=with_paths("/x")),
     )
     assert order(hosts(found)["*"]) == ["c/0", "b/0", "d/0", "a/0", "a/1"]
+
+
+def test_names_are_compared_as_text_with_their_namespaces() -> None:
+    """As `{namespace}/{name}`, in which a dash comes before the slash."""
+    listening = gateway(listener(allowedRoutes={"namespaces": {"from": "All"}}))
+    parents = [{"name": "gw", "namespace": "shop"}]
+    found = routed(
+        listening,
+        *(
+            http_route(name, namespace, parentRefs=parents, rules=with_paths("/x"))
+            for name, namespace in (("one", "a"), ("two", "a-b"))
+        ),
+    )
+    assert order(hosts(found)["*"]) == ["two/0", "one/0"]
 
 
 def test_matches() -> None:
