@@ -28,11 +28,13 @@ ALIASES = {
     "no": "nodes",
     "node": "nodes",
     "route": "routes",
-    "httproute": "routes",
-    "httproutes": "routes",
-    "grpcroute": "routes",
-    "grpcroutes": "routes",
+    **{
+        f"{kind}route{plural}": "routes"
+        for kind in ("http", "grpc", "tls", "tcp", "udp")
+        for plural in ("", "s")
+    },
     "ingress": "routes",
+    "ingresses": "routes",
     "ing": "routes",
     "gateway": "gateways",
     "gtw": "gateways",
