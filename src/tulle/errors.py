@@ -71,3 +71,12 @@ class KernelError(Broken):
 
 class AbiMismatch(Broken):
     """The BPF object was not built from the sources that the Python side was generated from."""
+
+
+def printable(text: str) -> str:
+    """Of words that are somebody else's: nothing in them may command a terminal.
+
+    >>> printable("a\x1b[31m é")
+    'a\\\\u001b[31m é'
+    """
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

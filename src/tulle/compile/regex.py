@@ -6,6 +6,8 @@ from functools import lru_cache
 
 import re2
 
+from tulle.errors import printable
+
 MAX_LENGTH = 1024
 MAX_PROGRAM = 2000  # instructions; the proxy is started with the same limit
 
@@ -42,4 +44,4 @@ def _compiled(raw: bytes) -> re2._Regexp:
 
 def _words(error: re2.error) -> str:
     reason = error.args[0]
-    return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+    return printable(reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason))

@@ -33,6 +33,7 @@ def test_the_whole_text_must_match(pattern: str, text: str, matches: bool) -> No
         ("(?=/a)", "is no regular expression of RE2: invalid perl operator: (?="),
         (r"(a)\1", "is no regular expression of RE2: invalid escape sequence: \\1"),
         ("(", "is no regular expression of RE2: missing ): ("),
+        ("(?P<\x1b[2J>a)", r"invalid named capture group: (?P<\u001b[2J>"),  # nobody's terminal
         ("a{1001}", "is no regular expression of RE2: invalid repetition size: {1001}"),
         (r"\pL{500}", "instructions of RE2, more than 2000"),
         ("a" * (MAX_LENGTH + 1), "is 1025 bytes long, more than 1024"),

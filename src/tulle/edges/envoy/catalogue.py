@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from tulle import xds
+from tulle.errors import printable
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.proxy import Resource, XdsImage, XdsKind
 
@@ -113,7 +114,7 @@ class Catalogue:
         item = self._wanted[kind].get(name)
         if item is None or item.version != version or name in self.refused[kind]:
             return False
-        self.refused[kind][name] = Refusal(version, readable(reason), item.origins)
+        self.refused[kind][name] = Refusal(version, printable(readable(reason)), item.origins)
         return True
 
     def forgive(self, kind: XdsKind) -> Names:

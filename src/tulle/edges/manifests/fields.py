@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from tulle.errors import ManifestError
+from tulle.errors import ManifestError, printable
 
 Path = tuple[str | int, ...]
 
@@ -42,5 +42,4 @@ def show_path(path: Path) -> str:
 def quote(text: str) -> str:
     """User's text for an error: on one line, short, and without control characters."""
     cut = text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
-    quoted = json.dumps(cut, ensure_ascii=False)
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in quoted)
+    return printable(json.dumps(cut, ensure_ascii=False))
