@@ -78,7 +78,7 @@ def packed(kind: Literal["HTTP", "TCP"], entry: Any) -> Entry:
 
 
 def _cut_request(request: Any) -> None:
-    request.path = (request.original_path or request.path)[:PATH_CHARS]
+    request.path = request.path[:PATH_CHARS]
     request.authority = request.authority[:NAME_CHARS]
     request.request_id = request.request_id[:NAME_CHARS]
     _cut(request, _UNREAD_OF_REQUEST)

@@ -86,8 +86,8 @@ def test_what_a_client_makes_long_is_not_kept() -> None:
         common_properties={**COMMON, "tls_properties": tls},
         request={
             "authority": long,
-            "path": "/rewritten",
-            "original_path": f"/{long}",
+            "path": f"/{long}",
+            "original_path": f"/forged/{long}",
             "request_id": long,
             **dict.fromkeys(("user_agent", "referer", "forwarded_for"), long),
         },
