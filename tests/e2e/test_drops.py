@@ -37,8 +37,12 @@ from tulle.edges import netns
 from tulle.observe.reasons import TEXT
 
 # What no packet can bring about: a hole in the maps, and a kernel without memory. To use up ports
-# takes thousands: tests/datapath/test_translation.py does it to eight.
-NOT_BY_TRAFFIC = {"DROP", "MAX", "NO_POLICY", "CONNTRACK_FULL", "NAT_FULL", "NAT_PORTS_EXHAUSTED"}
+# takes thousands: tests/datapath/test_translation.py does it to eight. What comes of a proxy that
+# is away, and of rules that have changed, is in tests/datapath/test_rules.py.
+NOT_BY_TRAFFIC = {
+    *("DROP", "MAX", "NO_POLICY", "CONNTRACK_FULL", "NAT_FULL", "NAT_PORTS_EXHAUSTED"),
+    *("NO_PROXY", "OTHER_RULES"),
+}
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 80), timeout=1)"
 SEND = """
 import socket, sys
