@@ -80,10 +80,24 @@ def _route(ref: ObjectRef, document: Json) -> Json:
                 "reasons": list(_reasons(parent)),
             }
             for parent in parents
-        ],
+        ]
+        + list(_strangers(ref, spec, parents)),
         "backends": list(dict.fromkeys(_backends(ref, spec))),
         "manifest": document,
     }
+
+
+def _strangers(ref: ObjectRef, spec: Json, told: list[Json]) -> Iterator[Json]:
+    """Parents that are not Tulle's, or not there: a status says nothing of them."""
+    known = {_parent(ref, item["parentRef"]) for item in told}
+    for parent in spec.get("parentRefs", ()):
+        name = _parent(ref, parent)
+        if name in known:
+            continue
+        reason = f"there is no {name.partition(':')[0]} that Tulle serves"
+        if parent.get("kind") == "Service" and parent.get("group") != "":
+            reason = 'a Service as parent needs group: ""'
+        yield {"parent": name, "accepted": None, "resolvedrefs": None, "reasons": [reason]}
 
 
 def _hosts(ingress: Mapping[str, Any]) -> list[str]:
@@ -142,12 +156,18 @@ def _gateway(ref: ObjectRef, document: Json) -> Json:
         "programmed": _is(
             status, "Accepted" if ref.kind == "GatewayClass" else "Programmed", "True"
         ),
-        "reasons": list(_reasons(status)),
+        "reasons": list(_reasons(status)) or _not_ours(ref, spec, status),
         "listeners": [
             _listener(item, told.get(item["name"], {})) for item in spec.get("listeners", [])
         ],
         "manifest": document,
     }
+
+
+def _not_ours(ref: ObjectRef, spec: Json, status: Json) -> list[str]:
+    if ref.kind != "Gateway" or status:
+        return []
+    return [f"GatewayClass {spec['gatewayClassName']} is none of Tulle's"]
 
 
 def _listener(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Json:

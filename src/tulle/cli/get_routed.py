@@ -22,9 +22,10 @@ def routes(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
 
 
 def _of_parent(parent: Json | None) -> list[str]:
-    if parent is None:  # nobody's: an Ingress, or no parent of it is there
+    if parent is None:  # an Ingress
         return ["-", "-", "-"]
-    return [parent["parent"], yes(parent["accepted"]), yes(parent["resolvedrefs"])]
+    verdicts = (parent["accepted"], parent["resolvedrefs"])  # None: the parent is nobody's
+    return [parent["parent"], *("-" if item is None else yes(item) for item in verdicts)]
 
 
 def gateways(items: list[Json], wide: bool) -> tuple[list[str], Rows]:

@@ -104,9 +104,9 @@ STATUS = {
 }
 
 
-def now() -> Any:
+def now(text: bytes = TEXT) -> Any:
     kinds: dict[str, dict[Any, Any]] = {}
-    for placed in parse(TEXT, "-").objects:
+    for placed in parse(text, "-").objects:
         ref = ref_of(placed.obj)
         kinds.setdefault(ref.kind, {})[ref.namespace, ref.name] = placed.obj
     made = pass_of(World())
@@ -128,6 +128,31 @@ def test_routes_have_their_parents_and_backends() -> None:
     assert web["backends"] == ["shop/web:80 (95)", "lab/new:80"]
     assert (ingress["hostnames"], ingress["parents"]) == (["old.test"], [])
     assert ingress["backends"] == ["shop/api:81", "shop/web:http"]
+
+
+def test_parents_that_nobody_has_are_told() -> None:
+    text = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: lost, namespace: shop}
+spec:
+  parentRefs: [{name: dor, sectionName: http}, {kind: Service, name: web}]
+  rules: [{backendRefs: [{name: web, port: 80}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: other, namespace: shop}
+spec:
+  gatewayClassName: nginx
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+"""
+    (lost,) = routed.routes(None, now(text.encode()))  # type: ignore[arg-type]
+    assert [(item["parent"], item["accepted"], item["reasons"]) for item in lost["parents"]] == [
+        ("Gateway shop/dor:http", None, ["there is no Gateway shop/dor that Tulle serves"]),
+        ("Service shop/web", None, ['a Service as parent needs group: ""']),
+    ]
+    (other,) = routed.gateways(None, now(text.encode()))  # type: ignore[arg-type]
+    assert other["reasons"] == ["GatewayClass nginx is none of Tulle's"]
 
 
 def test_gateways_have_their_listeners_and_addresses() -> None:
