@@ -85,7 +85,8 @@ class Parents:
         owned, spots = found
         named = [spot for spot in spots if _is_meant(spot, ref)]
         if not named:
-            return owned, (), Verdict(False, "NoMatchingParent", "no listener is meant by it")
+            message = f"there is no listener{_part_in_words(ref)}"
+            return owned, (), Verdict(False, "NoMatchingParent", message)
         allowed = tuple(spot for spot in named if spot.allows(form.route, self._world))
         if not allowed:
             message = "no listener allows routes of this kind from this namespace"
@@ -111,6 +112,12 @@ def _attached(
 def _is_meant(spot: Spot, ref: ParentReference) -> bool:
     listener = spot.listener
     return ref.section_name in ("", listener.name) and ref.port in (None, listener.port)
+
+
+def _part_in_words(ref: ParentReference) -> str:
+    """Which listener or port of its parent a route asks for: ` named https with port 443`."""
+    named = f" named {ref.section_name}" if ref.section_name else ""
+    return f"{named} with port {ref.port}" if ref.port else named
 
 
 def _shared(hostname: str, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ class Mesh:
         own, meta = form.ref.namespace, service.metadata
         clients = EVERYBODY if own == meta.namespace else own
         if not ports:
-            message = f"the Service has no {transport} port that is meant by it"
+            message = f"the Service has no {transport} port{_part_in_words(ref)}"
             attachment.verdict = Verdict(False, "NoMatchingParent", message)
         elif transport == "UDP" and clients:
             message = "datagrams of one namespace's clients cannot be told from others"
@@ -211,6 +211,11 @@ def is_service(ref: ParentReference) -> bool:
 def _is_meant(port: ServicePort, ref: ParentReference, transport: str) -> bool:
     named = ref.section_name in ("", port.name) and ref.port in (None, port.port)
     return named and port.protocol == transport
+
+
+def _part_in_words(ref: ParentReference) -> str:
+    number = f" {ref.port}" if ref.port else ""
+    return f"{number} named {ref.section_name}" if ref.section_name else number
 
 
 def _addresses(

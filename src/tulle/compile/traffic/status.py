@@ -23,6 +23,13 @@ Json = dict[str, Any]
 
 _MAX_ANCESTORS = 16
 _OF_REQUESTS = ("HTTP", "HTTPS")  # protocols of listeners
+_PARTS = {
+    "Service": "port",
+    "Gateway": "listener",
+    "HTTPRoute": "rule",
+    "GRPCRoute": "rule",
+    "Ingress": "part",
+}
 _GROUPS = {"Service": "", "Ingress": "networking.k8s.io", "IngressClass": "networking.k8s.io"}
 
 
@@ -98,7 +105,7 @@ def _missing(target: Target, world: World) -> str:
     if parts is None:
         return f"there is no {target.of}"
     if target.section and target.section not in parts:
-        return f"{target.of} has no {target.section}"
+        return f"{target.of} has no {_PARTS[target.of.kind]} named {target.section}"
     return ""
 
 

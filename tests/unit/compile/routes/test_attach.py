@@ -52,6 +52,13 @@ def test_listeners_are_meant_by_name_and_port(ref: dict[str, Any], reason: str) 
     assert (sum(attached.values()) > 0) == (reason == "Accepted")
 
 
+def test_a_listener_that_is_not_there_is_named() -> None:
+    ref = {"name": "gw", "sectionName": "none", "port": 81}
+    found = routed(gateway(listener("a")), http_route(parentRefs=[ref], rules=TO_WEB))
+    (accepted, _) = of_route(found)["conditions"]
+    assert accepted["message"] == "there is no listener named none with port 81"
+
+
 @pytest.mark.parametrize(
     ("namespaces", "allowed"),
     [

@@ -93,6 +93,12 @@ def test_one_port(ref: dict[str, Any], ports: list[int]) -> None:
     assert condition(of_route(found), "Accepted") == expected
 
 
+def test_a_port_that_is_not_there_is_named() -> None:
+    found = routed(on_web(ref={"sectionName": "two", "port": 80}))
+    (accepted, _) = of_route(found)["conditions"]
+    assert accepted["message"] == "the Service has no TCP port 80 named two"
+
+
 def test_a_consumers_route_holds_for_its_namespace() -> None:
     consumer = on_web(name="c", namespace="away", rules=with_paths("/c"))
     consumer["spec"]["rules"][0]["backendRefs"][0]["namespace"] = "shop"

@@ -104,10 +104,16 @@ def test_of_two_for_a_target_the_oldest_holds_and_the_other_is_told() -> None:
     ("target", "said"),
     [
         ("HTTPRoute/none", "HTTPRoute none: TargetNotFound there is no HTTPRoute shop/none"),
-        ("HTTPRoute/web/none", "HTTPRoute web: TargetNotFound HTTPRoute shop/web has no none"),
+        (
+            "HTTPRoute/web/none",
+            "HTTPRoute web: TargetNotFound HTTPRoute shop/web has no rule named none",
+        ),
         ("GRPCRoute/web", "GRPCRoute web: TargetNotFound there is no GRPCRoute shop/web"),
-        ("Gateway/edge/none", "Gateway edge: TargetNotFound Gateway shop/edge has no none"),
-        ("Service/web/none", "Service web: TargetNotFound Service shop/web has no none"),
+        (
+            "Gateway/edge/none",
+            "Gateway edge: TargetNotFound Gateway shop/edge has no listener named none",
+        ),
+        ("Service/web/none", "Service web: TargetNotFound Service shop/web has no port named none"),
     ],
 )
 def test_a_target_that_is_not_there_is_told(target: str, said: str) -> None:
