@@ -40,6 +40,7 @@ REFUSALS = {
 }
 # Of Envoy's response code details, as it has no flag for that; in braces what is wrong with it.
 _JWT_REFUSED = "jwt_authn_access_denied{"
+_AUTHORIZATION_FAILED = "ext_authz_error"  # of the details: it is not there, late, or broken
 _SLASHES = 3  # in `Rule.id` of model.routing
 POLICIES = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
 _FROM_OUTSIDE = ("gateway/", "ingress/")  # names of fronts
@@ -130,6 +131,8 @@ def _verdict(access: Access) -> tuple[str, str]:
     """And why it was not simply forwarded."""
     if access.denied_by:
         return "DROPPED", f"denied by {access.denied_by}"
+    if access.details == _AUTHORIZATION_FAILED:
+        return "DROPPED", "the external authorization could not be asked"
     for flag in access.flags:
         if flag in REFUSALS:
             return "DROPPED", REFUSALS[flag]

@@ -74,6 +74,16 @@ def test_what_came_in_from_outside_and_went_to_a_stranger(front: str) -> None:
             "HTTPRoute shop/db rules[0]: aborted on purpose",
         ),
         (
+            {"flags": ("UAEX",), "details": "ext_authz_denied", "status": 401},
+            "DROPPED",
+            "HTTPRoute shop/db rules[0]: refused by the external authorization",
+        ),
+        (
+            {"flags": ("UAEX",), "details": "ext_authz_error", "status": 503},
+            "DROPPED",
+            "HTTPRoute shop/db rules[0]: the external authorization could not be asked",
+        ),
+        (
             {"flags": ("RL",), "status": 429},
             "DROPPED",
             "HTTPRoute shop/db rules[0]: limited: too many requests",
