@@ -49,7 +49,9 @@ def explain_asked(
         return answer | {"request": unread}
     front = as_met_by(front, _addresses(now, source))
     if request is None and _reads_http(front):
-        raise Refused(f"{_where(front)} is served by routes: say which request, with --http")
+        raise Refused(
+            f"{_where(front)} is served by routes: say which request, such as --http 'GET /'"
+        )
     met = meet(front, request or Request())
     told = _told(met, request or Request()) | {"scope": scope_of(now.world, front.origin)}
     results = list(_results(now, source, met, request)) if "answer" not in told else []

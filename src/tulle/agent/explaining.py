@@ -69,8 +69,16 @@ def _ends(world: World, name: str) -> list[Named]:
     if not found and (node := _node(world, name)) is not None and node.addresses:
         found = [(f"node {node.name}", node.addresses)]
     if not found:
-        raise Refused(f"{name}: no such workload, service, node or IP address (namespace/name)")
+        raise Refused(_unknown(world, name))
     return found
+
+
+def _unknown(world: World, name: str) -> str:
+    everywhere = (world.services, world.workloads, *world.remote.values())
+    near = {key for items in everywhere for key in items if key[1] == name}
+    if not near:
+        return f"{name}: no such workload, service, node or IP address (namespace/name)"
+    return f"{name}: did you mean {' or '.join(sorted('/'.join(key) for key in near))}?"
 
 
 def _parsed(name: str) -> IPAddress | None:

@@ -212,7 +212,7 @@ class Workloads:
         with self._lock:
             record = self._records.get(key)
             if record is None or record.phase == "making":
-                raise Refused(f"no workload {key[0]}/{key[1]}")
+                raise Refused(self._unknown(key))
         self._end(record)
 
     def place(self, key: Key) -> Place:
@@ -396,8 +396,13 @@ class Workloads:
     def _record(self, key: Key) -> Record:
         record = self._records.get(key)
         if record is None or record.phase != "up":
-            raise Refused(f"no workload {key[0]}/{key[1]}")
+            raise Refused(self._unknown(key))
         return record
+
+    def _unknown(self, key: Key) -> str:
+        near = sorted(item for item in list(self._records) if item[1] == key[1] and item != key)
+        hint = f": did you mean -n {near[0][0]}?" if near else ""
+        return f"no workload {key[0]}/{key[1]}{hint}"
 
     def _save(self, record: Record) -> None:
         self._store.save(record.key, record)

@@ -114,6 +114,13 @@ def test_failed_deleting_hides_the_workload_and_can_be_tried_again(
         workloads.delete(WEB)
 
 
+def test_a_workload_of_another_namespace_is_hinted_at(kernel: Kernel, tmp_path: Path) -> None:
+    workloads = make(tmp_path)
+    workloads.create(*WEB)
+    with pytest.raises(Refused, match="no workload default/web: did you mean -n shop\\?"):
+        workloads.delete(("default", "web"))
+
+
 def test_new_agent_ends_what_an_earlier_one_began_to_delete(kernel: Kernel, tmp_path: Path) -> None:
     first = make(tmp_path)
     first.create(*WEB)
