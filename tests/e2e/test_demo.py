@@ -16,6 +16,7 @@ from tulle.model.paths import NodePaths
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 240.0
+ENDING_S = 5.0
 NODES = ("demo", "demo-2")
 PLACES = (
     "/run/tulle-demo",
@@ -79,7 +80,14 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Demo]]:
 
 
 def left() -> list[str]:
-    """What a demo has left on this machine."""
+    """What a demo has left on this machine; a process may be about to end."""
+    deadline = time.monotonic() + ENDING_S
+    while (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def look() -> list[str]:
     places = []
     for paths in map(NodePaths, NODES):
         places += [paths.state, paths.bpffs, find_mount() / paths.cgroup]
