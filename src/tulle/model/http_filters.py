@@ -29,9 +29,11 @@ class HTTPHeader(Object, frozen=True):
 
 
 class HeaderFilter(Object, frozen=True):
+    """`remove` has no pattern in the CRD, but the proxy takes nothing else for a header's name."""
+
     set: Annotated[tuple[HTTPHeader, ...], Meta(max_length=16)] = ()
     add: Annotated[tuple[HTTPHeader, ...], Meta(max_length=16)] = ()
-    remove: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
+    remove: Annotated[tuple[HeaderName, ...], Meta(max_length=16)] = ()
 
 
 class Fraction(Object, frozen=True):

@@ -32,6 +32,7 @@ from tulle.model.references import ParentReference, duration_ms
 from .fields import FieldError, quote
 from .gateway import check_unique
 from .http_filters import check_backend, check_filters, replaces_prefix
+from .syntax import check_visible
 
 R = TypeVar("R", bound=Route)
 Rules = Sequence[HTTPRouteRule | GRPCRouteRule]
@@ -183,6 +184,8 @@ def check_session(session: SessionPersistenceSpec, *path: str | int) -> None:
         if (given is not None) != (session.type == kind):
             reason = f"needs type {kind}" if given is not None else f"is required for type {kind}"
             raise FieldError(reason, *path, field)
+    if session.cookie is not None:
+        check_visible(session.cookie.path, *path, "cookie", "path")
     permanent = session.cookie is not None and session.cookie.lifetime_type == "Permanent"
     if permanent and not session.absolute_timeout:
         reason = "is required for a cookie with lifetimeType Permanent"

@@ -20,6 +20,7 @@ from tulle.model.references import BackendObjectReference
 
 from .fields import FieldError
 from .gateway import check_unique
+from .syntax import check_visible
 
 Filter = HTTPRouteFilter | GRPCRouteFilter
 
@@ -119,6 +120,7 @@ def _check_path(change: PathModifier, *path: str | int) -> None:
         if (given is not None) != (change.type == kind):
             reason = f"needs type {kind}" if given is not None else f"is required for type {kind}"
             raise FieldError(reason, *path, field)
+        check_visible(given or "", *path, field)
 
 
 def _check_cors(cors: CorsFilter, *path: str | int) -> None:

@@ -26,7 +26,7 @@ _PARTS = re.compile(r"(?P<reason>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
 _TYPES = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`")
 _RANGE = re.compile(r"Expected `int` (>=|<=) (-?\d+)")
 _LENGTH = re.compile(r"Expected `(array|str)` of length (>=|<=) (\d+)")
-_PATTERN = re.compile(r"Expected `str` matching regex '(.*)'", re.DOTALL)
+_PATTERN = re.compile(r"""Expected `str` matching regex (['"])(.*)\1""", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
@@ -134,7 +134,7 @@ def _words(reason: str, value: Value, kind: inspect.Type | None) -> str:
         unit = "item(s)" if match[1] == "array" else "character(s)"
         return f"needs at {'least' if match[2] == '>=' else 'most'} {match[3]} {unit}"
     if match := _PATTERN.fullmatch(reason):
-        pattern = match[1].encode().decode("unicode_escape").replace("\\Z", "$")
+        pattern = match[2].encode().decode("unicode_escape").replace("\\Z", "$")
         return f"{quote(str(value))} does not match {pattern}"
     if isinstance(kind, inspect.LiteralType):
         words = ", ".join(str(word) for word in kind.values if word)

@@ -17,6 +17,7 @@ from .fields import FieldError, quote
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SERVICE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_VISIBLE = re.compile("[!-~]*")
 _CIDR = re.compile(r"[0-9a-fA-F.:]+/[0-9]{1,3}")
 _BROADCAST = IPv4Address("255.255.255.255")
 _MAPPED = IPv6Network("::ffff:0:0/96")
@@ -33,6 +34,12 @@ def is_dns_label(text: str) -> bool:
 def is_dns_subdomain(text: str) -> bool:
     labels = text.split(".")
     return len(text) <= DNS_SUBDOMAIN_MAX and all(_DNS_LABEL.fullmatch(label) for label in labels)
+
+
+def check_visible(text: str, *path: str | int) -> None:
+    """What goes into a request or an answer as it is."""
+    if not _VISIBLE.fullmatch(text):
+        raise FieldError(f"{quote(text)} must be visible ASCII characters only", *path)
 
 
 def check_dns_label(text: str, *path: str | int) -> None:

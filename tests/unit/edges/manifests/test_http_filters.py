@@ -15,6 +15,15 @@ _AUTH = {
 _REWRITE = {"type": "URLRewrite", "urlRewrite": {}}
 
 
+def removing(*names: str) -> dict[str, Any]:
+    return {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": list(names)}}
+
+
+def rewriting(kind: str, text: str) -> dict[str, Any]:
+    change = {"type": kind, kind[0].lower() + kind[1:]: text}
+    return {"type": "URLRewrite", "urlRewrite": {"path": change}}
+
+
 def cors(**part: Any) -> dict[str, Any]:
     return {"type": "CORS", "cors": part}
 
@@ -27,6 +36,14 @@ def cors(**part: Any) -> dict[str, Any]:
         ([_AUTH, _AUTH], "filters[1].type: ExternalAuth is filters[0] already"),
         ([_REWRITE, _REDIRECT], "filters[1].type: RequestRedirect and URLRewrite exclude"),
         ([{"type": "URLRewrite"}], "filters[0].urlRewrite: is required for type URLRewrite"),
+        ([removing("x-a", "A!#$%&'*+-.^_`|~9")], ""),
+        ([removing(":path")], 'remove[0]: ":path" does not match'),
+        ([removing("x", "")], "remove[1]: needs at least 1 character(s)"),
+        ([removing("a\n")], "does not match"),
+        ([rewriting("ReplaceFullPath", "/a?b=%20#c")], ""),
+        ([rewriting("ReplacePrefixMatch", "")], ""),
+        ([rewriting("ReplaceFullPath", "/a\nb")], 'replaceFullPath: "/a\\nb" must be visible'),
+        ([rewriting("ReplacePrefixMatch", "/é")], "replacePrefixMatch: "),
         ([{**_MIRROR, "cors": {}}], "filters[0].cors: needs type CORS"),
         ([cors(allowOrigins=["*", "http://a"])], "allowOrigins: * must stand alone"),
         ([cors(allowHeaders=["a", "a"])], "allowHeaders: must not name one twice"),
