@@ -82,6 +82,7 @@ enum rule_id {
 	RULE_NONE = 0,
 	RULE_NOT_ISOLATED = 1, /* no policy selects the workload in this direction */
 	RULE_HOST = 2,	       /* a pod's own node always reaches it, and it the node */
+	RULE_SELF = 3,	       /* a workload always reaches itself, also through the proxy */
 	RULE_FIRST = 256,
 };
 
@@ -437,6 +438,8 @@ struct state {
 	__u64 proxy_cgroup; /* of the node's proxy; 0: there is none */
 	__u32 proxy_level;  /* how deep that lies, below the root at 0 */
 	__u32 pad;
+	struct addr self_4; /* whom a workload sees that the proxy leads to itself; zero: nobody */
+	struct addr self_6;
 };
 
 /* VNIs from here on mean no labels. */

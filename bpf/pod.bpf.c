@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The packet rung: both tcx hooks of the node's side of every workload's veth pair. */
+#include "lib/itself.h"
 #include "lib/leave.h"
 #include "lib/steer.h"
 
@@ -19,6 +20,8 @@ int from_workload(struct __sk_buff *skb)
 	if ((skb->mark & MARK_KIND) == MARK_TURNED)
 		return come_round(skb, &flow);
 	reason = parse_skb(skb, &flow);
+	if (!reason && answers_itself(state, &flow))
+		return return_to_proxy(skb, state, &flow);
 	if (!reason)
 		reason = track(&flow, bpf_ktime_get_coarse_ns(), state->epoch, &verdict);
 	action = settle(skb, &flow, &verdict, reason, 0);
@@ -52,5 +55,7 @@ int to_workload(struct __sk_buff *skb)
 	action = settle(skb, &flow, &verdict, reason, 0);
 	if (action == TC_ACT_OK && verdict.to_proxy)
 		return turn_round(skb, &flow, &verdict, skb->ifindex);
+	if (action == TC_ACT_OK && asks_itself(&flow))
+		return reach_itself(skb, state, &flow, &verdict);
 	return action;
 }

@@ -178,6 +178,15 @@ static __always_inline __u32 judge_policies(const struct flow *flow, const struc
 	return reason;
 }
 
+/*
+ * The proxy leads a workload to itself. Its answers are known by the translation that only such a
+ * connection has: what a workload sends under its own address is nobody's but the policies' matter.
+ */
+static __always_inline int asks_itself(const struct flow *flow)
+{
+	return (flow->from_proxy || flow->translated) && addr_equal(&flow->src, &flow->dst);
+}
+
 static __always_inline __u32 judge_located(const struct flow *flow, const struct parties *parties,
 					   struct verdict *verdict)
 {
@@ -194,6 +203,11 @@ static __always_inline __u32 judge_located(const struct flow *flow, const struct
 		return REASON_PROXIED;
 	if (verdict->dst_identity == IDENTITY_SERVICE || verdict->src_identity == IDENTITY_SERVICE)
 		return REASON_NO_SERVICE_PORT;
+	if (asks_itself(flow) && parties->dst.flags & ENDPOINT_WORKLOAD) {
+		verdict->egress_rule = RULE_SELF;
+		verdict->ingress_rule = RULE_SELF;
+		return REASON_ALLOWED;
+	}
 	reason = judge_policies(flow, parties, &further, verdict);
 	if (reason == REASON_ALLOWED)
 		verdict->proxy = next_rules(flow, &further);

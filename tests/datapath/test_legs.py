@@ -17,6 +17,7 @@ from tests.datapath.steered import Field, SteeredNode, address_of, field_of
 from tulle.abi import Mark, Reason
 from tulle.model.proxy import UPSTREAM_PORTS
 from tulle.model.routing import Proxied
+from tulle.model.verdict import TO_ITSELF
 
 VIP = {4: "10.96.0.80", 6: "fd00:7a11:0:96::80"}
 PORT, SERVED = 80, 8080
@@ -49,6 +50,25 @@ spec:
   podSelector: {matchLabels: {app: %(subject)s}}
   policyTypes: [Egress]
   egress: [{to: [{podSelector: {matchLabels: {app: %(peer)s}}}]}]
+"""
+SHUT = """
+---
+kind: NetworkPolicy
+metadata: {name: shut}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Ingress, Egress]
+"""
+READ = f"""
+---
+kind: CiliumNetworkPolicy
+metadata: {{name: read}}
+spec:
+  endpointSelector: {{matchLabels: {{app: web}}}}
+  ingress:
+    - toPorts:
+        - ports: [{{port: "{SERVED}", protocol: TCP}}]
+          rules: {{http: [{{method: GET}}]}}
 """
 # connects from an address with the mark of the proxy's
 FORGE = """
@@ -325,6 +345,125 @@ def test_a_changed_policy_reaches_what_is_established(
     field.force(SERVICE + ADMIT % {"subject": subject, "peer": "client"})
     way.backend.settimeout(3)  # TCP sends it again
     assert receive(way.backend, 4) == b"more"
+
+
+# --- a workload that the proxy leads to itself ---
+
+
+def rules_of(field: Field) -> set[str]:
+    """Of what was judged at the workload's own hook."""
+    assert field.a.compiled
+    return {
+        str(field.a.compiled.rules[number])
+        for item in field.a.events()
+        if item.verdict.reason == Reason.ALLOWED
+        for number in (item.verdict.egress_rule, item.verdict.ingress_rule)
+    }
+
+
+@versions
+@pytest.mark.parametrize("policy", ["", SHUT, READ], ids=("open", "isolated", "L7"))
+def test_a_workload_may_be_led_to_itself(field: Field, version: int, policy: str) -> None:
+    """Under whatever policy: the rules for others are not for itself."""
+    server = serve(field, "here", version)
+    field.force(SERVICE + policy)
+    field.a.events()
+    way = through(field, server, version, "web")
+    ingress = {str(item) for item in field.a.network.node().ingress}
+    assert way.source[0] in ingress
+    exchange(way)
+    assert rules_of(field) == {TO_ITSELF}
+    for src, dst in ((way.client, way.backend), (way.backend, way.client)):
+        sent, got = 0, 0
+        src.setblocking(False)
+        while got < 3_000_000:
+            with suppress(BlockingIOError):
+                sent += src.send(bytes(min(65536, 3_000_000 - sent)))
+            dst.settimeout(3)
+            got += len(dst.recv(1 << 20))
+        src.settimeout(3)
+    way.client.shutdown(socket.SHUT_WR)
+    assert way.backend.recv(10) == b""
+    way.backend.sendall(b"still")
+    assert receive(way.client, 5) == b"still"
+    way.backend.close()
+    assert way.client.recv(10) == b""
+    time.sleep(0.3)  # for what a kernel would say again
+    assert field.a.reasons() <= QUIET
+    exchange(through(field, server, version, "web"))
+
+
+@versions
+def test_what_leads_to_itself_outlives_a_changed_policy(field: Field, version: int) -> None:
+    way = through(field, serve(field, "here", version), version, "web")
+    for policy in (SHUT, READ, ""):
+        field.force(SERVICE + policy)
+        exchange(way)
+        way.backend.sendall(b"first")  # the other end is judged again first
+        assert receive(way.client, 5) == b"first"
+    assert field.a.reasons() == QUIET
+
+
+@versions
+def test_a_workload_hears_when_the_proxy_between_it_and_itself_dies(
+    field: Field, version: int
+) -> None:
+    way = through(field, serve(field, "here", version), version, "web")
+    exchange(way)
+    field.a.end_children()
+    assert way.backend.recv(10) == b""
+    with pytest.raises(ConnectionError):
+        for _ in range(10):
+            way.backend.sendall(b"more")
+            time.sleep(0.05)
+
+
+@versions
+def test_a_workload_that_refuses_itself_is_heard(field: Field, version: int) -> None:
+    serve(field, "here", version).close()
+    client = field.connect(field.a.place("web"), VIP[version], PORT)
+    assert client.recv(100) == b"no upstream: Connection refused\n"
+    assert field.a.reasons() == QUIET
+
+
+@versions
+def test_others_stay_under_the_policies_of_who_reaches_itself(field: Field, version: int) -> None:
+    server = serve(field, "here", version)
+    field.force(SERVICE + SHUT)
+    exchange(through(field, server, version, "web"))
+    with pytest.raises(TimeoutError):
+        through(field, server, version, "stranger")
+    assert Reason.POLICY_DENIED in field.a.reasons()
+
+
+@versions
+@pytest.mark.parametrize("mark", [0, int(Mark.PROXY)])
+def test_nobody_but_the_proxy_leads_a_workload_to_itself(
+    field: Field, version: int, mark: int
+) -> None:
+    serve(field, "here", version)
+    own = address_of(field.a, "web", version)
+    line = (sys.executable, "-c", FORGE, own, own, str(SERVED), str(mark))
+    child = field.a.spawn(*line, cgroup=field.a.cgroups.make("rogue"))
+    assert child.stdout
+    assert child.stdout.read() == "timed out\n"
+    assert field.a.reasons() == {Reason.SPOOFED_SOURCE}
+
+
+@versions
+def test_nobody_else_answers_in_the_place_of_who_reaches_itself(field: Field, version: int) -> None:
+    """Not even with the packet that would end it."""
+    way = through(field, serve(field, "here", version), version, "web")
+    exchange(way)
+    field.a.events()
+    forged = field.open(field.a.place("stranger"), version, "TCP")
+    forged.setsockopt(41 if version == 6 else 0, 75 if version == 6 else 19, 1)
+    forged.bind((address_of(field.a, "web", version), SERVED))
+    forged.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        forged.connect(way.source)
+    assert field.a.reasons() == {Reason.SPOOFED_SOURCE}
+    exchange(way)
 
 
 # --- others who would speak so ---

@@ -177,6 +177,7 @@ class RuleId(IntEnum):
     NONE = 0
     NOT_ISOLATED = 1
     HOST = 2
+    SELF = 3
     FIRST = 256
 
 
@@ -781,7 +782,7 @@ class SourceRangeKey(NamedTuple):
         return cls(v[0], v[1], v[2])
 
 
-_State = Struct("=IIIHH16s16sQI4x")
+_State = Struct("=IIIHH16s16sQI4x16s16s")
 
 
 class State(NamedTuple):
@@ -794,14 +795,16 @@ class State(NamedTuple):
     node_6: _Bytes = _Bytes(16)
     proxy_cgroup: int = 0
     proxy_level: int = 0
+    self_4: _Bytes = _Bytes(16)
+    self_6: _Bytes = _Bytes(16)
 
     def pack(self) -> _Bytes:
-        return _State.pack(self.epoch, self.flags, self.overlay_ifindex, self.nat_port_first, self.nat_port_last, self.node_4, self.node_6, self.proxy_cgroup, self.proxy_level)
+        return _State.pack(self.epoch, self.flags, self.overlay_ifindex, self.nat_port_first, self.nat_port_last, self.node_4, self.node_6, self.proxy_cgroup, self.proxy_level, self.self_4, self.self_6)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "State":
         v = _State.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8])
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10])
 
 
 class MapSpec(NamedTuple):
@@ -832,8 +835,8 @@ MAPS = {
     "slots": MapSpec(1, 16, 40, 1048576),
     "sock_nat": MapSpec(9, 32, 20, 131072),
     "source_ranges": MapSpec(11, 24, 4, 16384),
-    "state": MapSpec(2, 4, 64, 1),
+    "state": MapSpec(2, 4, 96, 1),
 }
 
 
-ABI_HASH = "013ef86aa0258409"
+ABI_HASH = "70fb0069140d1f69"

@@ -130,6 +130,8 @@ class Network:
             flags |= NodeFlag.MASQUERADE_6 if 6 in found else 0
         first, last = self._settings.nat_ports
         none = bytes(16)
+        ingress = {item.version: item for item in ingress_addresses(self._options.pod_cidrs)}
+        itself = found | ingress
         proxy_cgroup, proxy_level = identify(proxy) if proxy else (0, 0)
         return abi.State(
             flags=flags,
@@ -140,6 +142,8 @@ class Network:
             node_6=packed(found[6]) if 6 in found else none,
             proxy_cgroup=proxy_cgroup,
             proxy_level=proxy_level,
+            self_4=packed(itself[4]) if 4 in itself else none,
+            self_6=packed(itself[6]) if 6 in itself else none,
         )
 
     def connect(self, node: Node, nodes: Mapping[str, Node]) -> None:

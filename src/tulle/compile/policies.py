@@ -7,7 +7,7 @@ from operator import is_
 from typing import NamedTuple
 
 from tulle.abi import RuleId
-from tulle.model.verdict import FROM_NODE, NOT_ISOLATED, Rule
+from tulle.model.verdict import FROM_NODE, NOT_ISOLATED, TO_ITSELF, Rule
 from tulle.model.world import Workload, World
 
 from .capacity import DENIALS, Limits
@@ -21,6 +21,7 @@ DIRECTIONS = ("ingress", "egress")
 BUILTIN = {
     int(RuleId.NOT_ISOLATED): Rule("", builtin=NOT_ISOLATED),
     int(RuleId.HOST): Rule("", builtin=FROM_NODE),
+    int(RuleId.SELF): Rule("", builtin=TO_ITSELF),
 }
 Selected = tuple[ParsedPolicy, ...]  # in order of their names
 

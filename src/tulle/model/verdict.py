@@ -50,6 +50,7 @@ class RequestRule:
 
 NOT_ISOLATED = "no policy selects the workload"
 FROM_NODE = "a node always reaches its own workloads"
+TO_ITSELF = "a workload always reaches itself"
 
 
 @dataclass(frozen=True, slots=True)

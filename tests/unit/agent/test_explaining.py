@@ -16,6 +16,7 @@ from tulle.compile import Ids, compile_world
 from tulle.compile.capacity import DENIALS, LIMITS
 from tulle.errors import Refused
 from tulle.model.kubernetes import ObjectRef
+from tulle.model.verdict import TO_ITSELF
 from tulle.model.world import Node, Refusal
 
 WEB = workload("web-1", "10.0.0.1", "fd00::1", app="web")
@@ -109,7 +110,7 @@ def test_a_service_is_asked_at_each_backend_with_its_share(target: str) -> None:
 def test_a_service_as_source_stands_for_its_workloads() -> None:
     found = in_short(ask("shop/db", "shop/db-2", 15432))
     assert found == [
-        ("shop/db-2", "shop/db-2", "allowed"),  # loopback
+        ("shop/db-2", "shop/db-2", TO_ITSELF),
         ("shop/db-3", "shop/db-2", DENYING),
     ]
 

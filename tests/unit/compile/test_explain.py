@@ -7,7 +7,7 @@ import pytest
 from tests.unit.compile.explain.town import asked, flow, policy, told, town
 from tulle.abi import Reason
 from tulle.compile.explain import explain, seen_from
-from tulle.model.verdict import FROM_NODE, NOT_ISOLATED, Verdict
+from tulle.model.verdict import FROM_NODE, NOT_ISOLATED, TO_ITSELF, Verdict
 
 CLOSED = policy("shop/closed", "{policyTypes: [Ingress, Egress]}")
 WALL = policy(
@@ -39,8 +39,8 @@ DENY = "default deny by"
         # no policy, no say: the node is no workload
         ("internet > node", "- | -"),
         ("node > east", "- | -"),
-        # loopback
-        ("shop/web > shop/web", "- | -"),
+        # loopback, and what the proxy leads back
+        ("shop/web > shop/web", f"{TO_ITSELF} | {TO_ITSELF}"),
         ("node > node 6", "- | -"),
     ],
 )

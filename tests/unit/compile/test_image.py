@@ -99,9 +99,9 @@ def test_addresses_are_128_bits_with_ipv4_mapped(text: str, raw: str) -> None:
 
 def test_a_world_of_nothing_fills_no_map_but_the_builtin_rules() -> None:
     result = compiled(World())
-    builtin = {b"\x01\0\0\0": b"", b"\x02\0\0\0": b""}
+    builtin = {bytes([number, 0, 0, 0]): b"" for number in (1, 2, 3)}
     assert maps(result) == {name: {} for name in DERIVED} | {"rules": builtin}
-    assert set(result.rules) == {RuleId.NOT_ISOLATED, RuleId.HOST}
+    assert set(result.rules) == {RuleId.NOT_ISOLATED, RuleId.HOST, RuleId.SELF}
 
 
 def test_workloads_that_no_policy_selects_are_open_both_ways() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tulle.abi import Reason
-from tulle.model.verdict import FROM_NODE, Flow, Rule, Verdict
+from tulle.model.verdict import FROM_NODE, TO_ITSELF, Flow, Rule, Verdict
 from tulle.model.world import World
 
 from . import cilium, cluster_policy, network_policy
@@ -31,8 +31,10 @@ def explain(world: World, flow: Flow) -> Verdict:
     source, destination = end_at(world, flow.src), end_at(world, flow.dst)
     if Kind.SERVICE in (source.kind, destination.kind):
         return Verdict(Reason.NO_SERVICE_PORT)  # the hooks found no such port to translate
-    if _is_loopback(source, destination):
+    if source.kind is Kind.HOST and destination.kind is Kind.HOST:
         return Verdict(Reason.ALLOWED)  # no packet passes a hook
+    if source.is_local and source.workload and source.workload is destination.workload:
+        return _to_itself()
 
     egress = _judge(Question(world, "egress", source, destination, flow))
     if egress and egress.denies:
@@ -68,10 +70,10 @@ def seen_from(world: World, node: str) -> World:
     )
 
 
-def _is_loopback(source: End, destination: End) -> bool:
-    if source.kind is Kind.HOST:
-        return destination.kind is Kind.HOST
-    return source.is_local and source.workload is destination.workload
+def _to_itself() -> Verdict:
+    """Nobody else asks. Only what the node's proxy leads back passes a hook."""
+    egress, ingress = (Rule(name, builtin=TO_ITSELF) for name in ("egress", "ingress"))
+    return Verdict(Reason.ALLOWED, egress, ingress)
 
 
 def _judge(question: Question) -> Decision | None:

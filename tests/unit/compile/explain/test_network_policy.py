@@ -5,9 +5,10 @@ import pytest
 from tests.unit.compile.explain.town import flow, policy, told, town
 from tulle.abi import Reason
 from tulle.compile.explain import explain
-from tulle.model.verdict import FROM_NODE, NOT_ISOLATED, Verdict
+from tulle.model.verdict import FROM_NODE, NOT_ISOLATED, TO_ITSELF, Verdict
 
 OPEN = NOT_ISOLATED
+SELF = f"{TO_ITSELF} | {TO_ITSELF}"
 
 # Who may come: one ingress rule on shop/db with these peers.
 PEERS = [
@@ -220,8 +221,8 @@ ISOLATION = [
     ("shop/p", "{ingress: [{}]}", "node > shop/web", f"- | {FROM_NODE}"),
     ("shop/p", "{}", "shop/web > node", f"{OPEN} | -"),
     ("shop/p", "{}", "node > bank/web ICMP", f"- | {OPEN}"),
-    # a workload to itself stays inside
-    ("shop/p", "{policyTypes: [Ingress, Egress]}", "shop/web > shop/web", "- | -"),
+    # a workload to itself: nobody else asks
+    ("shop/p", "{policyTypes: [Ingress, Egress]}", "shop/web > shop/web", SELF),
 ]  # fmt: skip
 
 
