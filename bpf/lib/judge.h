@@ -308,6 +308,24 @@ static __always_inline void swap_u32(__u32 *a, __u32 *b)
 	*b = kept;
 }
 
+/* What was allowed must be so whoever the doubtful end is, and for the same requests. */
+static __always_inline __u32 judge_doubted(const struct flow *opened, const struct parties *parties,
+					   int reply, struct verdict *verdict)
+{
+	__be16 rules = verdict->proxy;
+	__u32 reason;
+
+	if (reply)
+		verdict->dst_identity = IDENTITY_UNMANAGED;
+	else
+		verdict->src_identity = IDENTITY_UNMANAGED;
+	reason = judge_located(opened, parties, verdict);
+	if (reason != REASON_ALLOWED || verdict->proxy == rules)
+		return reason;
+	verdict->proxy = 0;
+	return REASON_POLICY_DENIED;
+}
+
 /*
  * Judge a packet's connection. `reply`: the packet travels against the direction in which the
  * connection was opened, `passed`: the L7 rules that were enforced before that. Interfaces and
@@ -346,16 +364,10 @@ __noinline __u32 judge(const struct flow *flow, int reply, __be16 passed, struct
 		reason = judge_located(&opened, &parties, verdict);
 	if (reason == REASON_PROXIED)
 		reason = place_proxy(flow, verdict);
-	else
+	else if (reason == REASON_ALLOWED && doubtful)
+		reason = judge_doubted(&opened, &parties, reply, verdict);
+	if (reason == REASON_ALLOWED)
 		verdict->to_proxy = !reply && verdict->proxy;
-	/* Then it must be allowed whoever it is. */
-	if (reason == REASON_ALLOWED && doubtful) {
-		if (reply)
-			verdict->dst_identity = IDENTITY_UNMANAGED;
-		else
-			verdict->src_identity = IDENTITY_UNMANAGED;
-		reason = judge_located(&opened, &parties, verdict);
-	}
 	if (reply) {
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
 		swap_u32(&verdict->src_identity, &verdict->dst_identity);

@@ -298,7 +298,7 @@ def _ports(rng: Random, kind: type[PortRule] | type[PortDenyRule]) -> dict[str, 
     match rng.choice(("none", "none", "ports", "ports", "icmps")):
         case "ports":
             listed = tuple(_port_protocol(rng) for _ in range(rng.choice((1, 1, 2))))
-            if kind is PortRule and rng.random() < 0.4:
+            if kind is PortRule and rng.random() < 0.7:
                 reading = tuple(_reading(rng) for _ in range(rng.choice((1, 1, 2))))
                 return {"to_ports": rng.choice((reading, (PortRule(listed), *reading)))}
             return {"to_ports": (kind(ports=listed),)}
