@@ -139,7 +139,7 @@ def ended(children: list[subprocess.Popen[str]]) -> list[Json]:
     return [json.loads(child.communicate()[0]) for child in children]
 
 
-def assert_faultless(results: list[Json], requests: int = 100) -> None:
+def assert_faultless(results: list[Json], requests: int = 20) -> None:
     for result in results:
         assert result["kept"]["failed"] == result["fresh"]["failed"] == 0, result
         assert result["kept"]["requests"] > requests and result["fresh"]["requests"] > requests
