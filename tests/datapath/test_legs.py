@@ -247,17 +247,22 @@ def test_a_backend_that_refuses_is_heard(field: Field, where: str, version: int)
     assert field.a.reasons() == QUIET
 
 
-@versions
-@places
-def test_backends_hear_when_the_proxy_dies(field: Field, where: str, version: int) -> None:
-    way = through(field, serve(field, where, version), version)
-    exchange(way)
+def assert_proxys_death_is_heard(field: Field, way: Way) -> None:
+    """By the backend: an end, and then a reset."""
     field.a.end_children()
     assert way.backend.recv(10) == b""
     with pytest.raises(ConnectionError):
         for _ in range(10):
             way.backend.sendall(b"more")
             time.sleep(0.05)
+
+
+@versions
+@places
+def test_backends_hear_when_the_proxy_dies(field: Field, where: str, version: int) -> None:
+    way = through(field, serve(field, where, version), version)
+    exchange(way)
+    assert_proxys_death_is_heard(field, way)
 
 
 @versions
@@ -410,12 +415,7 @@ def test_a_workload_hears_when_the_proxy_between_it_and_itself_dies(
 ) -> None:
     way = through(field, serve(field, "here", version), version, "web")
     exchange(way)
-    field.a.end_children()
-    assert way.backend.recv(10) == b""
-    with pytest.raises(ConnectionError):
-        for _ in range(10):
-            way.backend.sendall(b"more")
-            time.sleep(0.05)
+    assert_proxys_death_is_heard(field, way)
 
 
 @versions
