@@ -17,7 +17,7 @@ from .facts import Asking
 from .filters import destinations_of, filters_of
 from .forms import Entry, Form, Order, ref_and_age
 from .grants import Referrer
-from .http import header_matches, session_of
+from .http import form_of, header_matches, session_of
 
 _ANY = "[^/]+"
 
@@ -31,15 +31,7 @@ def grpc_form(route: GRPCRoute, asking: Asking) -> Form:
         for number, match in enumerate(rule.matches or (GRPCRouteMatch(),)):
             order = (*_order(match), age, index, number)
             entries.append(Entry(order, _request_match(match), made))
-    return Form(
-        route,
-        ref,
-        route.spec.hostnames or ("",),
-        tuple(sorted(entries, key=lambda entry: entry.order)),
-        resolved=backends.resolved,
-        services=frozenset(backends.services),
-        answers=asking.answers,
-    )
+    return form_of(route, ref, entries, backends, asking)
 
 
 def _order(match: GRPCRouteMatch) -> Order:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from tulle.model.gateway_routes import (
     GRPCHeaderMatch,
+    GRPCRoute,
     HTTPHeaderMatch,
     HTTPRetry,
     HTTPRoute,
@@ -55,6 +56,17 @@ def http_form(route: HTTPRoute, asking: Asking) -> Form:
             request = request_match(match)
             order = (*_order(request), age, index, number)
             entries.append(Entry(order, request, made))
+    return form_of(route, ref, entries, backends, asking)
+
+
+def form_of(
+    route: HTTPRoute | GRPCRoute,
+    ref: ObjectRef,
+    entries: list[Entry],
+    backends: Backends,
+    asking: Asking,
+) -> Form:
+    """With its entries in order of precedence."""
     return Form(
         route,
         ref,
