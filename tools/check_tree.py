@@ -149,10 +149,11 @@ def is_reserved(host: str) -> bool:
 
 
 def private_paths(root: Path) -> re.Pattern[str]:
-    """Homes, this checkout, and a top-level directory that only this machine has."""
+    """Homes, this checkout, and what lies beside it: never a mere word like its first directory,
+    which a file may use as a path of its own."""
     paths = [r"/home/\w", r"/root/\w", re.escape(f"{root}/")]
     if len(root.parts) > 2 and root.parts[1] not in SYSTEM:
-        paths.append(re.escape(f"/{root.parts[1]}/"))
+        paths += sorted(re.escape(str(path)) + r"\b" for path in root.parent.iterdir())
     return re.compile(r"(?<![\w.}\])*])(?:" + "|".join(paths) + ")")
 
 

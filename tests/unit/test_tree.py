@@ -130,6 +130,15 @@ def test_the_checkouts_own_path(tree: Tree) -> None:
     assert tree.findings() == [f"docs/a.md:1: a path of one machine: {tree.root}/"]
 
 
+def test_the_checkouts_first_directory_is_a_word_that_others_may_use(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.check_tree.SYSTEM", ())  # as if there were no /tmp elsewhere
+    first = f"/{tree.root.parts[1]}/"
+    tree.write("docs/a.md", f"GET {first}prefix\n")
+    assert tree.findings() == []
+
+
 def test_a_process_root_is_nobodys_home(tree: Tree) -> None:
     tree.write("docs/a.md", "open(f'/proc/{pid}/root/etc/hosts')\n")
     assert tree.findings() == []
