@@ -18,6 +18,7 @@ SOCKET_FILTER = 1  # enum bpf_prog_type
 SKB_LOAD_BYTES_RELATIVE = 68  # enum bpf_func_id
 NETWORK_HEADER = 1  # enum bpf_hdr_start_off
 PROTOCOL = 16  # offset in struct __sk_buff
+GOLDEN = 0x9E3779B1 - (1 << 32)  # 2^32 / φ: multiplied by it, neighbours come to lie far apart
 ETH_P_IP = int.from_bytes(b"\x08\x00", sys.byteorder)
 
 
@@ -32,7 +33,10 @@ def load(workers: int) -> int:
 
 
 def _instructions(workers: int) -> list[tuple[int, int, int, int]]:
-    """(opcode, source << 4 | destination, offset, immediate): by the client's port."""
+    """(opcode, source << 4 | destination, offset, immediate): by the client's port.
+
+    Mixed, since connect() takes even ones as long as there are any (inet_hash_connect).
+    """
     return [
         (0xB7, 0x02, 0, 20),  # r2 = 20, where ports stand behind IPv4
         (0x61, 0x13, PROTOCOL, 0),  # r3 = skb->protocol
@@ -45,6 +49,8 @@ def _instructions(workers: int) -> list[tuple[int, int, int, int]]:
         (0x85, 0x00, 0, SKB_LOAD_BYTES_RELATIVE),  # zeroes its target if it fails
         (0x69, 0xA0, -8, 0),  # r0 = *(u16 *)(r10 - 8)
         (0xDC, 0x00, 0, 16),  # r0 = be16 r0
+        (0x24, 0x00, 0, GOLDEN),  # w0 *= GOLDEN
+        (0x74, 0x00, 0, 16),  # w0 >>= 16
         (0x94, 0x00, 0, workers),  # w0 %= workers
         (0x95, 0x00, 0, 0),  # exit
     ]
