@@ -101,6 +101,7 @@ ROOTS = (
     "envoy/service/accesslog/v3/",
     "envoy/service/auth/v3/",
     "envoy/service/discovery/v3/",
+    "envoy/service/runtime/v3/",
     "envoy/type/",
     "xds/core/v3/",
     "xds/type/",

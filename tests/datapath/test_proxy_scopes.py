@@ -37,7 +37,7 @@ async def agent(paths: NodePaths) -> AsyncIterator[ProxyScopes]:
         """Nobody reads them."""
 
     async with asyncio.timeout(90):
-        scopes = ProxyScopes(paths, NodeCgroup(find_mount(), paths.cgroup), 1, take)
+        scopes = ProxyScopes(paths, NodeCgroup(find_mount(), paths.cgroup), 1, take, lambda: False)
         await scopes.start()
         running = asyncio.create_task(scopes.run())
         try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import queue
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -12,8 +15,17 @@ from tests.e2e.conformance.gateways import gateway
 from tests.e2e.conformance.table import Json, objects_of, route
 from tests.e2e.conftest import Clusters
 from tests.e2e.field import listed_addresses, pool
-from tests.e2e.mesh import HERE, Mesh, service, wait_for
+from tulle.agent.telling import LEAST
+from tests.e2e.mesh import HERE, Mesh, service, spawn, wait_for
 
+# Requests on one connection: as many as told, as quickly as it goes.
+MANY = """
+import http.client, sys
+connection = http.client.HTTPConnection("web")
+for _ in range(int(sys.argv[1])):
+    connection.request("GET", "/cart/many", headers={"x-tier": "gold"})
+    connection.getresponse().read()
+"""
 PARENT = '[{group: "", kind: Service, name: web, port: 80}]'
 RULES = """
 - name: cart
@@ -97,6 +109,52 @@ def test_a_request_is_told_with_its_rule_and_explained_by_the_same(shop: Mesh) -
     assert told["request"]["rule"] == flow["rule"]
     assert told["request"]["filters"] == ["timeout 2000 ms"]
     assert [item["destination"] for item in told["results"]] == ["shop/web-1"]
+
+
+def test_of_many_requests_a_part_is_told_and_all_that_failed(shop: Mesh) -> None:
+    def told_one_in() -> int:
+        return int(shop.status()["proxy"]["scopes"]["node"]["requests_told_one_in"])
+
+    for _ in range(20):  # rounds, of a second or less
+        shop.exec("client", sys.executable, "-c", MANY, "2000")
+        if told_one_in() > 1:
+            break
+    assert 1 < told_one_in() < LEAST  # which falls as long as nothing comes of it
+    paths = [f"/lost/{number}" for number in range(30)]
+    answers = shop.exec(
+        "client", "curl", "-s", "-w", "%{http_code} ", *(f"http://web{path}" for path in paths)
+    )
+    assert answers.count("404") >= len(paths)
+    wait_for(lambda: len(shop.flows("--last", "99", "--http-path", "^/lost/")) == len(paths))
+    wait_for(lambda: told_one_in() == 1)
+
+
+def test_who_follows_flows_is_told_of_all_requests(shop: Mesh) -> None:
+    follower = spawn(
+        *("--node", shop.name, "observe", "-f", "--last", "1", "-o", "json"),
+        *("--http-path", "^/cart/(many|one)$", "--http-status", "200"),
+    )
+    lines: queue.Queue[str] = queue.Queue()
+    assert follower.stdout
+    threading.Thread(
+        target=lambda: [lines.put(line) for line in follower.stdout], daemon=True
+    ).start()
+    try:
+
+        def is_followed() -> bool:
+            assert curl(shop, "/cart/one", "-H", "x-tier: gold").startswith("200 ")
+            with suppress(queue.Empty):
+                return "/cart/one" in lines.get(timeout=0.5)
+            return False
+
+        wait_for(is_followed)
+        shop.exec("client", sys.executable, "-c", MANY, "2000")
+        told = 0
+        while told < 2000:
+            told += "/cart/many" in lines.get(timeout=5)
+    finally:
+        follower.kill()
+        follower.communicate()
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,13 @@ class Agent:
             lambda: self.current.world if self.current else None,
         )
         self.flows = FlowLog()
-        self.proxy = ProxyScopes(paths, self.cgroups, options.proxy_workers, self.flows.add)
+        self.proxy = ProxyScopes(
+            paths,
+            self.cgroups,
+            options.proxy_workers,
+            self.flows.add,
+            lambda: self.flows.is_followed,
+        )
         self.problem = ""
         self.after_pass: Callable[[], object] = lambda: None
         self.started_s = time.monotonic()

@@ -22,7 +22,7 @@ class FlowLog:
         self._events: deque[Record] = deque(maxlen=capacity)
         self._end = 0  # number of the event after the last
         self._news = asyncio.Condition()
-        self._readers = 0
+        self._readers = self._followers = 0
 
     async def add(self, events: Iterable[Record]) -> None:
         before = self._end
@@ -37,15 +37,22 @@ class FlowLog:
         return list(self._events)
 
     @contextmanager
-    def reader(self) -> Iterator[None]:
+    def reader(self, follows: bool) -> Iterator[None]:
         """A place among those who read. Raises Unavailable if all are taken."""
         if self._readers >= MAX_READERS:
             raise Unavailable(f"{MAX_READERS} others are reading flows already")
         self._readers += 1
+        self._followers += follows
         try:
             yield
         finally:
             self._readers -= 1
+            self._followers -= follows
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether somebody waits for what comes."""
+        return self._followers > 0
 
     @property
     def end(self) -> int:

@@ -12,7 +12,7 @@ from tulle.compile.proxy import scope_of
 from .agent import Agent, Pass
 
 Json = dict[str, Any]
-OF_SCOPE = ("resources", "refused", "memory_limit_bytes", "cgroup")
+OF_SCOPE = ("resources", "refused", "requests_told_one_in", "memory_limit_bytes", "cgroup")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 

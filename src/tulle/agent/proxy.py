@@ -6,20 +6,24 @@ Envoy is there, the kernel drops what is meant for it, and says so.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from tulle.compile.proxy.logs import told
 from tulle.edges.cgroup import NodeCgroup
+from tulle.edges.envoy.access import Entry
 from tulle.edges.envoy.access_logs import AccessLogs, Take
 from tulle.edges.envoy.ads import Ads
 from tulle.edges.envoy.launch import USER
 from tulle.edges.envoy.server import GrpcServer
 from tulle.model.paths import NodePaths
-from tulle.model.proxy import XdsImage
+from tulle.model.proxy import TOLD_LAYER, XdsImage
 from tulle.model.scopes import MEMORY, NODE, Scope
 from tulle.model.world import Refusal
 
 from .envoys import Envoys
+from .telling import Telling
 
 Json = dict[str, Any]
 WAIT_S = 2.0  # for Envoy to confirm what is added; it takes some milliseconds, or 300 to start
@@ -37,7 +41,8 @@ class Proxy:
         self.ads = Ads()
         self.envoys = Envoys(paths, scope, cgroups, workers, lambda: self.ads.settled_nodes)
         self.image: XdsImage = {}  # what they should have, and what may be in use still
-        logs = AccessLogs(take)
+        self._take, self._told, self._telling = take, 0, Telling()
+        logs = AccessLogs(self._count)
         handlers = [*self.ads.handlers(), *logs.handlers()]
         self._server = GrpcServer(paths.ads(scope), handlers, USER)
         self._name = "proxy" if scope == NODE else f"proxy of {scope}"
@@ -71,7 +76,7 @@ class Proxy:
         is_needed = bool(self.image.get("listener"))
         self.envoys.wanted = is_needed
         serving = self.ads.settled_nodes  # one that is just starting is not waited for
-        self.ads.update(self.image)
+        self._serve()
         if is_needed:
             wait_s = BROKEN_WAIT_S if self.problems else WAIT_S
             self._is_late = not await self.ads.settled(wait_s, serving)
@@ -79,13 +84,32 @@ class Proxy:
     def remove(self, image: XdsImage) -> None:
         """All that `image` has not; nobody needs to wait for it."""
         self.image = image
-        self.ads.update(image)
+        self._serve()
         self.envoys.wanted = bool(image.get("listener"))
 
     def leave(self, image: XdsImage) -> None:
         """As `remove`, but all stays that connections need which a listener had before."""
         kept = merged(self.image, image)
         self.remove({**kept, "listener": image.get("listener", {})})
+
+    def tell(self, seconds: float, followed: bool) -> None:
+        """To be called every `seconds`: how many requests its Envoys tell of from now on.
+
+        Never before there is an image: Envoys of an earlier agent would take it for all there is.
+        """
+        before, told_now, self._told = self._telling.one_in, self._told, 0
+        self._telling.observe(told_now, seconds, followed)
+        if self.image and self._telling.one_in != before:
+            self._serve()
+
+    def _serve(self) -> None:
+        part = told(self._telling.one_in)
+        self.ads.update({**self.image, "runtime": {TOLD_LAYER: part}})
+
+    async def _count(self, entries: Iterable[Entry]) -> None:
+        entries = list(entries)
+        self._told += sum(entry.went_well for entry in entries)
+        await self._take(entries)
 
     @property
     def problems(self) -> list[str]:
@@ -107,6 +131,7 @@ class Proxy:
             "restarts": self.envoys.restarts,
             "resources": {kind: len(items) for kind, items in self.image.items()},
             "refused": dict(self.ads.refused),
+            "requests_told_one_in": self._telling.one_in,
             "memory_limit_bytes": self.envoys.limit_bytes,
             "cgroup": str(self.envoys.cgroup),
         }

@@ -11,7 +11,7 @@ import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,17 @@ MOST = 8
 class ProxyScopes:
     """`add` and `remove` are for the pass, on a thread of its own; all else is for the loop's."""
 
-    def __init__(self, paths: NodePaths, cgroups: NodeCgroup, workers: int, take: Take) -> None:
-        """`take` gets what Envoys tell of requests and connections."""
+    def __init__(
+        self,
+        paths: NodePaths,
+        cgroups: NodeCgroup,
+        workers: int,
+        take: Take,
+        followed: Callable[[], bool],
+    ) -> None:
+        """`take` gets what Envoys tell of requests and connections; all, while `followed`."""
         self._paths, self._cgroups = paths, cgroups
-        self._workers, self._take = workers, take
+        self._workers, self._take, self._followed = workers, take, followed
         self._proxies: dict[Scope, Proxy] = {}
         self._tasks: dict[Scope, asyncio.Task[None]] = {}
         self._inherited: set[Scope] = set()  # of which nobody has said what they should have
@@ -82,6 +89,8 @@ class ProxyScopes:
                             task.result()
                         if self._proxies[scope].envoys.is_idle:
                             await self._close(scope)
+                    for proxy in self._all():
+                        proxy.tell(STEP_S, self._followed())
         finally:
             for task in self._tasks.values():
                 task.cancel()

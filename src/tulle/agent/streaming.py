@@ -26,7 +26,7 @@ CHUNK_LINES = 256
 async def stream_flows(request: web.Request, log: FlowLog, naming: Naming) -> web.StreamResponse:
     """Raises UsageError for filters that make no sense, Unavailable for too many readers."""
     query = parse(request.query.items(), time.time_ns())
-    with log.reader():
+    with log.reader(query.follow):
         return await _stream(request, query, log, naming)
 
 

@@ -80,7 +80,7 @@ def traffic(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
 def proxies(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
     """A row an Envoy; `wide` names what it refuses."""
     headers = ["NODE", "SCOPE", "GENERATION", "PID", "STATE", "MEMORY", "LIMIT"]
-    return [*headers, "FRONTS", "RESOURCES", "REFUSED"], [
+    return [*headers, "FRONTS", "RESOURCES", "TOLD", "REFUSED"], [
         [
             item["node"],
             item["scope"],
@@ -91,10 +91,16 @@ def proxies(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
             size(item["memory_limit_bytes"]) if item["memory_limit_bytes"] else "-",
             item["fronts"],
             ",".join(f"{kind}={count}" for kind, count in item["resources"].items()) or "-",
+            _told(item["requests_told_one_in"]),
             _refused(item["refused"], wide),
         ]
         for item in items
     ]
+
+
+def _told(one_in: int) -> str:
+    """Of requests that went well."""
+    return "all" if one_in == 1 else f"1 of {one_in}"
 
 
 def _refused(refused: dict[str, str], wide: bool) -> str:

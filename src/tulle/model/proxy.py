@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from .kubernetes import ObjectRef
 
-XdsKind = Literal["cluster", "endpoints", "secret", "listener", "route", "extension"]
+XdsKind = Literal["runtime", "cluster", "endpoints", "secret", "listener", "route", "extension"]
 
 
 class Resource(NamedTuple):
@@ -28,6 +28,10 @@ AGENT = "tulle-agent"
 # In a connection's filter state, for access logs: where it came in, and by which rule it was passed
 # on. HTTP has its rule as the route's name.
 FRONT, RULE = "tulle.front", "tulle.rule"
+
+# In Envoy's runtime how many of the requests that went well are told, and the layer with it, which
+# the agent serves.
+TOLD, TOLD_LAYER = "tulle.told", "tulle-told"
 
 # Where it listens for L7 rules, the port being their number: reachable by no route.
 RULES_ADDRESSES = (IPv4Address("192.0.0.8"), IPv6Address("100::8"))

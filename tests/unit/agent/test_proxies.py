@@ -10,7 +10,7 @@ from tests.unit.agent.passes import pass_of
 from tulle.agent.proxies import memory_bytes, proxies
 from tulle.model.world import World
 
-OWN = {"refused": {}, "memory_limit_bytes": 256 << 20, "cgroup": "/own"}
+OWN = {"refused": {}, "requests_told_one_in": 1, "memory_limit_bytes": 256 << 20, "cgroup": "/own"}
 STATUS = {
     "envoys": [
         {"scope": "namespace/shop", "number": 1, "pid": 0, "state": "starting"},
@@ -23,6 +23,7 @@ STATUS = {
             "resources": {"cluster": 2, "listener": 1},
             "refused": {"listener x": "no such address"},
             "memory_limit_bytes": None,
+            "requests_told_one_in": 64,
             "cgroup": "/node",
         },
     },
@@ -42,6 +43,7 @@ def test_every_envoy_with_what_its_scope_has() -> None:
         {"listener": 7},
         {},
     )
+    assert (own["requests_told_one_in"], first["requests_told_one_in"]) == (1, 64)
     assert (own["memory_limit_bytes"], first["memory_limit_bytes"]) == (256 << 20, None)
 
 

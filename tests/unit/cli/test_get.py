@@ -151,6 +151,7 @@ ITEMS["proxies"] = {
     "memory_limit_bytes": 256 << 20,
     "fronts": 3,
     "resources": {"cluster": 4, "listener": 3},
+    "requests_told_one_in": 64,
     "refused": {"listener x": "no such address"},
 }
 
@@ -215,14 +216,14 @@ def rows(text: str) -> list[list[str]]:
             ["proxies"],
             [
                 *("a", "namespace/shop", "2", "4711", "serving", "67.0 MiB", "256.0 MiB"),
-                *("3", "cluster=4,listener=3", "1"),
+                *("3", "cluster=4,listener=3", "1 of 64", "1"),
             ],
         ),
         (
             ["proxy", "-o", "wide"],
             [
                 *("a", "namespace/shop", "2", "4711", "serving", "67.0 MiB", "256.0 MiB"),
-                *("3", "cluster=4,listener=3", "listener x: no such address"),
+                *("3", "cluster=4,listener=3", "1 of 64", "listener x: no such address"),
             ],
         ),
         (["nodes"], ["b", "192.0.2.2", "10.244.1.0/24", "3", "-"]),

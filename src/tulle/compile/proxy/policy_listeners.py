@@ -20,7 +20,7 @@ from .balancing import use_of
 from .clusters import BUFFER_BYTES
 from .fields import ADS, Fields, extension, milliseconds, socket_address, value
 from .http import NOBODY, UNNOTICED
-from .logs import HTTP_LOG, TCP_LOG, UNMATCHED_LOG, marks
+from .logs import EVERY_REQUEST_LOG, HTTP_LOG, TCP_LOG, UNMATCHED_LOG, marks
 from .policy_routes import ORIGINAL, name_of, names_of, rule_id
 from .sockets import KEEPALIVE, as_client, listening
 from .targets import NOWHERE
@@ -149,7 +149,7 @@ def _http(rules: RuleSet) -> Fields:
             request_headers_timeout=milliseconds(_HEADERS_MS),
             stream_idle_timeout=milliseconds(0),
             generate_request_id=value(False),
-            access_log=[HTTP_LOG],
+            access_log=[EVERY_REQUEST_LOG if rules.audit else HTTP_LOG],
             **UNNOTICED,
             **({} if rules.audit else strict),
         ),

@@ -49,16 +49,21 @@ ENTRY_BYTES, PATH_CHARS, NAME_CHARS = 2048, 1024, 128
 # What nobody reads here, and who speaks to the proxy can make long.
 _UNREAD_OF_REQUEST = ("original_path", "user_agent", "referer", "forwarded_for")
 _UNREAD = ("tls_properties", "metadata", "upstream_transport_failure_reason")
+_ERROR = 400  # and above, of HTTP's status codes
 _PROTOCOLS = {1: "HTTP/1.0", 2: "HTTP/1.1", 3: "HTTP/2", 4: "HTTP/3"}
 _DENIED = re.compile(r"rbac_access_denied_matched_policy\[(?!none\])(.+)\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A serialised entry of a log of `kind`, decoded when somebody asks."""
+    """A serialised entry of a log of `kind`, decoded when somebody asks.
+
+    `went_well`: a request that was answered, and with no error.
+    """
 
     kind: Literal["HTTP", "TCP"]
     body: bytes
+    went_well: bool = False
 
     def access(self) -> Access:
         entry = xds.message(f"envoy.data.accesslog.v3.{self.kind}AccessLogEntry")
@@ -74,7 +79,7 @@ def packed(kind: Literal["HTTP", "TCP"], entry: Any) -> Entry:
         if kind == "HTTP":
             _cut_request(entry.request)
         body = entry.SerializeToString()
-    return Entry(kind, body)
+    return Entry(kind, body, kind == "HTTP" and 0 < entry.response.response_code.value < _ERROR)
 
 
 def _cut_request(request: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tulle import xds
 from tulle.compile.regex import MAX_PROGRAM
-from tulle.model.proxy import AGENT, RUNTIME
+from tulle.model.proxy import AGENT, RUNTIME, TOLD_LAYER
 
 # Each statistic costs memory for every cluster and listener; requests are told by access logs.
 STATISTICS: tuple[dict[str, str], ...] = (
@@ -53,7 +53,7 @@ class Bootstrap:
             stats_config={"stats_matcher": {"inclusion_list": {"patterns": STATISTICS}}},
             overload_manager=_limits(self.files),
             bootstrap_extensions=[_internal_listeners()],
-            layered_runtime={"layers": [_runtime()]},
+            layered_runtime={"layers": [_runtime(), _told(ads)]},
         )
 
 
@@ -105,6 +105,10 @@ def _limits(files: int) -> dict[str, Any]:
 def _internal_listeners() -> dict[str, Any]:
     config = xds.any_of("envoy.extensions.bootstrap.internal_listener.v3.InternalListener")
     return {"name": "envoy.bootstrap.internal_listener", "typed_config": config}
+
+
+def _told(ads: dict[str, Any]) -> dict[str, Any]:
+    return {"name": TOLD_LAYER, "rtds_layer": {"name": TOLD_LAYER, "rtds_config": ads}}
 
 
 def _runtime() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from .listeners import LISTENER, shared
 
 # Referents first: in this order things are added, and removed in the reverse.
 TYPES: Mapping[XdsKind, str] = {
+    "runtime": "envoy.service.runtime.v3.Runtime",
     "cluster": "envoy.config.cluster.v3.Cluster",
     "endpoints": "envoy.config.endpoint.v3.ClusterLoadAssignment",
     "secret": "envoy.extensions.transport_sockets.tls.v3.Secret",
@@ -32,7 +33,7 @@ _LEADING = re.compile(
     r"^Error adding/updating (cluster|listener)\(s\) \S+: (error adding listener named '\S+': )?"
 )
 
-GROUPS = (ORDER[:4], ORDER[4:])  # the second is for when the first is in force
+GROUPS = (ORDER[:5], ORDER[5:])  # the second is for when the first is in force
 KINDS: Mapping[str, XdsKind] = {xds.TYPE_URL + name: kind for kind, name in TYPES.items()}
 
 

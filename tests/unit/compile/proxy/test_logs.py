@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from tests.proxy.mesh import front, host, image, rule, services, to, web
 from tests.unit.compile.proxy.decode import Json, decoded
-from tulle.compile.proxy.logs import HTTP_LOG, TCP_LOG
+from tulle import xds
+from tulle.compile.proxy.logs import HTTP_LOG, TCP_LOG, told
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import AppProtocol, Front, Server, Stream
 
@@ -53,3 +55,8 @@ def test_one_stream_and_buffer_for_all() -> None:
     common = logs[0][0]["typed_config"]["common_config"]
     assert common["buffer_size_bytes"] == 65536
     assert common["grpc_service"]["envoy_grpc"]["cluster_name"] == "tulle-agent"
+
+
+def test_a_part_of_requests_in_envoys_words() -> None:
+    read: Any = xds.message("envoy.service.runtime.v3.Runtime").FromString(told(64).body)
+    assert read.layer.fields["tulle.told"].number_value == 15625  # of a million
