@@ -24,7 +24,7 @@ from tulle.edges.bpf.datapath import Datapath, Role
 from tulle.edges.bpf.datapath import remove as remove_datapath
 from tulle.edges.bpf.sockets import vanishing
 from tulle.edges.cgroup import NodeCgroup, find_mount
-from tulle.edges.manifests.directory import ManifestDirectory, Snapshot
+from tulle.edges.manifests.directory import Snapshot
 from tulle.errors import KernelError, Refused, TulleError, Unavailable
 from tulle.model.kubernetes import NodeObject, Pod, Service
 from tulle.model.paths import NodePaths
@@ -39,13 +39,13 @@ from .hosts import HostsEntry
 from .kept import KeptAddresses
 from .memory import recall, remember
 from .mesh import Mesh, mesh, placed
-from .neighbours import Neighbours
 from .network import Network
 from .options import NodeOptions
 from .pacer import Pacer
 from .pods import Pods
 from .pressure import Pressure
 from .proxy_scopes import ProxyScopes
+from .source import Sources, standalone
 from .transitions import Transitions
 from .vanished import Vanished
 from .workloads import Workloads
@@ -77,12 +77,14 @@ class Pass:
 class Agent:
     """Everything of one node. `start` before `run`; what is in force outlives both."""
 
-    def __init__(self, paths: NodePaths, options: NodeOptions) -> None:
+    def __init__(
+        self, paths: NodePaths, options: NodeOptions, sources: Sources | None = None
+    ) -> None:
         self.paths, self.options = paths, options
+        self._sources = sources = sources or standalone(paths, options)
         self.cgroups = NodeCgroup(find_mount(), paths.cgroup)
         self.workloads = Workloads(paths.state, self.cgroups, paths.netns, options.pod_cidrs)
-        self.manifests = ManifestDirectory(options.manifests or paths.manifests, paths.last_good)
-        self.neighbours = Neighbours(paths, options)
+        self.manifests, self.neighbours = sources.source, sources.neighbourhood
         self.network = Network(paths.netns, options)
         self.pods = Pods(self.workloads, paths.state, self._admit, self.request)
         self.datapath = Datapath(paths.bpffs, xdp=options.xdp)
@@ -102,7 +104,7 @@ class Agent:
             lambda: self.flows.is_followed,
         )
         self.problem = ""
-        self.after_pass: Callable[[], object] = lambda: None
+        self.after_pass: list[Callable[[], object]] = []
         self.started_s = time.monotonic()
         self.current: Pass | None = None
         self._pacer = Pacer(self._pass)
@@ -151,6 +153,7 @@ class Agent:
             partial(_every, PRESSURE_PERIOD_S, partial(asyncio.to_thread, self.pressure.warn)),
             self.vanished.run,
             self.proxy.run,
+            *self._sources.tasks,
         ]
         try:
             self.manifests.watch(self.request)
@@ -256,7 +259,8 @@ class Agent:
         number = self.current.number + 1 if self.current else 1
         took_ms = (time.monotonic() - began) * 1000
         self.current = Pass(**{**vars(outcome), "took_ms": took_ms, "number": number})
-        self.after_pass()
+        for told in self.after_pass:
+            told()
         await self.pods.reconcile(self._pods_of_this_node(outcome))
 
     def _pods_of_this_node(self, now: Pass) -> Mapping[Key, Pod]:

@@ -70,7 +70,7 @@ async def _serve(agent: Agent) -> None:
     heap.before_the_first_world()
     sys.setswitchinterval(SWITCH_S)
     naming = Naming(agent)
-    agent.after_pass = naming.names  # what a number means now is what its events mean later
+    agent.after_pass.append(naming.names)  # what a number means now is what its events mean later
     await agent.start()
     running = asyncio.create_task(agent.run())
     # A pass that fails is told by `status`, so the socket opens all the same.

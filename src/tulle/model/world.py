@@ -109,6 +109,8 @@ class Settings:
     no_masquerade: tuple[IPNetwork, ...] = ()  # destinations outside that see workloads' addresses
     node_ports: tuple[int, int] = (30000, 32767)
     nat_ports: tuple[int, int] = (1024, 29999)
+    # who backs a Service: the pods that it selects, or only what its EndpointSlices list
+    endpoints: Literal["computed", "listed"] = "computed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from tests.unit.agent.passes import pass_of
 from tulle.agent import agent as module
 from tulle.agent.agent import Agent
 from tulle.agent.options import NodeOptions
+from tulle.agent.source import Sources
 from tulle.compile.parts import DERIVED
 from tulle.errors import KernelError, Unavailable
 from tulle.model.paths import NodePaths
@@ -56,11 +57,11 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
         warn=lambda: None,
         watch=lambda _: None,
     )
-    edges = ("Datapath", "Workloads", "NodeCgroup", "find_mount", "Neighbours", "Network", "Hooks")
-    for name in (*edges, "Vanished", "Pressure", "ManifestDirectory", "ProxyScopes"):
+    edges = ("Datapath", "Workloads", "NodeCgroup", "find_mount", "Network", "Hooks")
+    for name in (*edges, "Vanished", "Pressure", "ProxyScopes"):
         monkeypatch.setattr(module, name, lambda *_, **__: nothing)
     monkeypatch.setattr(module, "Pods", FakePods)
-    return Agent(NodePaths("lab-1"), NodeOptions("lab-1"))
+    return Agent(NodePaths("lab-1"), NodeOptions("lab-1"), Sources(nothing, nothing))
 
 
 def play(agent: Agent, story: Callable[[], Any]) -> None:
@@ -162,7 +163,7 @@ def test_what_a_stranger_changed_is_read_and_mended_in_another_pass(
         agent._have = {"part": {"slots": {b"gone": b""}}}
         await agent.converge()
         mended = asyncio.Event()
-        agent.after_pass = mended.set
+        agent.after_pass.append(mended.set)
         assert agent._drift_look is not None
         await agent._drift_look
         assert not agent._have_is_known

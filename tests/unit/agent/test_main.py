@@ -23,6 +23,7 @@ class FakeAgent:
         self.paths = SimpleNamespace(node="lab-1", socket=path)
         self.run_error, self.pass_error = run_error, pass_error
         self.ran = False
+        self.after_pass: list[Any] = []
 
     async def start(self) -> None:
         pass

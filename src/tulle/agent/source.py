@@ -1,0 +1,75 @@
+"""Where an agent's world comes from: whose objects and which other nodes there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tulle.edges.manifests.directory import ManifestDirectory, Snapshot
+from tulle.model.kinds import KubernetesObject
+from tulle.model.kubernetes import ObjectRef
+from tulle.model.paths import NodePaths
+from tulle.model.world import Key, Node, Workload
+
+from .neighbours import Neighbours
+from .nodes import Others
+from .options import NodeOptions
+
+
+class Source(Protocol):
+    """Gives the objects in force. Methods may be called from any thread, except `watch`."""
+
+    def scan(self) -> Snapshot:
+        """Everything that is true now. Raises Unavailable as long as that is not known."""
+
+    def reread(self) -> None:
+        """Have the next scan read what the watch may have missed."""
+
+    def put(self, obj: KubernetesObject) -> None:
+        """Raises UsageError if the object is not to be changed here."""
+
+    def remove(self, ref: ObjectRef) -> bool:
+        """Whether there was one. Raises as `put` does."""
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Have `changed` called in the running event loop whenever a scan may see something new."""
+
+    def unwatch(self) -> None: ...
+
+
+class Neighbourhood(Protocol):
+    """Knows the other nodes, and tells them of this one if nobody else does."""
+
+    def scan(self) -> Others:
+        """Raises Unavailable as long as nothing of them is known."""
+
+    def tell(self, node: Node, workloads: Mapping[Key, Workload]) -> None: ...
+
+    def created(self) -> dict[str, str]:
+        """When each node joined, as an RFC 3339 time."""
+
+    def withdraw(self) -> None:
+        """The node is being taken down. Raises OSError."""
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Have `changed` called in the running event loop whenever a scan may see something new."""
+
+    def unwatch(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """`tasks` run as long as the agent does."""
+
+    source: Source
+    neighbourhood: Neighbourhood
+    tasks: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
+
+
+def standalone(paths: NodePaths, options: NodeOptions) -> Sources:
+    """Objects in files, nodes that tell of themselves in a directory that they share."""
+    return Sources(
+        ManifestDirectory(options.manifests or paths.manifests, paths.last_good),
+        Neighbours(paths, options),
+    )
