@@ -15,8 +15,8 @@ from tests.e2e.conformance.gateways import gateway
 from tests.e2e.conformance.table import Json, objects_of, route
 from tests.e2e.conftest import Clusters
 from tests.e2e.field import listed_addresses, pool
-from tulle.agent.telling import LEAST
 from tests.e2e.mesh import HERE, Mesh, service, spawn, wait_for
+from tulle.agent.telling import LEAST
 
 # Requests on one connection: as many as told, as quickly as it goes.
 MANY = """

@@ -17,8 +17,10 @@ from tulle.model.world import Refusal, World
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """`world` has the Services that stand for Gateways, and addresses of all Services."""
+    """Of the world that was `given`, `world` has besides the Services that stand for Gateways, and
+    addresses of all Services."""
 
+    given: World
     world: World
     allocated: Allocated
     routing: Routing
@@ -32,9 +34,11 @@ class Desired:
         return (*self.allocated.refusals, *of_routes, *self.compiled.refusals)
 
 
-def desired(world: World, ids: Ids, before: Desired | None = None) -> Desired:
-    """`before` only saves work."""
-    world, standing = with_gateways(world, before.standing if before else None)
+def desired(given: World, ids: Ids, before: Desired | None = None) -> Desired:
+    """`before` only saves work; all of it, if nothing has changed."""
+    if before and before.compiled.ids is ids and before.given == given:
+        return before
+    world, standing = with_gateways(given, before.standing if before else None)
     world, allocated = with_addresses(world, before.allocated if before else None)
     routing = route(world, before.routing if before else None)
     compiled = compile_world(
@@ -44,4 +48,4 @@ def desired(world: World, ids: Ids, before: Desired | None = None) -> Desired:
     rule_sets = compiled.memo.isolation.rule_sets
     old = before.proxies if before else None
     proxies = scoped_images(world, routing, services, rule_sets, old)
-    return Desired(world, allocated, routing, compiled, proxies, standing)
+    return Desired(given, world, allocated, routing, compiled, proxies, standing)

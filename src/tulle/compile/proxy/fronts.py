@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tulle.model.kubernetes import ObjectRef
+from tulle.model.proxy import Resource
 from tulle.model.routing import Front
 
 from .chains import Chain, chains_of, families_of
@@ -18,24 +19,24 @@ from .tls import secrets_of
 
 @dataclass(frozen=True, slots=True)
 class FrontMade:
-    """`tables` with the scenes that they were made in, by name."""
+    """`tables` with the scenes that they were made in, by name; `routes` are the same, ready."""
 
     front: Front
-    listeners: Mapping[str, bytes]
+    listeners: Mapping[str, Resource]
     tables: Mapping[str, tuple[Scene, Table]]
+    routes: Mapping[str, Resource]
     targets: tuple[Target, ...]
     secrets: Mapping[str, bytes]
-    origins: tuple[ObjectRef, ...]
 
 
 def front_made(front: Front, before: FrontMade | None) -> FrontMade:
     """`before` if nothing has changed; else it saves work."""
     if before is not None and before.front is front:
         return before
+    origins = _origins(front)
     if front.protocol == "UDP":
-        return FrontMade(
-            front, dict(udp_listeners(front)), {}, _of_datagrams(front), {}, _origins(front)
-        )
+        listeners = {name: Resource(body, origins) for name, body in udp_listeners(front)}
+        return FrontMade(front, listeners, {}, {}, _of_datagrams(front), {})
     chains = tuple(chains_of(front))
     tables = {chain.table: _table(chain, before) for chain in chains if chain.table}
     parts = [*(chain.targets for chain in chains), *(t.made.targets for _, t in tables.values())]
@@ -47,12 +48,16 @@ def front_made(front: Front, before: FrontMade | None) -> FrontMade:
     }
     return FrontMade(
         front,
-        {front.name: tcp_listener(front, chains)},
+        {front.name: Resource(tcp_listener(front, chains), origins)},
         tables,
+        {name: _resource(table, front) for name, (_, table) in tables.items()},
         tuple({target: None for part in parts for target in part}),
         secrets,
-        _origins(front),
     )
+
+
+def _resource(table: Table, front: Front) -> Resource:
+    return Resource(table.made.body, table.made.origins or (front.origin,))
 
 
 def _table(chain: Chain, before: FrontMade | None) -> tuple[Scene, Table]:

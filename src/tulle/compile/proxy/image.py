@@ -66,8 +66,8 @@ def proxy_image(
         "cluster": {target.name: resource for (target, _), resource in clusters.items()},
         "endpoints": {name: known.resource for name, known in endpoints.items()},
         "secret": _secrets(fronts.values(), targets),
-        "listener": _listeners(fronts.values()),
-        "route": _tables(fronts.values()),
+        "listener": _all(made.listeners for made in fronts.values()),
+        "route": _all(made.routes for made in fronts.values()),
     }
     same = {kind: _settled(old.image.get(kind, {}), now) for kind, now in image.items()}
     return Proxied(same, fronts, clusters, endpoints, own)
@@ -134,20 +134,11 @@ def _secrets(fronts: Iterable[FrontMade], targets: Iterable[Target]) -> dict[str
     return secrets
 
 
-def _listeners(fronts: Iterable[FrontMade]) -> dict[str, Resource]:
-    return {
-        name: Resource(body, made.origins)
-        for made in fronts
-        for name, body in made.listeners.items()
-    }
-
-
-def _tables(fronts: Iterable[FrontMade]) -> dict[str, Resource]:
-    return {
-        name: Resource(table.made.body, table.made.origins or (made.front.origin,))
-        for made in fronts
-        for name, (_, table) in made.tables.items()
-    }
+def _all(parts: Iterable[Mapping[str, Resource]]) -> dict[str, Resource]:
+    found: dict[str, Resource] = {}
+    for part in parts:
+        found.update(part)
+    return found
 
 
 def _settled(old: Mapping[K, V], new: Mapping[K, V]) -> Mapping[K, V]:

@@ -22,7 +22,7 @@ from tulle.model.world import IPAddress, Key, World
 
 from ..services.wishes import addresses_of
 from .attach import Attachment
-from .conditions import Verdict
+from .conditions import ACCEPTED, Verdict
 from .forms import Form
 from .fronts import Transport, front_name
 from .hosts import Hosts, streams_of
@@ -59,6 +59,19 @@ class Face:
 Place = tuple[Key, int, str]  # Service, port, transport
 
 
+class Meant(NamedTuple):
+    """What a reference to a Service means: its faces, or why it has none."""
+
+    ref: ParentReference
+    service: Service
+    clients: str
+    verdict: Verdict
+    ports: tuple[tuple[Place, ServicePort], ...]
+
+
+Meanings = Mapping[ObjectRef, tuple[Form, tuple[Meant, ...]]]
+
+
 class Made(NamedTuple):
     """A front and all that it was made from; None: nobody is there whom its routes are for."""
 
@@ -78,12 +91,15 @@ class Made(NamedTuple):
 
 
 class Mesh:
-    """All routes on Services. `before` are the fronts `made` last time, which only save work."""
+    """All routes on Services. `before` is the one of an earlier world, and only saves work."""
 
-    def __init__(self, world: World, before: Mapping[Place, Made] | None = None) -> None:
+    def __init__(self, world: World, before: Mesh | None = None) -> None:
         self.made: dict[Place, Made] = {}
-        self._before = before or {}
-        self._world = world
+        self._meanings: dict[ObjectRef, tuple[Form, tuple[Meant, ...]]] = {}
+        self._made_before = before.made if before else {}
+        same = before is not None and before._world.services is world.services
+        self._meanings_before: Meanings = before._meanings if before and same else {}
+        self._world: World = world
         self._faces: dict[Place, dict[str, Face]] = defaultdict(dict)
         self._attachments: list[tuple[Attachment, list[Face]]] = []
 
@@ -93,14 +109,23 @@ class Mesh:
 
     def attach(self, form: Form) -> Iterator[Attachment]:
         """One for each reference to a Service that there is."""
+        known = self._meanings_before.get(form.ref)
+        if known is None or known[0] is not form:
+            known = form, tuple(self._meant(form))
+        self._meanings[form.ref] = known
+        for meant in known[1]:
+            attachment = Attachment(form, meant.ref, None, meant.verdict)
+            self._attachments.append((attachment, self._faces_of(form, meant)))
+            yield attachment
+
+    def _meant(self, form: Form) -> Iterator[Meant]:
         own = form.route.metadata.namespace
         for ref in form.route.spec.parent_refs:
             service = self._service(ref, own)
             if service is not None:
-                attachment = Attachment(form, ref, None)
-                faces = self._attached(attachment, service)
-                self._attachments.append((attachment, faces))
-                yield attachment
+                clients = EVERYBODY if own == service.metadata.namespace else own
+                verdict, ports = _ports_meant(form, ref, service, clients)
+                yield Meant(ref, service, clients, verdict, ports)
 
     def _service(self, ref: ParentReference, own: str) -> Service | None:
         if not is_service(ref):
@@ -110,53 +135,51 @@ class Mesh:
             return None
         return service
 
-    def _attached(self, attachment: Attachment, service: Service) -> list[Face]:
-        form, ref = attachment.form, attachment.ref
-        if not addresses_of(service):
-            message = "the Service has no address of its own"
-            attachment.verdict = Verdict(False, "NoMatchingParent", message)
-            return []
-        transport = "UDP" if form.ref.kind == "UDPRoute" else "TCP"
-        ports = [port for port in service.spec.ports if _is_meant(port, ref, transport)]
-        own, meta = form.ref.namespace, service.metadata
-        clients = EVERYBODY if own == meta.namespace else own
-        if not ports:
-            message = f"the Service has no {transport} port{_part_in_words(ref)}"
-            attachment.verdict = Verdict(False, "NoMatchingParent", message)
-        elif transport == "UDP" and clients:
-            message = "datagrams of one namespace's clients cannot be told from others"
-            attachment.verdict = Verdict(False, "UnsupportedValue", message)
-            return []
+    def _faces_of(self, form: Form, meant: Meant) -> list[Face]:
         found = []
-        for port in ports:
-            place = ((meta.namespace, meta.name), port.port, transport)
-            face = self._faces[place].setdefault(clients, Face(service, port, clients))
+        for place, port in meant.ports:
+            faces = self._faces[place]
+            face = faces.get(meant.clients)
+            if face is None:
+                face = faces[meant.clients] = Face(meant.service, port, meant.clients)
             face.routes[form.ref] = Seat(form, ("",))
             found.append(face)
         return found
 
     def part_kinds(self) -> None:
         """One kind of route for each port and its clients, in the order that the GEP gives."""
-        for faces in self._faces.values():
-            for face in faces.values():
-                kind = face.kind
-                for ref in [ref for ref in face.routes if ref.kind != kind]:
-                    del face.routes[ref]
+        mixed = [
+            face
+            for faces in self._faces.values()
+            for face in faces.values()
+            if len(face.routes) > 1 and len({ref.kind for ref in face.routes}) > 1
+        ]
+        for face in mixed:
+            kind = face.kind
+            face.routes = {ref: seat for ref, seat in face.routes.items() if ref.kind == kind}
+        if not mixed:
+            return
         for attachment, faces_of in self._attachments:
             if faces_of and not any(attachment.form.ref in face.routes for face in faces_of):
                 message = f"a {faces_of[0].kind} is on the same port"
                 attachment.verdict = Verdict(False, "Conflicted", message)
 
+    def forget_older(self) -> None:
+        """When all that there is has been made."""
+        self._made_before, self._meanings_before = {}, {}
+        self._faces, self._attachments = defaultdict(dict), []
+
     def fronts(self, hosts: Hosts) -> Iterator[Front]:
         clients = _addresses(self._world, self._faces.values())
-        for place, faces in sorted(self._faces.items()):
+        for place in sorted(self._faces):
+            faces = self._faces[place]
             made = Made(
                 next(iter(faces.values())).service,
-                tuple((name, _forms(face)) for name, face in faces.items()),
-                tuple(clients.get(name, ()) for name in faces),
+                tuple([(name, _forms(face)) for name, face in faces.items()]),
+                tuple([clients.get(name, ()) for name in faces]),
                 None,
             )
-            known = self._before.get(place)
+            known = self._made_before.get(place)
             if known is None or not known.holds(made):
                 known = made._replace(front=_front(place, faces, clients, hosts))
             self.made[place] = known
@@ -164,8 +187,25 @@ class Mesh:
                 yield known.front
 
 
+def _ports_meant(
+    form: Form, ref: ParentReference, service: Service, clients: str
+) -> tuple[Verdict, tuple[tuple[Place, ServicePort], ...]]:
+    if not addresses_of(service):
+        return Verdict(False, "NoMatchingParent", "the Service has no address of its own"), ()
+    transport = "UDP" if form.ref.kind == "UDPRoute" else "TCP"
+    ports = [port for port in service.spec.ports if _is_meant(port, ref, transport)]
+    if not ports:
+        message = f"the Service has no {transport} port{_part_in_words(ref)}"
+        return Verdict(False, "NoMatchingParent", message), ()
+    if transport == "UDP" and clients:
+        message = "datagrams of one namespace's clients cannot be told from others"
+        return Verdict(False, "UnsupportedValue", message), ()
+    key = service.metadata.namespace, service.metadata.name
+    return ACCEPTED, tuple(((key, port.port, transport), port) for port in ports)
+
+
 def _forms(face: Face) -> tuple[Form, ...]:
-    return tuple(seat.form for seat in face.routes.values())
+    return tuple([seat.form for seat in face.routes.values()])
 
 
 def _are_same_routes(

@@ -28,7 +28,7 @@ from .hosts import Hosts
 from .http import http_form
 from .ingress import IngressForm, by_class, ingress_forms, ingress_status
 from .ingress_fronts import ClassFronts, service_of
-from .mesh import Made, Mesh, Place, is_service
+from .mesh import Mesh, is_service
 from .services import addresses_of
 from .status import RouteStatuses, gateway_status, policy_statuses, set_status
 from .streams import stream_form
@@ -73,7 +73,7 @@ class Memo:
     of_clients: bool = False  # it depends on where workloads are
     hosts: Hosts = field(default_factory=Hosts)
     statuses: RouteStatuses = field(default_factory=RouteStatuses)
-    mesh: Mapping[Place, Made] = field(default_factory=dict)
+    mesh: Mesh | None = None
 
 
 def route(world: World, before: Routing | None = None) -> Routing:
@@ -130,8 +130,9 @@ class _Pass:
             self._mesh.has_consumers,
             self._hosts,
             self._statuses,
-            self._mesh.made,
+            self._mesh,
         )
+        self._mesh.forget_older()
         self._hosts.forget_older()
         self._statuses.forget_older()
         known = before.fronts if before is not None else {}
