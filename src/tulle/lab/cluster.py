@@ -121,20 +121,36 @@ class Cluster:
             member = msgspec.structs.replace(old, shared=tuple(shared), own=tuple(own))
             self._save({**members, node: member})
 
+    def make_fabric(self) -> None:
+        """The bridge alone, for hosts that are there before the first node. Idempotent.
+
+        It ends with the last node, or by `forget_fabric`. Raises KernelError.
+        """
+        with self._locked():
+            netns.create(self.fabric)
+            gateways: list[IPInterface] = [
+                ip_interface(f"{network[1]}/{network.prefixlen}") for network in NETWORKS
+            ]
+            netns.run_in(self.fabric, partial(fabric.make_bridge, gateways))
+
+    def forget_fabric(self) -> None:
+        """If no node needs it. Idempotent. Raises KernelError."""
+        if self.directory.exists():
+            with self._locked():
+                if not self.members():
+                    self._end()
+
     def connect(self, node: str, node_netns: Path) -> None:
         """Lay a member's cable and give its uplink addresses. Idempotent. Raises KernelError."""
         member = self.members()[node]
-        netns.create(self.fabric)
-        gateways: list[IPInterface] = [
-            ip_interface(f"{network[1]}/{network.prefixlen}") for network in NETWORKS
-        ]
-        netns.run_in(self.fabric, partial(fabric.make_bridge, gateways))
+        self.make_fabric()
         netns.run_in(self.fabric, partial(fabric.plug_in, member.port, member.number, node_netns))
         addresses: list[IPInterface] = [
             ip_interface(f"{address}/{network.prefixlen}")
             for address, network in zip(member.addresses, NETWORKS, strict=True)
         ]
-        configure = partial(fabric.configure_uplink, addresses, [item.ip for item in gateways])
+        gateways = [network[1] for network in NETWORKS]
+        configure = partial(fabric.configure_uplink, addresses, gateways)
         netns.run_in(node_netns, configure)
         netns.run_in(self.fabric, partial(fabric.route_to, member.cidrs, member.addresses))
 
@@ -153,8 +169,11 @@ class Cluster:
             if members:
                 self._save(members)
                 return
-            netns.delete_all(self.fabric.parent)
-            shutil.rmtree(self.directory)
+            self._end()
+
+    def _end(self) -> None:
+        netns.delete_all(self.fabric.parent)
+        shutil.rmtree(self.directory)
         with suppress(OSError):  # other clusters are there
             ROOT.rmdir()
 
