@@ -1,0 +1,46 @@
+"""Programs of Kubernetes in a network namespace, which end with the tests whatever happens."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.kubernetes import cache
+
+
+class Programs:
+    """At most one of each name; what they say goes to NAME.log in `logs`."""
+
+    def __init__(self, netns: Path, logs: Path) -> None:
+        self.prefix = ["nsenter", f"--net={netns}"]
+        self._logs = logs
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, *options: str | Path) -> None:
+        path = cache.program(name)
+        line = [*self.prefix, "setpriv", "--pdeathsig=KILL", path, *options]
+        with (self._logs / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                line, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def kill(self, name: str) -> None:
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        """All of them, those started last first."""
+        for name in reversed(list(self._running)):
+            self.kill(name)
+
+    def check(self) -> None:
+        """Raises AssertionError if one has ended by itself."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                raise AssertionError(f"{name} ended with {process.returncode}\n{self.said(name)}")
+
+    def said(self, name: str) -> str:
+        """The end of it."""
+        text = (self._logs / f"{name}.log").read_text(errors="replace")
+        return "\n".join(text.splitlines()[-20:])
