@@ -112,6 +112,13 @@ class ByHand(Plain):
         return sum(memory_kib(envoy.pid) for envoy in self.envoys)
 
 
+class ByHandTwice(ByHand):
+    """Two on the node that listen on one port, as who cannot do without for a moment has them."""
+
+    def _hops(self) -> list[tuple[str, tuple[str, int], tuple[str, int]]]:
+        return super()._hops() * 2
+
+
 class Sidecars(ByHand):
     """One beside the client and one beside the server, as meshes of sidecars have them."""
 
