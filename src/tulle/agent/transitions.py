@@ -48,29 +48,32 @@ class Transitions:
     ) -> tuple[Json, Json]:
         if before is not None and (before[0] is status or before[0] == status):
             return before
-        return status, _stamped(status, before[1] if before else {}, now)
+        return status, stamped(status, before[1] if before else {}, now)
 
 
-def _stamped(status: Json, before: Json, now: str) -> Json:
+def stamped(status: Json, before: Json, now: str) -> Json:
+    """With the times of `before` where a condition says the same as there."""
     made = dict(status)
     if "conditions" in status:
-        old = {item["type"]: item for item in before.get("conditions", ())}
+        old = {item["type"]: item for item in before.get("conditions") or ()}
         made["conditions"] = [
             item | {"lastTransitionTime": _since(item, old.get(item["type"]), now)}
             for item in status["conditions"]
         ]
     for part in _PARTS:
         if part in status:
-            known = {_name(item): item for item in before.get(part, ())}
-            made[part] = [_stamped(item, known.get(_name(item), {}), now) for item in status[part]]
+            known = {name_of(item): item for item in before.get(part) or ()}
+            made[part] = [stamped(item, known.get(name_of(item), {}), now) for item in status[part]]
     return made
 
 
 def _since(item: Json, before: Json | None, now: str) -> str:
     if before is not None and before["status"] == item["status"]:
-        return str(before["lastTransitionTime"])
+        return str(before.get("lastTransitionTime") or now)
     return now
 
 
-def _name(item: Json) -> str:
-    return next(str(item[name]) for name in _NAMES if name in item)
+def name_of(item: Json) -> str:
+    """What a part of a status is about, in whatever order its words stand."""
+    named = next(item[name] for name in _NAMES if name in item)
+    return named if isinstance(named, str) else str(sorted(named.items()))

@@ -1,0 +1,114 @@
+"""What the API's objects are to have as their status, from what is in force. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tulle.compile.routes.conditions import Verdict, conditions
+from tulle.edges.manifests.directory import Snapshot
+from tulle.model.kubernetes import ObjectRef, Service
+from tulle.model.world import Key, Refusal
+
+Json = dict[str, Any]
+
+# What controllers share of each kind: where nothing is ours, entries from before have to go.
+_SHARED = {
+    "HTTPRoute": "parents",
+    "GRPCRoute": "parents",
+    "TLSRoute": "parents",
+    "TCPRoute": "parents",
+    "UDPRoute": "parents",
+    "BackendTLSPolicy": "ancestors",
+    "BackendTrafficPolicy": "ancestors",
+    "XBackendTrafficPolicy": "ancestors",
+    "RateLimitPolicy": "ancestors",
+    "FaultInjectionPolicy": "ancestors",
+    "AuthPolicy": "ancestors",
+}
+# Others have no status (NetworkPolicy): what is wrong with one is told by an Event.
+_POLICIES = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "ClusterNetworkPolicy")
+_MESSAGE_BYTES = 4096  # a condition's message takes 32 KiB; nobody reads more
+_VALID = Verdict(True, "Valid")
+
+
+class Told(NamedTuple):
+    """`uid` is that of the object that it is said of; "" if that was refused, so not known."""
+
+    uid: str
+    status: Json
+
+
+def statuses(
+    snapshot: Snapshot,
+    status: Mapping[ObjectRef, Json],
+    services: Mapping[Key, Service],
+    refusals: Sequence[Refusal],
+) -> dict[ObjectRef, Told]:
+    """`status` is a Routing's, `services` have their addresses; only of objects that the API has.
+
+    What nothing changed is the same object as it was given.
+    """
+    found: dict[ObjectRef, Told] = {}
+    for ref, said in _said(snapshot, status, services, refusals).items():
+        obj = snapshot.get(ref)
+        found[ref] = Told(obj.metadata.uid if obj else "", said)
+    return found
+
+
+def _said(
+    snapshot: Snapshot,
+    status: Mapping[ObjectRef, Json],
+    services: Mapping[Key, Service],
+    refusals: Sequence[Refusal],
+) -> dict[ObjectRef, Json]:
+    found = {ref: said for ref, said in status.items() if snapshot.get(ref) is not None}
+    for kind, part in _SHARED.items():
+        for ref in _refs(kind, snapshot):
+            if ref not in found:
+                found[ref] = _NO_ENTRIES[part]
+    found.update(_addresses(snapshot, services))
+    found.update(_valid(snapshot, refusals))
+    return found
+
+
+_NO_ENTRIES: Mapping[str, Json] = {part: {part: []} for part in ("parents", "ancestors")}
+
+
+def _refs(kind: str, snapshot: Snapshot) -> Iterator[ObjectRef]:
+    for name in snapshot.kinds.get(kind, {}):
+        yield ObjectRef(kind, *(("", name) if isinstance(name, str) else name))
+
+
+def _addresses(
+    snapshot: Snapshot, services: Mapping[Key, Service]
+) -> Iterator[tuple[ObjectRef, Json]]:
+    """Of Services that were given other addresses than the API knows of."""
+    for key, had in snapshot.of(Service).items():
+        given = services.get(key, had)
+        if given.spec.type == "LoadBalancer" and given.status != had.status:
+            ingress = [msgspec.to_builtins(item) for item in given.status.load_balancer.ingress]
+            yield ObjectRef("Service", *key), {"loadBalancer": {"ingress": ingress}}
+
+
+def _valid(snapshot: Snapshot, refusals: Sequence[Refusal]) -> Iterator[tuple[ObjectRef, Json]]:
+    """The condition Valid: whether all that a policy says is in force."""
+    problems: dict[ObjectRef, list[str]] = defaultdict(list)
+    for refusal in refusals:
+        if refusal.ref.kind in _POLICIES:
+            problems[refusal.ref].append(refusal.reason)
+    in_force = {ref for kind in _POLICIES for ref in _refs(kind, snapshot)}
+    for ref in in_force | problems.keys():
+        obj = snapshot.get(ref)
+        verdict = _VALID
+        if ref in problems:
+            reason = "Invalid" if obj is None else "PartlyInForce"
+            message = "; ".join(dict.fromkeys(problems[ref]))
+            verdict = Verdict(False, reason, message[:_MESSAGE_BYTES])
+        said = conditions(obj.metadata.generation if obj else 0, Valid=verdict)
+        if obj is None:  # which generation it was that was refused is not known
+            del said[0]["observedGeneration"]
+        yield ref, {"conditions": said}
