@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from tulle.model.gateway import Gateway
 from tulle.model.kubernetes import (
     LB_ADDRESSES_ANNOTATIONS,
     ObjectMeta,
@@ -90,7 +91,29 @@ def _of_gateway(owned: Owned, world: World) -> Service:
     annotations = dict(gateway.spec.infrastructure.annotations)
     service = Service(ObjectMeta(name, namespace, labels, annotations), _spec(owned.ports()))
     wanted, bad = wanted_addresses(gateway)
-    return _with_addresses(service, wanted, world, named=bool(wanted or bad))
+    if not wanted and not bad:
+        return _with_addresses(service, _told(gateway, service, world), world, named=False)
+    return _with_addresses(service, wanted, world, named=True)
+
+
+def _told(gateway: Gateway, service: Service, world: World) -> list[IPAddress]:
+    """What the API says that it has, so that it keeps them; none if that is not what it would get.
+
+    A status that a file has is no such word: it never comes this far.
+    """
+    spans = spans_for(world.address_pools, service)
+    told = (gateway.status or {}).get("addresses") or []
+    found = [ip_address(item["value"]) for item in told if _is_address(item)]
+    is_whole = {item.version for item in found} == {span.version for span in spans}
+    pooled = all(any(item in span for span in spans) for item in found)
+    return found if is_whole and pooled else []
+
+
+def _is_address(item: Mapping[str, str]) -> bool:
+    try:
+        return bool(ip_address(item["value"]))
+    except (KeyError, ValueError):
+        return False
 
 
 def _of_class(name: str, ports: Iterable[tuple[int, str]], world: World) -> Service:

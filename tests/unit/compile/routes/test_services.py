@@ -4,6 +4,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.compile.routes.worlds import (
@@ -142,3 +143,52 @@ def test_what_has_not_changed_is_the_same_object() -> None:
     assert ("shop", "tulle-gateway-two") in second.services
     gone, _ = with_gateways(replace(world, gateways={}), standing)
     assert gone.services is world.services
+
+
+def told(*addresses: str, pools: str = POOL, **spec: Any) -> World:
+    """With a Gateway of which the API says that it has these addresses."""
+    world = world_of(pools, gateway(listener(), **spec))
+    (key, found), *_ = world.gateways.items()
+    status = {"addresses": [{"type": "IPAddress", "value": item} for item in addresses]}
+    return replace(world, gateways={key: msgspec.structs.replace(found, status=status)})
+
+
+def served(world: World) -> list[str]:
+    return [str(item) for item in front(route(completed(world))).addresses]
+
+
+def test_a_gateway_keeps_the_address_that_it_was_told_to_have() -> None:
+    assert served(told(_INSIDE)) == [_INSIDE]
+    assert served(told("192.0.2.78")) == ["192.0.2.78"]
+
+
+_OTHER = "192.0.2.79"
+_BOTH = POOL.replace("blocks: [", "blocks: [{cidr: 2001:db8::/120}, ")
+
+
+@pytest.mark.parametrize(
+    ("world", "others"),
+    [
+        (told(_OUTSIDE), told()),  # its pool has gone
+        (told("a.example"), told()),
+        (told(_INSIDE, _OUTSIDE), told()),
+        (told(_INSIDE, pools=_BOTH), told(pools=_BOTH)),  # a family has come
+        (told(_INSIDE, addresses=[{"value": _OTHER}]), told(addresses=[{"value": _OTHER}])),
+    ],
+)
+def test_a_gateway_does_not_keep_what_it_could_not_get(world: World, others: World) -> None:
+    assert served(world) == served(others)
+    assert _INSIDE not in served(world)
+
+
+_ASKS = "lbipam.cilium.io/ips"
+
+
+def test_an_address_that_a_service_took_is_given_up() -> None:
+    """Once it is told that it has it no more, it gets another."""
+    taken = SERVICES.replace("{name: web,", f"{{name: a, annotations: {{{_ASKS}: {_INSIDE}}},", 1)
+    taken = taken.replace("spec: {selector: {app: web}", "spec: {type: LoadBalancer", 1)
+    inside = served(world_of(taken, base=told(_INSIDE)))
+    assert not any(item.startswith("192.0.2.") for item in inside)
+    (found,) = served(world_of(taken, base=told(*inside)))
+    assert found.startswith("192.0.2.") and found != _INSIDE
