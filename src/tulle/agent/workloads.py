@@ -29,14 +29,16 @@ from tulle.model.kubernetes import ContainerPort, Labels
 from tulle.model.paths import require_label, require_subdomain
 from tulle.model.world import IPNetwork, Key, Workload
 
-from .addresses import POD_CIDRS, addresses_of, next_number
+from .addresses import POD_CIDRS
 from .hosts import HostsEntry, render_hosts, render_services
-from .records import Records, file_stem, write_atomically
+from .ipam import Leases
+from .records import Records, file_stem
 
 Owner = Literal["run", "pod"]  # who ends it: its command, or its manifest
 Phase = Literal["making", "up", "ending"]
 
 NEVER_STARTED_S = 60.0  # a `tulle run` whose command never came is given up after this
+LESSEE = "workload"
 _NETNS_NAME = re.compile(r".+_.+-tl[0-9a-f]{8}")
 
 
@@ -97,9 +99,11 @@ class Workloads:
         cgroups: NodeCgroup,
         node_netns: Path | None,
         pod_cidrs: Sequence[IPNetwork] = POD_CIDRS,
+        leases: Leases | None = None,
     ) -> None:
         self.cgroups, self.node_netns = cgroups, node_netns
-        self._state, self._cidrs = state_dir, tuple(pod_cidrs)
+        self._state = state_dir
+        self._leases = leases or Leases(state_dir / "addresses-leases.json", pod_cidrs)
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._store = Records(state_dir / "workloads", Record)
         self._records: dict[Key, Record] = {}
@@ -131,6 +135,10 @@ class Workloads:
         with self._lock:
             return {record.ifindex for record in self._records.values() if record.ifindex}
 
+    def interface_names(self) -> set[str]:
+        with self._lock:
+            return {record.interface for record in self._records.values()}
+
     def owned_by(self, owner: Owner) -> list[Key]:
         """Those of `owner`, with those whose deletion has not succeeded yet."""
         with self._lock:
@@ -158,7 +166,7 @@ class Workloads:
         with self._lock:
             if (namespace, name) in self._records:
                 raise Refused(f"workload {namespace}/{name} exists already")
-            record = self._new_record(namespace, name, owner)
+            record = self._new_record((namespace, name), owner)
             record = msgspec.structs.replace(
                 record,
                 labels=dict(labels or {}),
@@ -241,6 +249,7 @@ class Workloads:
             else:
                 why = "its network is gone" if record.phase == "up" else f"left {record.phase}"
                 removed.append(f"workload {key[0]}/{key[1]}: {why}{self._try_to_end(record)}")
+        self._leases.recover(LESSEE, {r.number: _lessee(r.key) for r in self._records.values()})
         kept = [record.interface for record in self._records.values() if record.phase == "up"]
         netns.run_in(self.node_netns, partial(netlink.adopt, kept))
         return removed + self._sweep()
@@ -291,27 +300,18 @@ class Workloads:
                 self._write_hosts(record, seen_from[record.namespace])
             self._hosts_whole = True
 
-    def _new_record(self, namespace: str, name: str, owner: Owner) -> Record:
-        number = self._take_number()
+    def _new_record(self, key: Key, owner: Owner) -> Record:
+        number = self._leases.take(_lessee(key))
         return Record(
-            namespace=namespace,
-            name=name,
+            namespace=key[0],
+            name=key[1],
             owner=owner,
             number=number,
-            addresses=tuple(str(address) for address in addresses_of(self._cidrs, number)),
+            addresses=tuple(str(address) for address in self._leases.addresses(number)),
             interface=f"tl{secrets.token_hex(4)}",
             created_s=time.monotonic(),
             mtu=self._mtu,
         )
-
-    def _take_number(self) -> int:
-        used = {record.number for record in self._records.values()}
-        counter = self._state / "last-number"  # kept, or a restart would bring reuse forward
-        text = counter.read_text() if counter.exists() else ""
-        last = int(text) if text.isdecimal() else 0
-        number = next_number(self._cidrs, used, last)
-        write_atomically(counter, str(number).encode())
-        return number
 
     def _build(self, record: Record) -> int:
         place = self._place(record)
@@ -358,6 +358,7 @@ class Workloads:
             self._workloads.pop(record.key, None)
             self._made = None
             self._hosts_written.pop(record.key, None)
+        self._leases.free(record.number, _lessee(record.key))
 
     def _sweep(self) -> list[str]:
         """Remove things without a record, as an unreadable record leaves them."""
@@ -416,6 +417,10 @@ class Workloads:
         if self._hosts_written.get(record.key) != digest:
             _overwrite(self._place(record).hosts, text)
             self._hosts_written[record.key] = digest
+
+
+def _lessee(key: Key) -> str:
+    return "/".join((LESSEE, *key))
 
 
 def _overwrite(path: Path, content: bytes) -> None:

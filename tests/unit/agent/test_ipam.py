@@ -1,0 +1,80 @@
+"""No number has two owners, whatever ends the agent, and one that came free is given late."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tulle.agent.ipam import Leases
+from tulle.errors import Refused
+
+SMALL = (ip_network("10.0.0.0/29"), ip_network("fd00::/64"))  # room for 5
+
+
+def leases(tmp_path: Path) -> Leases:
+    return Leases(tmp_path / "durable" / "leases.json", SMALL)
+
+
+def test_a_number_that_came_free_is_given_again_last(tmp_path: Path) -> None:
+    some = leases(tmp_path)
+    assert [some.take(f"cni/{name}") for name in "ab"] == [2, 3]
+    some.free(2, "cni/a")
+    assert [some.take(f"cni/{name}") for name in "cdef"] == [4, 5, 6, 2]
+    with pytest.raises(Refused, match=r"no address left: 10\.0\.0\.0/29 has room for 5"):
+        some.take("cni/g")
+
+
+def test_both_families_have_the_same_number(tmp_path: Path) -> None:
+    assert [str(item) for item in leases(tmp_path).addresses(3)] == ["10.0.0.3", "fd00::3"]
+
+
+def test_a_reboot_gives_numbers_back_and_goes_on_behind_the_last(tmp_path: Path) -> None:
+    before = leases(tmp_path)
+    for name in "abc":
+        before.take(f"cni/{name}")
+    after = leases(tmp_path)
+    assert after.held() == {2: "cni/a", 3: "cni/b", 4: "cni/c"}
+    after.recover("cni", {})
+    assert (after.held(), after.take("cni/d")) == ({}, 5)
+
+
+def test_each_kind_speaks_for_its_own_alone(tmp_path: Path) -> None:
+    some = leases(tmp_path)
+    some.take("cni/a")
+    some.take("workload/shop/web")
+    some.recover("cni", {4: "cni/b"})
+    assert some.held() == {3: "workload/shop/web", 4: "cni/b"}
+    some.free(3, "cni/a")  # it was another's by then
+    assert some.held() == {3: "workload/shop/web", 4: "cni/b"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"held": 3}', b'{"held": {"x": "y"}}'])
+def test_a_journal_that_cannot_be_read_is_made_anew_of_those_who_live(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "leases.json"
+    path.write_bytes(content)
+    some = Leases(path, SMALL)
+    some.recover("cni", {4: "cni/b"})
+    assert (some.take("cni/c"), Leases(path, SMALL).held()) == (5, {4: "cni/b", 5: "cni/c"})
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from(["take", "free", "again"]), st.integers(0, 4))))
+def test_no_number_has_two_owners(
+    steps: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = tmp_path_factory.mktemp("leases")
+    some, have = leases(directory), dict[str, int]()
+    for step, which in steps:
+        owner = f"cni/{which}"
+        if step == "take" and owner not in have:
+            have[owner] = some.take(owner)
+        elif step == "free" and owner in have:
+            some.free(have.pop(owner), owner)
+        elif step == "again":
+            some = leases(directory)
+        assert some.held() == {number: owner for owner, number in have.items()}
