@@ -36,7 +36,9 @@ from .drift import Drift
 from .flowlog import FlowLog
 from .hooks import Hooks
 from .hosts import HostsEntry
+from .ipam import Leases
 from .kept import KeptAddresses
+from .local import Local
 from .memory import recall, remember
 from .mesh import Mesh, mesh, placed
 from .network import Network
@@ -45,6 +47,7 @@ from .pacer import Pacer
 from .pods import Pods
 from .pressure import Pressure
 from .proxy_scopes import ProxyScopes
+from .sandboxes import Sandboxes
 from .source import Sources, standalone
 from .transitions import Transitions
 from .vanished import Vanished
@@ -83,8 +86,14 @@ class Agent:
         self.paths, self.options = paths, options
         self._sources = sources = sources or standalone(paths, options)
         self.cgroups = NodeCgroup(find_mount(), paths.cgroup)
-        self.workloads = Workloads(paths.state, self.cgroups, paths.netns, options.pod_cidrs)
+        leases = Leases(paths.durable / "addresses-leases.json", options.pod_cidrs)
+        self.workloads = Workloads(
+            paths.state, self.cgroups, paths.netns, options.pod_cidrs, leases
+        )
+        self.sandboxes = Sandboxes(paths.state, paths.netns, leases)
+        self._local = Local()
         self.manifests, self.neighbours = sources.source, sources.neighbourhood
+        self.facts = sources.facts
         self.network = Network(paths.netns, options)
         self.pods = Pods(self.workloads, paths.state, self._admit, self.request)
         self.datapath = Datapath(paths.bpffs, xdp=options.xdp)
@@ -136,7 +145,10 @@ class Agent:
 
     async def start(self) -> None:
         """Takes over what an earlier agent left and puts the present world in force."""
-        for line in await asyncio.to_thread(self.workloads.recover):
+        removed = await asyncio.to_thread(self.workloads.recover)
+        own = self.workloads.interface_names()
+        removed += await asyncio.to_thread(self.sandboxes.recover, own)
+        for line in removed:
             log.info("removed %s", line)
         await asyncio.to_thread(self._look_at_network)
         self.pods.recover()
@@ -201,6 +213,7 @@ class Agent:
         await self.pods.settled()
         for key in list(self.workloads.all()):
             await asyncio.to_thread(self.workloads.delete, key)
+        await asyncio.to_thread(self.sandboxes.end_all)
         await self.proxy.stop()
         remove_datapath(self.paths.bpffs)
         await asyncio.to_thread(self.network.dismantle)
@@ -219,6 +232,9 @@ class Agent:
     def _look_at_network(self) -> None:
         self.network.refresh()
         self.workloads.set_mtu(self.network.workload_mtu)
+        self.sandboxes.set_mtu(self.network.workload_mtu)
+        for line in self.sandboxes.end_the_gone():
+            log.info("removed %s", line)
 
     def _look_for_drift(self) -> None:
         """No pass is under way now; later ones tell what they change."""
@@ -300,7 +316,7 @@ class Agent:
         if self.current is None:
             self._take_over()
         self._have = compiled.image
-        self.hooks.keep(self.workloads.interfaces())
+        self.hooks.keep(self.workloads.interfaces() | self.sandboxes.interfaces())
         self._write_hosts(compiled)
         self.neighbours.tell(self.network.published(), world.workloads)
         told = (*snapshot.refusals, *seen.refusals, *wanted.refusals, *self.proxy.refusals)
@@ -323,20 +339,27 @@ class Agent:
         for key, workload in self.workloads.all().items():
             with suppress(Refused):  # it ended meanwhile
                 found[workload.ifindex] = self.workloads.place(key).netns
-        return found
+        return found | self.sandboxes.namespaces()
 
     def _services(self, snapshot: Snapshot) -> Mapping[Key, Service]:
         services = snapshot.of(Service)
         return services if self.options.cluster else self._kept_addresses.give(services)
 
     def _look_around(self, snapshot: Snapshot) -> Mesh:
-        own, local = self.network.node(), self.workloads.all()
+        if self._sources.own is not None:
+            self.sandboxes.learn(self._sources.own())
+        own, local = self.network.node(), self.local()
         others = self.neighbours.scan()
         return mesh(own, local, others, snapshot.named(NodeObject), self._mesh)
 
     def _interfaces(self) -> dict[int, Role]:
         """Of this node's workloads, in the mesh or not: none is ever without hooks."""
-        return {workload.ifindex: "pod" for workload in self.workloads.all().values()}
+        own = {workload.ifindex for workload in self.workloads.all().values()}
+        return dict.fromkeys(own | self.sandboxes.up(), "pod")
+
+    def local(self) -> Mapping[Key, Workload]:
+        """All of this node's. One that `tulle run` made keeps its name."""
+        return self._local.of(self.sandboxes.all(), self.workloads.all())
 
     def _read(self) -> Image:
         """What the kernel has."""

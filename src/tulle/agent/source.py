@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from tulle.model.world import Key, Node, Workload
 from .neighbours import Neighbours
 from .nodes import Others
 from .options import NodeOptions
+from .sandboxes import PodFacts
 
 
 class Source(Protocol):
@@ -60,11 +61,17 @@ class Neighbourhood(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """`tasks` run as long as the agent does."""
+    """`tasks` run as long as the agent does.
+
+    `facts` says what a pod is whose name and uid a container runtime gave, `own` what all of this
+    node's are now. None: a pod is what the runtime says.
+    """
 
     source: Source
     neighbourhood: Neighbourhood
     tasks: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
+    facts: Callable[[Key, str], Awaitable[PodFacts]] | None = None
+    own: Callable[[], Mapping[Key, PodFacts]] | None = None
 
 
 def standalone(paths: NodePaths, options: NodeOptions) -> Sources:

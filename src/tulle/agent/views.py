@@ -49,7 +49,7 @@ def status(agent: Agent) -> Json:
     lost = agent.datapath.events_lost()
     filled = fills(agent, now) if now else []
     problems = [agent.problem] if agent.problem else []
-    problems += agent.network.problems + agent.workloads.problems
+    problems += agent.network.problems + agent.workloads.problems + agent.sandboxes.problems
     problems += agent.proxy.problems
     problems += [fill.warning for fill in filled if fill.warning]
     refusals = dict.fromkeys((*(now.refusals if now else ()), *agent.proxy.refusals))

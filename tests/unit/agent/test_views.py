@@ -53,6 +53,7 @@ def agent() -> Any:
         pods=SimpleNamespace(problems=dict),
         pending={},
         network=SimpleNamespace(problems=[], interfaces={2: "host"}),
+        sandboxes=SimpleNamespace(problems=[]),
         workloads=SimpleNamespace(problems=[]),
         proxy=SimpleNamespace(problems=[], refusals=(), status=lambda: PROXY),
         pressure=SimpleNamespace(fills=lambda: [Fill("conntrack", 1, 262144, recycled=True)]),

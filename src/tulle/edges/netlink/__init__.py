@@ -21,6 +21,7 @@ from .pairs import (
     adopt,
     connect_node_side,
     connect_workload_side,
+    is_ours,
     set_mtu,
 )
 from .routes import Route, delete_routes, put_routes, read_routes
@@ -52,6 +53,7 @@ __all__ = [
     "dismantle",
     "forward_from",
     "interfaces",
+    "is_ours",
     "make_overlay",
     "overlay_mtu",
     "own_addresses",

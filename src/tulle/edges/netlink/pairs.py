@@ -6,6 +6,7 @@ The scheme is in docs/architecture.md: no ARP, no neighbour discovery, no bridge
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ WORKLOAD_MAC = "02:74:75:6c:6c:02"
 GATEWAYS = {4: "169.254.1.1", 6: "fe80::1"}
 INTERFACE = "eth0"
 MTU = 1500
+_OURS = re.compile(r"tl[0-9a-f]{8}")
 _FIRST_PORT = 32768  # Linux' own default
 
 SCOPE_LINK = 253
@@ -40,15 +42,19 @@ _QUIET = {
 
 
 def connect_node_side(
-    interface: str, workload_netns: Path, addresses: Sequence[IPAddress], mtu: int = MTU
+    interface: str,
+    workload_netns: Path,
+    addresses: Sequence[IPAddress],
+    mtu: int = MTU,
+    inside: str = INTERFACE,
 ) -> int:
     """Make the veth pair and the node's half of it; the ifindex of the node's side.
 
-    The peer appears in `workload_netns` as `eth0`, down and without addresses; both have `mtu`.
+    The peer appears in `workload_netns` as `inside`, down and without addresses; both have `mtu`.
     Idempotent for the same arguments. Raises KernelError.
     """
     with rtnetlink(f"interface {interface}") as routes:
-        _add_pair(routes, interface, workload_netns, mtu)
+        _add_pair(routes, interface, workload_netns, mtu, inside)
         index = index_of(interface)
         be_router(routes, interface)
         _let_proxy_in(interface)
@@ -60,14 +66,14 @@ def connect_node_side(
     return index
 
 
-def connect_workload_side(addresses: Sequence[IPAddress]) -> None:
-    """Give the workload's `eth0` its addresses and ways out. Idempotent. Raises KernelError."""
-    be_quiet(INTERFACE)
+def connect_workload_side(addresses: Sequence[IPAddress], inside: str = INTERFACE) -> None:
+    """Give the workload's side its addresses and ways out. Idempotent. Raises KernelError."""
+    be_quiet(inside)
     # above are those of the node's proxy, for connections in the workload's name
     sysctl("ipv4/ip_local_port_range", f"{_FIRST_PORT} {UPSTREAM_PORTS[0] - 1}")
-    with rtnetlink(f"interface {INTERFACE} of the workload") as routes:
+    with rtnetlink(f"interface {inside} of the workload") as routes:
         routes.link("set", index=index_of("lo"), state="up")
-        index = index_of(INTERFACE)
+        index = index_of(inside)
         set_up_quietly(routes, index)
         for address in addresses:
             add_address(routes, index, address)
@@ -82,6 +88,11 @@ def connect_workload_side(addresses: Sequence[IPAddress]) -> None:
                 prefsrc=str(address),
                 flags=RTNH_F_ONLINK,
             )
+
+
+def is_ours(interface: str) -> bool:
+    """Whether it has the name of a node's side."""
+    return _OURS.fullmatch(interface) is not None
 
 
 def adopt(interfaces: Iterable[str]) -> None:
@@ -130,12 +141,12 @@ def set_up_quietly(routes: IPRoute, index: int) -> None:
     routes.link("set", index=index, flags=flags, change=flags)
 
 
-def _add_pair(routes: IPRoute, interface: str, workload_netns: Path, mtu: int) -> None:
+def _add_pair(routes: IPRoute, interface: str, workload_netns: Path, mtu: int, inside: str) -> None:
     if interface in interfaces():
         return
     fd = os.open(workload_netns, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        peer = {"ifname": INTERFACE, "address": WORKLOAD_MAC, "net_ns_fd": fd, "mtu": mtu}
+        peer = {"ifname": inside, "address": WORKLOAD_MAC, "net_ns_fd": fd, "mtu": mtu}
         routes.link("add", ifname=interface, kind="veth", address=NODE_MAC, mtu=mtu, peer=peer)
     finally:
         os.close(fd)

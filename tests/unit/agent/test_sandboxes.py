@@ -1,0 +1,369 @@
+"""Attachments over a kernel that exists in memory only: the record law, and who is in the mesh."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_address, ip_network
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tulle.agent import sandboxes as module
+from tulle.agent.cni import Attachment, CniError
+from tulle.agent.ipam import Leases
+from tulle.agent.sandboxes import PodFacts, Sandboxes
+from tulle.errors import KernelError, Refused
+from tulle.model.world import IPAddress
+
+STEPS = ["connect_node_side", "connect_workload_side"]
+
+
+class Kernel:
+    """Stands in for `edges.netns` and `edges.netlink`. `fails` names one call that fails."""
+
+    MTU = 1500
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.links: dict[str, int] = {"eth7": 1}
+        self.inside: dict[str, tuple[IPAddress, ...]] = {}  # namespace/interface → addresses
+        self.where: Path | None = None
+        self.mtus: list[str] = []
+        self.fails, self.made = "", 1
+        self.directory = tmp_path
+
+    def namespace(self, name: str) -> Path:
+        path = self.directory / f"ns-{name}"
+        path.touch()
+        return path
+
+    def exists(self, path: Path) -> bool:
+        return path.exists() and path.name.startswith("ns-")
+
+    def run_in(self, path: Path | None, work: Callable[[], Any]) -> Any:
+        self.where = path
+        return work()
+
+    def connect_node_side(
+        self, interface: str, inside: Path, addresses: Any, mtu: int, name: str
+    ) -> int:
+        self.call("connect_node_side")
+        self.made += 1
+        self.links[interface] = self.made
+        return self.made
+
+    def connect_workload_side(self, addresses: tuple[IPAddress, ...], name: str) -> None:
+        self.call("connect_workload_side")
+        self.inside[f"{self.where}/{name}"] = addresses
+
+    def own_addresses(self) -> dict[int, tuple[IPAddress, ...]]:
+        return {2: self.inside.get(f"{self.where}/eth0", ())}
+
+    def interfaces(self) -> dict[str, int]:
+        return {"eth0": 2} if self.where else dict(self.links)
+
+    def disconnect(self, interface: str) -> None:
+        self.call("disconnect")
+        self.links.pop(interface, None)
+
+    def adopt(self, interfaces: list[str]) -> None:
+        assert set(interfaces) <= self.links.keys()
+
+    def set_mtu(self, interface: str, mtu: int) -> None:
+        self.call(f"set_mtu {interface[:2]}")
+        self.mtus.append(f"{interface[:2]} {mtu}")
+
+    def is_ours(self, interface: str) -> bool:
+        return interface.startswith("tl")
+
+    def call(self, name: str) -> None:
+        if name == self.fails:
+            raise KernelError(12, name)
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kernel:
+    fake = Kernel(tmp_path)
+    monkeypatch.setattr(module, "netns", fake)
+    monkeypatch.setattr(module, "netlink", fake)
+    clock = iter(range(1000))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    return fake
+
+
+def make(kernel: Kernel) -> Sandboxes:
+    return Sandboxes(kernel.directory / "state", None, Leases(kernel.directory / "leases.json"))
+
+
+def again(kernel: Kernel) -> tuple[Sandboxes, list[str]]:
+    """As the next agent has them, and what it removed."""
+    made = make(kernel)
+    return made, made.recover([])
+
+
+def web(kernel: Kernel, container: str = "c1", name: str = "web") -> Attachment:
+    netns = str(kernel.namespace(container))
+    return Attachment("mesh", container, "eth0", netns, ("shop", name), "uid-1")
+
+
+def left(kernel: Kernel) -> tuple[object, ...]:
+    """Records, interfaces and addresses."""
+    records = list((kernel.directory / "state" / "sandboxes").glob("*"))
+    links = [name for name in kernel.links if name.startswith("tl")]
+    return records, links, dict(Leases(kernel.directory / "leases.json").held())
+
+
+NOTHING: tuple[object, ...] = ([], [], {})
+
+
+def test_what_is_added_is_in_the_mesh_with_what_is_known_of_the_pod(kernel: Kernel) -> None:
+    some = make(kernel)
+    facts = PodFacts({"app": "web"}, "robot", weight=3)
+    record = some.add(web(kernel), facts)
+    (workload,) = some.all().values()
+    assert (workload.labels, workload.service_account, workload.weight) == (
+        {"app": "web"},
+        "robot",
+        3,
+    )
+    assert workload.addresses == record.ips and record.ips[0] == IPv4Address("10.244.0.2")
+    assert some.up() == some.interfaces() == {workload.ifindex} == {kernel.links[record.interface]}
+    assert some.namespaces() == {workload.ifindex: kernel.namespace("c1")}
+
+
+def test_added_twice_it_is_made_once(kernel: Kernel) -> None:
+    some = make(kernel)
+    first = some.add(web(kernel), PodFacts())
+    assert some.add(web(kernel), PodFacts()) == first
+    recovered, removed = again(kernel)
+    assert removed == [] and recovered.add(web(kernel), PodFacts()) == first
+
+
+def test_one_whose_namespace_was_made_anew_is_made_anew(kernel: Kernel) -> None:
+    some = make(kernel)
+    first = some.add(web(kernel), PodFacts())
+    keep = Path(first.netns).rename(kernel.directory / "held")  # its inode is not given again
+    second = some.add(web(kernel), PodFacts())
+    assert second.interface != first.interface and keep.exists()
+    assert left(kernel)[1] == [second.interface]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_failed_adding_leaves_nothing_and_can_be_tried_again(kernel: Kernel, step: str) -> None:
+    some = make(kernel)
+    kernel.fails = step
+    with pytest.raises(KernelError, match=step):
+        some.add(web(kernel), PodFacts())
+    assert (some.all(), left(kernel)) == ({}, NOTHING)
+    kernel.fails = ""
+    assert some.add(web(kernel), PodFacts()).key in some.all()
+
+
+def test_failed_deleting_hides_the_pod_and_can_be_tried_again(kernel: Kernel) -> None:
+    some = make(kernel)
+    record = some.add(web(kernel), PodFacts())
+    kernel.fails = "disconnect"
+    with pytest.raises(KernelError, match="disconnect"):
+        some.delete(record.id)
+    # its hooks have to stay as long as the interface does
+    assert (some.all(), some.up(), some.interfaces()) == ({}, set(), {record.ifindex})
+    kernel.fails = ""
+    assert some.delete(record.id) and not some.delete(record.id)
+    assert left(kernel) == NOTHING
+
+
+class Killed(BaseException):
+    """The agent ends here: nothing of it runs any more, and what it wrote stays."""
+
+
+@pytest.mark.parametrize("writes", range(8))
+def test_an_agent_killed_at_any_write_leaves_nothing_that_the_next_does_not_find(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """Two pods are added, and one is deleted again; then there is no write any more."""
+    budget = iter(range(writes))
+
+    def write(path: Path, content: bytes) -> None:
+        if next(budget, None) is None:
+            raise Killed
+        path.write_bytes(content)
+
+    monkeypatch.setattr("tulle.agent.records.write_atomically", write)
+    monkeypatch.setattr("tulle.agent.ipam.write_atomically", write)
+    some = make(kernel)
+    try:
+        some.add(web(kernel, "c1"), PodFacts())
+        record = some.add(web(kernel, "c2", "db"), PodFacts())
+        some.delete(record.id)
+    except Killed:
+        pass
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "netns", kernel)
+    monkeypatch.setattr(module, "netlink", kernel)
+    recovered, _ = again(kernel)
+    pods = recovered.all().values()
+    assert {kernel.links[name] for name in kernel.links if kernel.is_ours(name)} == {
+        pod.ifindex for pod in pods
+    }
+    held = Leases(kernel.directory / "leases.json").held()
+    assert len(held) == len(pods) == len(left(kernel)[0])  # type: ignore[arg-type]
+    for wanted in ("c1", "c2"):
+        recovered.delete((wanted, "eth0"))
+    assert left(kernel) == NOTHING
+
+
+def test_an_interface_whose_record_cannot_be_read_is_not_left_open(kernel: Kernel) -> None:
+    make(kernel).add(web(kernel), PodFacts())
+    kernel.links["tlworkload"] = 9
+    (record,) = (kernel.directory / "state" / "sandboxes").iterdir()
+    record.write_text("{")
+    some = make(kernel)
+    (removed,) = some.recover(["tlworkload"])
+    assert removed.endswith("it belongs to no workload")
+    assert kernel.links.keys() == {"eth7", "tlworkload"} and left(kernel)[2] == {}
+
+
+def test_of_two_sandboxes_of_a_pod_the_younger_is_in_the_mesh(kernel: Kernel) -> None:
+    some = make(kernel)
+    old = some.add(web(kernel, "c1"), PodFacts())
+    new = some.add(web(kernel, "c2"), PodFacts())
+    assert some.all()[new.key].ifindex == new.ifindex
+    assert some.up() == {old.ifindex, new.ifindex}  # and hooked: cut off, not open
+    some.delete(old.id)
+    assert some.all()[new.key].ifindex == new.ifindex
+    assert again(kernel)[0].all() == some.all()
+
+
+def test_a_late_word_of_an_old_container_does_not_end_the_new_one(kernel: Kernel) -> None:
+    some = make(kernel)
+    old = some.add(web(kernel, "c1"), PodFacts())
+    some.add(web(kernel, "c2"), PodFacts())
+    assert some.delete(old.id) and not some.delete(old.id)
+    assert len(some.all()) == 1
+
+
+def test_what_is_learnt_later_holds_for_the_next_agent_too(kernel: Kernel) -> None:
+    some = make(kernel)
+    record = some.add(web(kernel), PodFacts())
+    before = some.all()
+    some.learn({("shop", "other"): PodFacts({"app": "x"})})
+    some.learn({record.key: PodFacts({"app": "x"}, uid="another pod's of that name")})
+    assert some.all() is before
+    some.learn({record.key: PodFacts({"app": "web"}, uid="uid-1")})
+    assert some.all()[record.key].labels == {"app": "web"}
+    some.learn({})  # the API server is away
+    assert again(kernel)[0].all()[record.key].labels == {"app": "web"}
+
+
+def test_what_has_not_changed_is_the_same_object(kernel: Kernel) -> None:
+    some = make(kernel)
+    first = some.add(web(kernel, "c1"), PodFacts())
+    before = some.all()
+    assert some.all() is before
+    some.add(web(kernel, "c2", "db"), PodFacts())
+    assert some.all() is not before and some.all()[first.key] is before[first.key]
+
+
+def test_garbage_is_what_the_runtime_knows_no_more_in_that_network(kernel: Kernel) -> None:
+    some = make(kernel)
+    kept, gone = some.add(web(kernel, "c1"), PodFacts()), some.add(web(kernel, "c2"), PodFacts())
+    other = some.add(replace(web(kernel, "c3", "db"), network="other"), PodFacts())
+    assert some.collect("mesh", [kept.id]) == ["sandbox of pod shop/web: not valid any more"]
+    assert some.up() == {kept.ifindex, other.ifindex} and gone.ifindex not in some.interfaces()
+
+
+def test_garbage_that_cannot_be_removed_is_told_and_does_not_keep_the_rest(kernel: Kernel) -> None:
+    some = make(kernel)
+    some.add(web(kernel), PodFacts())
+    kernel.fails = "disconnect"
+    (told,) = some.collect("mesh", [])
+    assert "cannot be removed: disconnect" in told
+    kernel.fails = ""
+    assert len(some.end_all()) == 1 and left(kernel) == NOTHING
+
+
+def test_a_namespace_that_goes_without_a_word_takes_its_pod_along(kernel: Kernel) -> None:
+    some = make(kernel)
+    record = some.add(web(kernel), PodFacts())
+    assert some.end_the_gone() == []
+    del kernel.links[record.interface]
+    assert some.end_the_gone() == ["sandbox of pod shop/web: its network is gone"]
+    assert (some.all(), left(kernel)) == ({}, NOTHING)
+
+
+@pytest.mark.parametrize("netns", ["/nowhere", "/etc/passwd", "/etc/passwd/x", "/" + "x" * 5000])
+def test_what_is_no_network_namespace_is_refused(kernel: Kernel, netns: str) -> None:
+    with pytest.raises(CniError, match="no network namespace") as caught:
+        make(kernel).add(replace(web(kernel), netns=netns), PodFacts())
+    assert caught.value.code == 4 and left(kernel) == NOTHING
+
+
+def test_the_nodes_own_namespace_is_not_given_away(kernel: Kernel) -> None:
+    own = kernel.namespace("node")
+    some = Sandboxes(kernel.directory / "state", own, Leases(kernel.directory / "leases.json"))
+    with pytest.raises(CniError, match="the node's own"):
+        some.add(replace(web(kernel), netns=str(own)), PodFacts())
+
+
+def test_a_full_range_is_refused_by_name(kernel: Kernel) -> None:
+    leases = Leases(kernel.directory / "leases.json", [ip_network("10.0.0.0/30")])
+    some = Sandboxes(kernel.directory / "state", None, leases)
+    some.add(web(kernel, "c1"), PodFacts())
+    with pytest.raises(Refused, match="no address left"):
+        some.add(web(kernel, "c2"), PodFacts())
+
+
+def test_check_finds_what_was_changed_behind_our_back(kernel: Kernel) -> None:
+    some = make(kernel)
+    asked = web(kernel)
+    with pytest.raises(CniError, match="never added"):
+        some.check(asked)
+    record = some.add(asked, PodFacts())
+    assert some.check(asked) == record
+    kernel.inside[f"{asked.netns}/eth0"] = (ip_address("fd00:7a11:0:244::2"),)
+    with pytest.raises(CniError, match=r"interface eth0 has not 10\.244\.0\.2"):
+        some.check(asked)
+    del kernel.links[record.interface]
+    with pytest.raises(CniError, match="of the node is gone"):
+        some.check(asked)
+
+
+def test_a_changed_mtu_reaches_both_ends_once(kernel: Kernel) -> None:
+    some = make(kernel)
+    some.add(web(kernel), PodFacts())
+    some.set_mtu(1500)
+    some.set_mtu(1450)
+    some.set_mtu(1450)
+    assert kernel.mtus == ["tl 1450", "et 1450"] and some.problems == []
+    assert some.add(web(kernel, "c2", "db"), PodFacts()).mtu == 1450
+    kernel.fails = "set_mtu tl"
+    some.set_mtu(1400)
+    assert len(some.problems) == 2 and some.problems[0].startswith("pod shop/web: set_mtu")
+
+
+def test_calls_for_one_attachment_wait_for_each_other(kernel: Kernel) -> None:
+    some = make(kernel)
+    asked, entered, go = web(kernel), threading.Event(), threading.Event()
+
+    def slow(*_: Any) -> int:
+        entered.set()
+        assert go.wait(5)
+        kernel.links["tlslow"] = 7
+        return 7
+
+    kernel.connect_node_side = slow  # type: ignore[method-assign]
+    adding = threading.Thread(target=lambda: some.add(asked, PodFacts()))
+    adding.start()
+    assert entered.wait(5)
+    outcome: list[bool] = []
+    deleting = threading.Thread(target=lambda: outcome.append(some.delete(asked.id)))
+    deleting.start()
+    deleting.join(0.1)
+    assert outcome == []
+    go.set()
+    adding.join(5)
+    deleting.join(5)
+    assert outcome == [True] and some.interfaces() == set()
