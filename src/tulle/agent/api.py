@@ -35,6 +35,7 @@ from tulle.model.world import Key
 from . import views
 from .agent import Agent, Pass
 from .asking import explain_asked
+from .cni_api import CniApi
 from .naming import Naming
 from .streaming import stream_flows
 
@@ -98,6 +99,7 @@ def make_app(agent: Agent, naming: Naming, stop: asyncio.Event) -> web.Applicati
             web.post("/v1/workloads", _create_workload),
             web.get("/v1/workloads/{namespace}/{name}", _get_workload),
             web.delete("/v1/workloads/{namespace}/{name}", _delete_workload),
+            web.post("/v1/cni/{verb}", CniApi(agent).handle),
             web.post("/v1/shutdown", _shutdown),
         ]
     )
@@ -254,6 +256,8 @@ async def _create_workload(request: web.Request) -> web.Response:
     if _now(request).snapshot.get(ObjectRef("Pod", asked.namespace, asked.name)):
         raise Refused(f"the name {asked.namespace}/{asked.name} belongs to a Pod")
     key = (asked.namespace, asked.name)
+    if key in agent.sandboxes.all():
+        raise Refused(f"the name {asked.namespace}/{asked.name} belongs to a pod of this node")
     _check_elsewhere(_now(request), key)
     workload = await asyncio.to_thread(
         agent.workloads.create, asked.namespace, asked.name, asked.labels, ports, asked.weight
@@ -292,10 +296,14 @@ async def _delete_workload(request: web.Request) -> web.Response:
 
 
 def _key_here(request: web.Request) -> Key:
-    """Raises Refused if another node has that workload and this one does not."""
+    """Raises Refused if another node or a container runtime has it and we have not."""
     key = request.match_info["namespace"], request.match_info["name"]
     agent = request.app[AGENT]
-    if agent.current is not None and key not in agent.workloads.all():
+    if key in agent.workloads.all():
+        return key
+    if key in agent.sandboxes.all():
+        raise Refused(f"workload {key[0]}/{key[1]} is a container runtime's: it can be had there")
+    if agent.current is not None:
         _check_elsewhere(agent.current, key)
     return key
 

@@ -25,7 +25,10 @@ class FakeAgent:
     def __init__(self, outcome: Any) -> None:
         self.current, self.outcome = pass_of(world_of()), outcome
         self.deleted: list[object] = []
-        self.workloads = SimpleNamespace(create=lambda *_: WEB, delete=self.deleted.append)
+        self.workloads = SimpleNamespace(
+            all=dict, create=lambda *_: WEB, delete=self.deleted.append
+        )
+        self.sandboxes = SimpleNamespace(all=dict)
 
     async def converge(self) -> Any:
         if isinstance(self.outcome, TulleError):
@@ -57,7 +60,6 @@ def test_a_workload_that_did_not_get_into_the_mesh_is_removed(
 def test_a_workload_of_another_node_is_looked_for_there() -> None:
     agent: Any = FakeAgent(None)
     agent.current = pass_of(replace(world_of(), remote={"b": {WEB.key: WEB}}))
-    agent.workloads.all = dict
     where = {"namespace": WEB.namespace, "name": WEB.name}
     request: Any = SimpleNamespace(app={api.AGENT: agent}, match_info=where)
     for verb in (api._get_workload, api._delete_workload):
@@ -65,6 +67,21 @@ def test_a_workload_of_another_node_is_looked_for_there() -> None:
             asyncio.run(verb(request))
     agent.workloads.all = lambda: {WEB.key: WEB}
     assert api._key_here(request) == WEB.key
+
+
+def test_a_pod_of_a_container_runtime_keeps_its_name_and_is_left_to_it() -> None:
+    agent: Any = FakeAgent(pass_of(world_of()))
+    agent.sandboxes.all = lambda: {WEB.key: WEB}
+
+    async def read() -> bytes:
+        return b'{"namespace": "shop", "name": "web-1"}'
+
+    where = {"namespace": WEB.namespace, "name": WEB.name}
+    request: Any = SimpleNamespace(app={api.AGENT: agent}, match_info=where, read=read)
+    with pytest.raises(Refused, match="shop/web-1 belongs to a pod of this node"):
+        asyncio.run(api._create_workload(request))
+    with pytest.raises(Refused, match="is a container runtime's"):
+        asyncio.run(api._delete_workload(request))
 
 
 def test_who_loses_to_what_is_applied_is_told() -> None:
