@@ -35,7 +35,7 @@ from tulle.cli.client import Agent
 from tulle.model.paths import NodePaths
 
 CHANGES = 100
-# Limits: of the median of one route alone, of one among many; of the longest silence; of each Envoy.
+# Limits: the median of one route alone, and among many; the longest silence; each Envoy
 MOVED_MS, AMONG_MS, SILENT_MS, ENVOY_MIB = 20.0, 50.0, 50.0, 120 / 1.048576
 KILLS, BETWEEN_S = 5, 1.5
 ROUTES = 1000
