@@ -32,7 +32,7 @@ from tulle.model.kubernetes import (
 )
 from tulle.model.world import Key
 
-from . import views
+from . import routed, views
 from .agent import Agent, Pass
 from .asking import explain_asked
 from .cni_api import CniApi
@@ -94,6 +94,7 @@ def make_app(agent: Agent, naming: Naming, stop: asyncio.Event) -> web.Applicati
             web.get("/v1/image", _image),
             web.post("/v1/apply", _apply),
             web.post("/v1/delete", _delete),
+            web.post("/v1/warnings", _warnings),
             web.get("/v1/flows", _flows),
             web.post("/v1/explain", _explain),
             web.post("/v1/workloads", _create_workload),
@@ -172,6 +173,13 @@ async def _apply(request: web.Request) -> web.Response:
         answer["errors"] += _displaced(parsed, before, now)
     answer["enforced_ms"] = (asyncio.get_running_loop().time() - began) * 1000
     return web.json_response(answer, status=422 if answer["errors"] else 200)
+
+
+async def _warnings(request: web.Request) -> web.Response:
+    """Of objects, by their names as `apply` answers with them."""
+    names = msgspec.json.decode(await request.read(), type=list[str])
+    refs = [ref for name in names if (ref := routed.ref_named(name)) is not None]
+    return web.json_response({"warnings": routed.warnings(_now(request), refs)})
 
 
 def _refused(parsed: Parsed, now: Pass) -> list[str]:

@@ -6,7 +6,7 @@ is what the Gateway API says of them. `manifest` is the whole object as the API 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tulle.edges.manifests.render import to_document
@@ -214,6 +214,28 @@ def not_in_force(now: Pass) -> list[Json]:
         for ref, status in sorted(now.routing.status.items())
         for reason in dict.fromkeys(_all_reasons(ref, status))
     ]
+
+
+def ref_named(text: str) -> ObjectRef | None:
+    """
+    >>> ref_named("HTTPRoute shop/web"), ref_named("Pod shop/web-1")
+    (ObjectRef(kind='HTTPRoute', namespace='shop', name='web'), None)
+    """
+    kind, _, rest = text.partition(" ")
+    namespace, _, name = rest.rpartition("/")
+    return ObjectRef(kind, namespace, name) if kind in (*ROUTES, *GATEWAYS, *TRAFFIC) else None
+
+
+def warnings(now: Pass, refs: Iterable[ObjectRef]) -> list[str]:
+    """The same of these objects, and which of them are routes that lead nowhere."""
+    found = []
+    for ref in refs:
+        status = now.routing.status.get(ref, {})
+        reasons = list(dict.fromkeys(_all_reasons(ref, status)))
+        if ref.kind in ROUTES and not status.get("parents"):
+            reasons.append("none of its parents is there, or none is Tulle's")
+        found += [f"{ref}: {reason}" for reason in reasons]
+    return found
 
 
 def _all_reasons(ref: ObjectRef, status: Mapping[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from .client import Agent, Json
 from .output import print_json
 
 SUFFIXES = (".json", ".yaml", ".yml")
+_WITH_CONDITIONS = ("Route", "Gateway", "GatewayClass", "ListenerSet", "Policy")
 _COLOURS = {"created": "green", "configured": "yellow", "deleted": "red"}
 
 
@@ -44,7 +46,7 @@ def _files(path: Path) -> list[Path]:
 
 def send(agent: Agent, verb: str, names: Sequence[str]) -> Json:
     """The answers to all files as one; a file that is refused does not stop the others."""
-    answer: Json = {"results": [], "errors": []}
+    answer: Json = {"results": [], "errors": [], "warnings": []}
     for name, content in list(read(names)):
         try:
             part = agent.post(f"/v1/{verb}", content, [("file", name)])
@@ -59,7 +61,19 @@ def send(agent: Agent, verb: str, names: Sequence[str]) -> Json:
             answer["enforced_ms"] = answer.get("enforced_ms", 0) + part["enforced_ms"]
     if not answer["results"] and not answer["errors"]:
         raise UsageError(f"{', '.join(names)}: there are no objects in it")
+    if verb == "apply":
+        answer["warnings"] = _warnings(agent, answer["results"])
     return answer
+
+
+def _warnings(agent: Agent, results: Sequence[Json]) -> list[str]:
+    """Once all is applied: what a file refers to may come with the next one."""
+    names = [item["object"] for item in results]
+    asked = [name for name in names if name.partition(" ")[0].endswith(_WITH_CONDITIONS)]
+    if not asked:
+        return []
+    found: list[str] = agent.post("/v1/warnings", json.dumps(asked).encode())["warnings"]
+    return found
 
 
 def report(answer: Json, output: str) -> None:
@@ -72,6 +86,8 @@ def report(answer: Json, output: str) -> None:
             click.echo(f"{item['object']} {result}")
         if answer["results"] and "enforced_ms" in answer:
             click.echo(f"in force after {answer['enforced_ms']:.0f} ms")
+        for warning in answer["warnings"]:
+            click.echo(f"{click.style('warning', fg='yellow')}: {warning}", err=True)
         for error in answer["errors"]:
             click.echo(f"tulle: {error}", err=True)
     if answer["errors"]:

@@ -220,3 +220,13 @@ def test_what_is_not_in_force_is_told_with_its_reason() -> None:
             "reason": "Gateway shop/door: NoMatchingParent: no such port",
         },
     ]
+
+
+def test_who_applies_is_warned_of_these_objects_alone() -> None:
+    lost = ObjectRef("HTTPRoute", "shop", "lost")
+    asked = [routed.ref_named(name) for name in ("HTTPRoute shop/web", "Pod shop/web-1")]
+    assert asked == [WEB, None]
+    assert routed.warnings(now(), [WEB, lost]) == [
+        "HTTPRoute shop/web: Service shop/web:80: NoMatchingParent: no such port",
+        "HTTPRoute shop/lost: none of its parents is there, or none is Tulle's",
+    ]

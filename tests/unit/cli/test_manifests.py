@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from tulle.errors import AgentDown, UsageError
 
 from .conftest import Cli, FakeAgent
 
-APPLIED = {
+APPLIED: dict[str, Any] = {
     "results": [{"object": "Service shop/web", "result": "created"}],
     "errors": [],
     "enforced_ms": 11.6,
@@ -24,6 +25,17 @@ def test_apply_says_what_it_did(agent: FakeAgent, cli: Cli, tmp_path: Path) -> N
     assert done.stdout == "Service shop/web created\nin force after 12 ms\n"
     file = {"file": str(tmp_path / "shop.yaml")}
     assert agent.asked == [("POST /v1/apply", file, b"kind: Service")]
+
+
+def test_what_is_not_right_is_warned_of_once_all_is_applied(agent: FakeAgent, cli: Cli) -> None:
+    route = {"object": "HTTPRoute shop/web", "result": "created"}
+    agent.answers = {
+        "POST /v1/apply": (200, {**APPLIED, "results": [*APPLIED["results"], route]}),
+        "POST /v1/warnings": (200, {"warnings": ["HTTPRoute shop/web: BackendNotFound"]}),
+    }
+    done = cli("apply", "-f", "-", stdin=b"x")
+    assert done.stderr == "warning: HTTPRoute shop/web: BackendNotFound\n"
+    assert agent.asked[-1] == ("POST /v1/warnings", {}, b'["HTTPRoute shop/web"]')
 
 
 def test_errors_go_to_stderr_and_are_exit_code_1(agent: FakeAgent, cli: Cli) -> None:
