@@ -24,6 +24,7 @@ ROOT = Path("/run/tulle-kubernetes")
 _NUMBER = 5  # of the host's address: neither the bridge's nor a node's
 _PORT_NUMBER = 60_000  # makes its MAC: nodes' begin at 0
 _ETCD = "http://127.0.0.1:2379"
+_ROOM = {"cpu": "2", "memory": "4Gi", "pods": "110"}  # of a node
 _ADMIN = ("kubernetes-admin", "system:masters")
 # what is on by default in all versions but the oldest
 _FEATURES = ["--feature-gates=IPv6DualStack=true,EndpointSliceTerminatingCondition=true"]
@@ -65,13 +66,20 @@ class ControlPlane:
         self._programs.kill("kube-apiserver")
 
     def start_controllers(self, *names: str) -> None:
-        """kube-controller-manager, with all of its usual controllers or those named alone."""
+        """kube-controller-manager, with all of its usual controllers or those named alone.
+
+        One that runs stays as it is.
+        """
+        if self._programs.runs("kube-controller-manager"):
+            return
         own = self.kubeconfig("kube-controller-manager", "system:kube-controller-manager")
         self._programs.start("kube-controller-manager", *self._manager_options(own, names))
 
     def start_scheduler(self) -> None:
-        own = self.kubeconfig("kube-scheduler", "system:kube-scheduler")
-        self._programs.start("kube-scheduler", *_common(own))
+        """One that runs stays."""
+        if not self._programs.runs("kube-scheduler"):
+            own = self.kubeconfig("kube-scheduler", "system:kube-scheduler")
+            self._programs.start("kube-scheduler", *_common(own))
 
     def stop(self) -> None:
         """Idempotent; nothing is left."""
@@ -121,8 +129,9 @@ class ControlPlane:
             },
         )
 
-    def make_node(self, lab: Cluster, name: str) -> Json:
+    def make_node(self, lab: Cluster, name: str, ready: bool = True) -> Json:
         """What a kubelet would say of the lab's node `name`, with the pod CIDRs that it has."""
+        conditions = [{"type": "Ready", "status": "True"}] if ready else []
         member = lab.members()[name]
         addresses = [{"type": "InternalIP", "address": str(item)} for item in member.addresses]
         node = {
@@ -132,7 +141,9 @@ class ControlPlane:
             "spec": {"podCIDR": member.pod_cidrs[0], "podCIDRs": list(member.pod_cidrs)},
             "status": {
                 "addresses": addresses,
-                "conditions": [{"type": "Ready", "status": "True"}],
+                "conditions": conditions,
+                "capacity": _ROOM,
+                "allocatable": _ROOM,
             },
         }
         self.kubectl.create(node)

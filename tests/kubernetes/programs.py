@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -16,13 +17,20 @@ class Programs:
         self._logs = logs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, *options: str | Path) -> None:
+    def start(self, name: str, *options: str | Path, cgroup: Path | None = None) -> None:
+        """It finds its helpers beside it, and begins in `cgroup`."""
         path = cache.program(name)
         line = [*self.prefix, "setpriv", "--pdeathsig=KILL", path, *options]
+        if cgroup is not None:
+            line = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', cgroup / "cgroup.procs", *line]
+        environment = {**os.environ, "PATH": f"{path.parent}:{os.environ['PATH']}"}
         with (self._logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                line, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
             )
+
+    def runs(self, name: str) -> bool:
+        return name in self._running and self._running[name].poll() is None
 
     def kill(self, name: str) -> None:
         process = self._running.pop(name)
