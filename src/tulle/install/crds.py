@@ -1,0 +1,177 @@
+"""Definitions of tulle.io's own kinds, with all that an API server can check. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from inspect import cleandoc
+from typing import Any
+
+from msgspec import inspect
+
+from tulle.edges.manifests.schema import versions_of
+from tulle.model.kinds import KINDS
+from tulle.model.traffic import TULLE_GROUP, BackendTrafficPolicy
+
+from .metadata import labels
+from .openapi import Schema, schema_of
+from .rbac import plural
+from .schema_rules import CEL, attached
+
+_SHORT = {
+    "AuthPolicy": "authpol",
+    "BackendTrafficPolicy": "btpol",
+    "FaultInjectionPolicy": "fault",
+    "RateLimitPolicy": "ratelimit",
+}
+_TIME = {"type": "string", "format": "date-time"}
+_TEXT = {"type": "string", "maxLength": 253}
+
+
+def crds() -> tuple[dict[str, Any], ...]:
+    """One for each kind of the group."""
+    return tuple(
+        _crd(kind)
+        for kind in sorted(KINDS)
+        if versions_of(KINDS[kind])[0].startswith(f"{TULLE_GROUP}/")
+    )
+
+
+def without_cel(value: Any) -> Any:
+    """The same for servers before 1.25, which know no rules in CEL."""
+    if isinstance(value, dict):
+        return {key: without_cel(item) for key, item in value.items() if key != CEL}
+    return [without_cel(item) for item in value] if isinstance(value, list) else value
+
+
+def _crd(kind: str) -> dict[str, Any]:
+    """Helm leaves it, and with it the users' objects, when the release is uninstalled."""
+    name, cls = plural(kind), KINDS[kind]
+    way = "Direct" if cls is BackendTrafficPolicy else "Inherited"
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{name}.{TULLE_GROUP}",
+            "labels": {**labels(), "gateway.networking.k8s.io/policy": way},
+            "annotations": {"helm.sh/resource-policy": "keep"},
+        },
+        "spec": {
+            "group": TULLE_GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": name,
+                "singular": kind.lower(),
+                "shortNames": [_SHORT[kind]] if kind in _SHORT else [],
+                "categories": ["gateway-api", "tulle"],
+            },
+            "versions": list(_versions(kind)),
+        },
+    }
+
+
+def _versions(kind: str) -> Iterable[dict[str, Any]]:
+    """The first is the one that is stored."""
+    for index, version in enumerate(versions_of(KINDS[kind])):
+        yield {
+            "name": version.rpartition("/")[2],
+            "served": True,
+            "storage": index == 0,
+            "schema": {"openAPIV3Schema": _schema(kind)},
+            "subresources": {"status": {}},
+            "additionalPrinterColumns": _columns(),
+        }
+
+
+def _columns() -> list[dict[str, str]]:
+    target = ".spec.targetRefs[0]"
+    accepted = '.status.ancestors[0].conditions[?(@.type=="Accepted")].status'
+    return [
+        {"name": "Target", "type": "string", "jsonPath": f"{target}.name"},
+        {"name": "Kind", "type": "string", "jsonPath": f"{target}.kind"},
+        {"name": "Accepted", "type": "string", "jsonPath": accepted},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    ]
+
+
+def _schema(kind: str) -> Schema:
+    cls = KINDS[kind]
+    found = inspect.type_info(cls)
+    assert isinstance(found, inspect.StructType)
+    (spec,) = (field.type for field in found.fields if field.name == "spec")
+    assert isinstance(spec, inspect.StructType)
+    schema = schema_of(spec.cls)
+    rules = attached(spec.cls)
+    refs = schema["properties"]["targetRefs"]
+    schema["properties"]["targetRefs"] = {
+        **refs,
+        **rules,
+        "items": {**refs["items"], **rules["items"]},
+    }
+    return {
+        "type": "object",
+        "description": cleandoc(cls.__doc__ or ""),
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": schema,
+            "status": _status(),
+        },
+    }
+
+
+def _status() -> Schema:
+    """GEP-713's PolicyStatus."""
+    reference = {
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "group": _TEXT,
+            "kind": _TEXT,
+            "namespace": _TEXT,
+            "name": _TEXT,
+            "sectionName": _TEXT,
+            "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+        },
+    }
+    ancestor = {
+        "type": "object",
+        "required": ["ancestorRef", "controllerName"],
+        "properties": {
+            "ancestorRef": reference,
+            "controllerName": _TEXT,
+            "conditions": _conditions(),
+        },
+    }
+    ancestors = {
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "atomic",
+        "items": ancestor,
+    }
+    properties = {"ancestors": ancestors, "conditions": _conditions()}
+    return {"type": "object", "properties": properties}
+
+
+def _conditions() -> Schema:
+    return {
+        "type": "array",
+        "maxItems": 8,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["type", "status", "reason", "message", "lastTransitionTime"],
+            "properties": {
+                "type": {"type": "string", "maxLength": 316},
+                "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+                "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
+                "lastTransitionTime": _TIME,
+                "reason": {"type": "string", "minLength": 1, "maxLength": 1024},
+                "message": {"type": "string", "maxLength": 32768},
+            },
+        },
+    }

@@ -1,0 +1,147 @@
+"""Who may do what: no more than what is watched and written, and derived from that.
+
+Agents read; only the operator writes, and of objects that are not its own nothing but statuses.
+Every identity may discover what a server has, which API servers grant by themselves.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tulle.edges.manifests.schema import versions_of
+from tulle.model.kinds import KINDS
+
+from .marks import NAMESPACE, Each, Item, Node, Param, Unless, When
+from .metadata import AGENT, OPERATOR, metadata
+
+LEASE = "tulle"
+BY_NAME = ("ConfigMap", "Secret")  # each read alone, because another object names it
+IN_PART = ("Node", "Pod")  # of which less is read than there is, and single ones too
+FOLLOWED = tuple(kind for kind in KINDS if kind not in (*BY_NAME, *IN_PART))
+_RBAC = "rbac.authorization.k8s.io"
+_FOLLOW = ("list", "watch")
+_SECRETS = Param("secretNamespaces")
+_READER, _CONFIDANT = "tulle-reader", "tulle-confidant"
+# What the operator says something about: each has a status of its own in the API.
+STATUSES = (
+    "AuthPolicy",
+    "BackendTLSPolicy",
+    "BackendTrafficPolicy",
+    "CiliumClusterwideNetworkPolicy",
+    "CiliumNetworkPolicy",
+    "ClusterNetworkPolicy",
+    "FaultInjectionPolicy",
+    "GRPCRoute",
+    "Gateway",
+    "GatewayClass",
+    "HTTPRoute",
+    "Ingress",
+    "ListenerSet",
+    "RateLimitPolicy",
+    "Service",
+    "TCPRoute",
+    "TLSRoute",
+    "UDPRoute",
+    "XBackendTrafficPolicy",
+)
+
+
+def plural(kind: str) -> str:
+    """As it stands in the API's paths.
+
+    >>> plural("Gateway"), plural("IngressClass"), plural("BackendTLSPolicy")
+    ('gateways', 'ingressclasses', 'backendtlspolicies')
+    """
+    name = kind.lower()
+    if name.endswith("y") and name[-2] not in "aeiou":
+        return name[:-1] + "ies"
+    return name + ("es" if name.endswith("s") else "s")
+
+
+def roles() -> Iterable[Node]:
+    """Cluster-wide ones, the operator's in its own namespace, and those on Secrets."""
+    yield _role("ClusterRole", _READER, None, reading())
+    yield _role("ClusterRole", OPERATOR, None, writing())
+    yield _role("Role", OPERATOR, NAMESPACE, electing())
+    everywhere = _role("ClusterRole", _CONFIDANT, None, confiding())
+    somewhere = _role("Role", _CONFIDANT, Item(), confiding())
+    yield When(Unless(_SECRETS), everywhere)
+    yield Each(_SECRETS.path, somewhere)
+
+
+def bindings() -> Iterable[Node]:
+    both = (AGENT, OPERATOR)
+    yield _binding("ClusterRole", _READER, None, both)
+    yield _binding("ClusterRole", OPERATOR, None, (OPERATOR,))
+    yield _binding("Role", OPERATOR, NAMESPACE, (OPERATOR,))
+    yield When(Unless(_SECRETS), _binding("ClusterRole", _CONFIDANT, None, both))
+    yield Each(_SECRETS.path, _binding("Role", _CONFIDANT, Item(), both))
+
+
+def reading() -> list[Node]:
+    """What every agent follows, single objects that it asks for, and events about what it met."""
+    return [
+        *_rules(FOLLOWED, _FOLLOW),
+        _rule("", map(plural, IN_PART), ("get", *_FOLLOW)),
+        _rule("apiextensions.k8s.io", ("customresourcedefinitions",), _FOLLOW),
+        *(_rule(group, ("events",), ("create", "patch")) for group in ("", "events.k8s.io")),
+    ]
+
+
+def confiding() -> list[Node]:
+    return [_rule("", map(plural, BY_NAME), _FOLLOW)]
+
+
+def writing() -> list[Node]:
+    """Statuses, each of an object that was read a moment before."""
+    return [*_rules(STATUSES, ("get",)), *_rules(STATUSES, ("patch",), "/status")]
+
+
+def electing() -> list[Node]:
+    group = "coordination.k8s.io"
+    return [
+        _rule(group, ("leases",), ("create",)),  # a name cannot be asked for here
+        {**_rule(group, ("leases",), ("get", "update")), "resourceNames": [LEASE]},
+    ]
+
+
+def _rules(kinds: Iterable[str], verbs: Sequence[str], below: str = "") -> list[Node]:
+    """One for each group."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for kind in kinds:
+        for group in groups_of(kind):
+            groups[group].append(plural(kind) + below)
+    return [_rule(group, groups[group], verbs) for group in sorted(groups)]
+
+
+def groups_of(kind: str) -> set[str]:
+    """Those of the versions in which a kind is read."""
+    return {version.rpartition("/")[0] for version in versions_of(KINDS[kind])}
+
+
+def _rule(group: str, resources: Iterable[str], verbs: Sequence[str]) -> dict[str, Any]:
+    return {"apiGroups": [group], "resources": sorted(resources), "verbs": list(verbs)}
+
+
+def _role(kind: str, name: str, namespace: Node, rules: list[Node]) -> Node:
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": kind,
+        "metadata": metadata(name, namespace),
+        "rules": rules,
+    }
+
+
+def _binding(kind: str, name: str, namespace: Node, accounts: Sequence[str]) -> Node:
+    subjects = [
+        {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE} for account in accounts
+    ]
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": f"{kind}Binding",
+        "metadata": metadata(name, namespace),
+        "roleRef": {"apiGroup": _RBAC, "kind": kind, "name": name},
+        "subjects": subjects,
+    }
