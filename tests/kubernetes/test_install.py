@@ -1,0 +1,232 @@
+"""What an installation consists of, judged by a real API server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.hostile.bending import bend
+from tests.hostile.bent_traffic import BENT_TRAFFIC
+from tests.hostile.traffic import VALID_TRAFFIC
+from tests.kubernetes.control_plane import ControlPlane, control_plane
+from tests.unit.install.test_crds import CRDS, NOT_BY_SCHEMA
+from tulle.install.crds import without_cel
+from tulle.install.marks import Setting, several
+from tulle.install.objects import everything
+from tulle.install.values import chosen
+
+NAMESPACE = "tulle-system"
+
+
+def objects(**given: Any) -> list[Any]:
+    """For the version of the API server that tests have: it knows no CEL."""
+    values = {"classes.create": False, **given}
+    setting = Setting(chosen(values), NAMESPACE, "tulle", set())
+    found = [obj for node in everything() for obj in several(node, setting)]
+    return [may_be_empty(obj) for obj in without_cel(found)]
+
+
+def may_be_empty(value: Any) -> Any:
+    """Built with a Go that is newer than itself, this server takes the text "" for null."""
+    if isinstance(value, list):
+        return [may_be_empty(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: may_be_empty(item) for key, item in value.items()}
+    if value.get("type") == "string" and re.search(value.get("pattern", "."), ""):
+        found["nullable"] = True
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed() -> Iterator[ControlPlane]:
+    """An API server of its own, as definitions of Tulle's kinds elsewhere judge nothing."""
+    with control_plane(f"install-{os.getpid()}") as made:
+        made.kubectl.apply(*objects(), manager="tulle")
+        names = [f"crd/{crd['metadata']['name']}" for crd in CRDS.values()]
+        made.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+        made.make_namespace("shop")
+        yield made
+
+
+def test_it_is_taken_as_it_is_and_again(installed: ControlPlane) -> None:
+    """Nothing that was said is missing from what is kept."""
+    for obj in objects():
+        meta = obj["metadata"]
+        kept = installed.kubectl.get(obj["kind"], meta["name"], meta.get("namespace", ""))
+        assert kept is not None
+        assert missing(obj, kept) == []
+
+
+def missing(said: Any, kept: Any, at: str = "") -> list[str]:
+    if isinstance(said, dict):
+        if not isinstance(kept, dict):
+            return [at]
+        places = ((key, item) for key, item in said.items() if key != "apiVersion")
+        return [
+            found
+            for key, item in places
+            if item not in (None, {}, [], False)
+            for found in missing(item, kept.get(key), f"{at}.{key}")
+        ]
+    if isinstance(said, list):
+        if not isinstance(kept, list) or len(said) != len(kept):
+            return [at]
+        pairs = enumerate(zip(said, kept, strict=True))
+        return [found for n, pair in pairs for found in missing(*pair, f"{at}[{n}]")]
+    return [] if said == kept or str(said) == str(kept) else [f"{at}: {said!r} → {kept!r}"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"cni.chained": True, "secretNamespaces": ["shop"], "apiServer": "https://10.0.0.1:6443"},
+        {"image.pullSecrets": [{"name": "registry"}], "masquerade": False},
+        {"agent.resources": {"limits": {"memory": "1Gi"}}, "operator.replicas": 3},
+    ],
+)
+def test_what_is_chosen_is_taken(installed: ControlPlane, given: dict[str, Any]) -> None:
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects(**given)})
+    words = ("--server-side", "--force-conflicts", "--field-manager=tulle", "--dry-run=server")
+    said = installed.kubectl("apply", *words, "-f", "-", stdin=text)
+    assert len(said.splitlines()) == len(objects(**given))
+
+
+@pytest.mark.parametrize("obj", [item for item in VALID_TRAFFIC if item["kind"] in CRDS])
+def test_valid_objects_of_our_kinds_are_kept_whole(
+    installed: ControlPlane, obj: dict[str, Any]
+) -> None:
+    installed.kubectl.apply(obj)
+    kept = installed.kubectl.get(CRDS[obj["kind"]]["metadata"]["name"], "web", "shop")
+    assert kept is not None
+    assert missing(obj, kept) == []
+
+
+def test_bent_objects_of_our_kinds_are_refused(installed: ControlPlane) -> None:
+    """But for what only CEL can say, or only who reads texts: the same that unit tests name."""
+    bent = [(name, json.loads(text)) for name, text in bend(BENT_TRAFFIC)]
+    taken = set()
+    for number, (_, obj) in enumerate(bent):
+        obj["metadata"] = {"name": f"bent-{number}", "namespace": "shop"}
+    ours = [(name, obj) for name, obj in bent if name.partition(":")[0] in CRDS]
+    ours = [(name, obj) for name, obj in ours if ":apiVersion#" not in name]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [obj for _, obj in ours]})
+    said = installed.kubectl(
+        "create", "--dry-run=server", "--validate=false", "-o", "name", "-f", "-",
+        stdin=text, check=False,
+    )  # fmt: skip
+    for name, obj in ours:
+        if f"/{obj['metadata']['name']}\n" in said:
+            taken.add(name.partition(":")[2].partition("#")[0])
+    assert taken == set(NOT_BY_SCHEMA)
+
+
+MAY = {
+    "tulle-agent": [
+        "list pods",
+        "watch nodes",
+        "get pods shop",
+        "watch services",
+        "watch endpointslices.discovery.k8s.io",
+        "watch networkpolicies.networking.k8s.io",
+        "watch ciliumnetworkpolicies.cilium.io",
+        "list httproutes.gateway.networking.k8s.io",
+        "watch ratelimitpolicies.tulle.io",
+        "watch secrets shop",
+        "create events.events.k8s.io shop",
+        "list customresourcedefinitions.apiextensions.k8s.io",
+    ],
+    "tulle-operator": [
+        "list pods",
+        "watch services",
+        "patch services/status shop",
+        "patch ingresses.networking.k8s.io/status shop",
+        "patch gateways.gateway.networking.k8s.io/status shop",
+        "get httproutes.gateway.networking.k8s.io shop",
+        f"create leases.coordination.k8s.io {NAMESPACE}",
+        f"update leases.coordination.k8s.io {NAMESPACE}/tulle",
+    ],
+}
+MAY_NOT = {
+    "tulle-agent": [
+        "create pods shop",
+        "delete pods shop",
+        "create pods/exec shop",
+        "patch nodes",
+        "patch nodes/status",
+        "get secrets shop",
+        "create secrets shop",
+        "patch services shop",
+        "patch services/status shop",
+        "patch gateways.gateway.networking.k8s.io/status shop",
+        f"create leases.coordination.k8s.io {NAMESPACE}",
+        f"get leases.coordination.k8s.io {NAMESPACE}",
+        "create serviceaccounts/token shop",
+        "impersonate users",
+        "escalate clusterroles.rbac.authorization.k8s.io",
+        "update customresourcedefinitions.apiextensions.k8s.io",
+        "create endpointslices.discovery.k8s.io shop",
+        "delete networkpolicies.networking.k8s.io shop",
+        "list deployments.apps",
+        "get configmaps shop",
+    ],
+    "tulle-operator": [
+        "update services shop",
+        "patch services shop",
+        "patch pods/status shop",
+        "delete gateways.gateway.networking.k8s.io shop",
+        "patch httproutes.gateway.networking.k8s.io shop",
+        f"delete leases.coordination.k8s.io {NAMESPACE}/tulle",
+        f"update leases.coordination.k8s.io {NAMESPACE}/other",
+        "create leases.coordination.k8s.io kube-system",
+        "get secrets shop",
+        "create pods shop",
+        "patch nodes",
+        "bind clusterroles.rbac.authorization.k8s.io",
+        "list customresourcedefinitions.apiextensions.k8s.io/status",
+        "create validatingwebhookconfigurations.admissionregistration.k8s.io",
+        "patch daemonsets.apps tulle-system",
+    ],
+}
+
+
+@pytest.mark.parametrize("account", MAY)
+def test_an_account_may_do_what_it_does_and_no_more(installed: ControlPlane, account: str) -> None:
+    assert may_not(installed, account, MAY[account]) == []
+    assert may_not(installed, account, MAY_NOT[account]) == MAY_NOT[account]
+
+
+def may_not(plane: ControlPlane, account: str, wishes: list[str]) -> list[str]:
+    """Those of `VERB RESOURCE[.GROUP][/SUBRESOURCE] [NAMESPACE[/NAME]]` that it may not."""
+    reviews = [review(account, wish) for wish in wishes]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": reviews})
+    said = plane.kubectl("create", "-o", "jsonpath={.status}{'\\n'}", "-f", "-", stdin=text)
+    answers = [json.loads(line) for line in said.splitlines()]
+    both = zip(wishes, answers, strict=True)
+    return [wish for wish, answer in both if not answer["allowed"]]
+
+
+def review(account: str, wish: str) -> dict[str, Any]:
+    verb, what, where, *_ = [*wish.split(), ""]
+    resource, _, sub = what.partition("/")
+    plural, _, group = resource.partition(".")
+    namespace, _, name = where.partition("/")
+    attributes = {
+        "verb": verb,
+        "resource": plural,
+        "group": group,
+        "subresource": sub,
+        "namespace": namespace,
+        "name": name,
+    }
+    spec = {
+        "user": f"system:serviceaccount:{NAMESPACE}:{account}",
+        "groups": ["system:serviceaccounts", "system:authenticated"],
+        "resourceAttributes": attributes,
+    }
+    return {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
