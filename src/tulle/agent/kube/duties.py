@@ -47,7 +47,7 @@ class Duties:
 
     def __init__(self, api: Api, resource: Callable[[str], Resource | None], lease: Lease) -> None:
         """`resource` knows what the server has of a kind."""
-        self._election = Election(lease, self._write)
+        self._lease, self._election = lease, Election(lease, self._write)
         self.writer = Writer(api, resource, self._election.holds)
         self._now: InForce | None = None
 
@@ -65,7 +65,9 @@ class Duties:
         writer = self.writer
         problems = sorted(f"{ref}: {text}" for ref, text in writer.problems.items())
         return {
-            "leader": self._election.holds(),
+            "leads": self._election.holds(),
+            "leader": self._lease.holder,
+            "problem": self._lease.problem,
             "written": writer.written,
             "waiting": writer.waiting,
             "problems": problems[:_SHOWN],

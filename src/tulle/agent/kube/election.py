@@ -15,6 +15,12 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Lease(Protocol):
+    holder: str  # as last seen
+    problem: str
+
+    def holds(self) -> bool:
+        """Now."""
+
     async def hold(self, on_gain: Callable[[], object], on_loss: Callable[[], object]) -> None:
         """Until cancelled. Loss is told before the lease can be another's."""
 
@@ -27,7 +33,8 @@ class Election:
         self._task: asyncio.Task[None] | None = None
 
     def holds(self) -> bool:
-        return self._task is not None
+        """Ask before each request: the lease may have run out while one waited for its turn."""
+        return self._task is not None and self._lease.holds()
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -74,9 +74,11 @@ def test_two_candidates_one_after_the_other() -> None:
         await until(lambda: told(api) == "c")
         await until(lambda: not both[1].writer.waiting)
         assert [duties.writer.written for duties in both] == [2, 1]
-        assert [duties.status()["leader"] for duties in both] == [False, True]
+        assert [duties.status()["leads"] for duties in both] == [False, True]
         assert both[1].status() == {
-            "leader": True,
+            "leads": True,
+            "leader": "",
+            "problem": "",
             "written": 1,
             "waiting": 0,
             "problems": [],

@@ -56,6 +56,20 @@ def test_work_runs_while_the_lease_is_held_and_no_longer() -> None:
     asyncio.run(go())
 
 
+def test_a_lease_that_has_run_out_is_held_no_more() -> None:
+    async def go() -> None:
+        lease = FakeLease()
+        elected = Election(lease, Work())
+        task = await started(elected)
+        lease.gain()
+        lease.run_out()
+        assert not elected.holds()
+        task.cancel()
+        await rest()
+
+    asyncio.run(go())
+
+
 def test_who_ends_stops_the_work() -> None:
     async def go() -> None:
         lease, work = FakeLease(), Work()
