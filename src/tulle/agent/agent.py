@@ -84,7 +84,7 @@ class Agent:
         self, paths: NodePaths, options: NodeOptions, sources: Sources | None = None
     ) -> None:
         self.paths, self.options = paths, options
-        self._sources = sources = sources or standalone(paths, options)
+        self.sources = sources = sources or standalone(paths, options)
         self.cgroups = NodeCgroup(find_mount(), paths.cgroup)
         leases = Leases(paths.durable / "addresses-leases.json", options.pod_cidrs)
         self.workloads = Workloads(
@@ -165,7 +165,7 @@ class Agent:
             partial(_every, PRESSURE_PERIOD_S, partial(asyncio.to_thread, self.pressure.warn)),
             self.vanished.run,
             self.proxy.run,
-            *self._sources.tasks,
+            *self.sources.tasks,
         ]
         try:
             self.manifests.watch(self.request)
@@ -181,6 +181,8 @@ class Agent:
             self.manifests.unwatch()
             self.neighbours.unwatch()
             await self.pods.close()
+            if self.sources.close:
+                await self.sources.close()
             self.datapath.close()
 
     async def _admit(self, workload: Workload) -> None:
@@ -343,11 +345,12 @@ class Agent:
 
     def _services(self, snapshot: Snapshot) -> Mapping[Key, Service]:
         services = snapshot.of(Service)
-        return services if self.options.cluster else self._kept_addresses.give(services)
+        is_alone = not (self.options.cluster or self.options.kubernetes)
+        return self._kept_addresses.give(services) if is_alone else services
 
     def _look_around(self, snapshot: Snapshot) -> Mesh:
-        if self._sources.own is not None:
-            self.sandboxes.learn(self._sources.own())
+        if self.sources.own is not None:
+            self.sandboxes.learn(self.sources.own())
         own, local = self.network.node(), self.local()
         others = self.neighbours.scan()
         return mesh(own, local, others, snapshot.named(NodeObject), self._mesh)

@@ -20,6 +20,7 @@ from tulle.model.paths import NodePaths
 from . import heap
 from .agent import Agent
 from .api import make_app
+from .kube.start import prepare
 from .naming import Naming
 from .options import NodeOptions
 
@@ -36,17 +37,26 @@ def serve(paths: NodePaths, options: NodeOptions) -> int:
     for directory in (paths.state, paths.durable, paths.bpffs):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     # One that was there before and is away now is not an empty one: the last good objects hold.
-    if not paths.last_good.exists():
+    if not (paths.last_good.exists() or options.kubernetes):
         manifests = options.manifests or paths.manifests
         manifests.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _lock(paths.lock)
     paths.socket.unlink(missing_ok=True)  # whoever left one is gone: the lock says so
-    agent = Agent(paths, options)
     try:
-        asyncio.run(_serve(agent))
+        asyncio.run(_run(paths, options))
     finally:
         os.close(lock)
     return 0
+
+
+async def _run(paths: NodePaths, options: NodeOptions) -> None:
+    sources = None
+    if options.kubernetes:
+        options, sources = await prepare(paths, options, options.kubernetes)
+    agent = Agent(paths, options, sources)
+    if tell := agent.sources.tell:
+        agent.after_pass.append(lambda: tell(agent.current))
+    await _serve(agent)
 
 
 def _lock(path: Path) -> int:

@@ -13,10 +13,24 @@ from .addresses import POD_CIDRS
 
 
 @dataclass(frozen=True, slots=True)
+class KubernetesOptions:
+    """Where the API server is; without `kubeconfig` the agent runs in a pod.
+
+    `server` goes before the one that is named there. Of the agents with `duties` one at a time
+    writes what all of them know: statuses.
+    """
+
+    kubeconfig: Path | None = None
+    server: str = ""
+    duties: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NodeOptions:
     """`name` is the node's in the mesh, `cluster` the directory that its nodes share.
 
-    Without `cluster` the node is alone. `uplink` "" is the device of the default route.
+    Without `cluster` or `kubernetes` the node is alone. With the latter no `pod_cidrs` are those
+    of its Node object. `uplink` "" is the device of the default route.
     """
 
     name: str = LOCAL
@@ -24,6 +38,7 @@ class NodeOptions:
     service_cidrs: tuple[IPNetwork, ...] = Node().service_cidrs
     labels: Mapping[str, str] = field(default_factory=dict)
     cluster: Path | None = None
+    kubernetes: KubernetesOptions | None = None
     uplink: str = ""
     host_cgroups: tuple[Path, ...] = ()
     xdp: XdpMode = "off"

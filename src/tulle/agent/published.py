@@ -43,7 +43,7 @@ INTERNAL, EXTERNAL = "InternalIP", "ExternalIP"
 INGRESS = "tulle.io/Ingress"  # a node's address: its proxy's, for clients from outside
 _WEIGHT_MAX = 65535
 _DIGEST_BYTES = 16
-_ENDED = ("Succeeded", "Failed")
+ENDED = ("Succeeded", "Failed")
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,6 +107,14 @@ def decode(data: bytes, name: str, before: NodeState | None = None) -> NodeState
     same = before is not None and workloads == before.workloads
     refusals = tuple(item for item in made.values() if isinstance(item, Refusal))
     return NodeState(node, before.workloads if before and same else workloads, made, refusals)
+
+
+def name_in(data: bytes) -> str:
+    """Of which node a file is. Raises Refused."""
+    try:
+        return _decode_file(data).node.metadata.name
+    except msgspec.MsgspecError as error:
+        raise Refused(f"cannot be read: {error}") from error
 
 
 def node_object(node: Node, created: str) -> NodeObject:
@@ -182,7 +190,7 @@ def _workload_of(pod: Pod, node: str, ranges: Sequence[IPNetwork]) -> Workload |
         check_dns_subdomain(pod.spec.service_account_name, "spec", "serviceAccountName")
     if pod.spec.node_name != node:
         raise FieldError(f"is not {node!r}", "spec", "nodeName")
-    if status.phase in _ENDED or not status.pod_ips:
+    if status.phase in ENDED or not status.pod_ips:
         return None
     conditions = {item.type for item in status.conditions if item.status == "True"}
     return Workload(
@@ -192,7 +200,7 @@ def _workload_of(pod: Pod, node: str, ranges: Sequence[IPNetwork]) -> Workload |
         addresses=_addresses(pod, ranges),
         ifindex=0,
         ports=tuple(port for container in pod.spec.containers for port in container.ports),
-        weight=_weight(meta.annotations.get(WEIGHT_ANNOTATION, "1")),
+        weight=weight_of(meta.annotations.get(WEIGHT_ANNOTATION, "1")),
         ready="Ready" in conditions,
         terminating=TERMINATING in conditions,
         service_account=pod.spec.service_account_name or "default",
@@ -211,7 +219,8 @@ def _addresses(pod: Pod, ranges: Sequence[IPNetwork]) -> tuple[IPAddress, ...]:
     return tuple(found)
 
 
-def _weight(text: str) -> int:
+def weight_of(text: str) -> int:
+    """Of the annotation. Raises FieldError."""
     if not text.isdecimal() or int(text) > _WEIGHT_MAX:
         path = ("metadata", "annotations", WEIGHT_ANNOTATION)
         raise FieldError(f"must be a whole number from 0 to {_WEIGHT_MAX}", *path)

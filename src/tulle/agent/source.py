@@ -61,10 +61,11 @@ class Neighbourhood(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """`tasks` run as long as the agent does.
+    """`tasks` run as long as the agent does, and `close` is called when it ends.
 
     `facts` says what a pod is whose name and uid a container runtime gave, `own` what all of this
-    node's are now. None: a pod is what the runtime says.
+    node's are now. None: a pod is what the runtime says. `problems` and `status` are what users
+    are told of where all comes from; `tell` hears of what each pass put in force.
     """
 
     source: Source
@@ -72,6 +73,10 @@ class Sources:
     tasks: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
     facts: Callable[[Key, str], Awaitable[PodFacts]] | None = None
     own: Callable[[], Mapping[Key, PodFacts]] | None = None
+    problems: Callable[[], list[str]] = list
+    status: Callable[[], dict[str, Any]] | None = None
+    tell: Callable[[Any], object] | None = None
+    close: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
 def standalone(paths: NodePaths, options: NodeOptions) -> Sources:

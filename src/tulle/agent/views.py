@@ -49,6 +49,7 @@ def status(agent: Agent) -> Json:
     lost = agent.datapath.events_lost()
     filled = fills(agent, now) if now else []
     problems = [agent.problem] if agent.problem else []
+    problems += [item for item in agent.sources.problems() if item not in problems]
     problems += agent.network.problems + agent.workloads.problems + agent.sandboxes.problems
     problems += agent.proxy.problems
     problems += [fill.warning for fill in filled if fill.warning]
@@ -77,6 +78,7 @@ def status(agent: Agent) -> Json:
             for reason, counter in agent.datapath.reason_counters().items()
         },
         "events_lost": lost,
+        **({"kubernetes": agent.sources.status()} if agent.sources.status else {}),
         "apply": {"count": now.number, "last_ms": now.took_ms, "changes": now.changes}
         if now
         else {},

@@ -18,7 +18,14 @@ from tulle.model.world import IPNetwork, Settings
 from .output import F
 
 if TYPE_CHECKING:
-    from tulle.agent.options import NodeOptions
+    from tulle.agent.options import KubernetesOptions, NodeOptions
+
+IN_POD = "in-pod"
+# Only what stands for Gateways without a pool is given these: an API server's own range is its own.
+GATEWAY_CIDRS: tuple[IPNetwork, ...] = (
+    ip_network("198.18.96.0/20"),
+    ip_network("fd00:7a11:0:97::/112"),
+)
 
 
 class Cidr(click.ParamType[str]):
@@ -83,8 +90,23 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "type": click.Path(path_type=str),
         "help": "Directory that all nodes share: manifests, and what each says of itself.",
     },
+    "--kubernetes": {
+        "type": click.Path(path_type=str),
+        "metavar": f"KUBECONFIG|{IN_POD}",
+        "help": "The node is one of this Kubernetes cluster: all objects come from its API server.",
+    },
+    "--kubernetes-server": {
+        "metavar": "URL",
+        "help": "Its API server, where nodes reach it without a mesh.  [default: the one named "
+        "there]",
+    },
+    "--duties": {
+        "is_flag": True,
+        "help": "Agents of the cluster that have this write statuses, one of them at a time.",
+    },
     "--node-name": {
-        "help": "The node's name in the mesh.  [default: with --cluster-dir the host's name]",
+        "help": "The node's name in the mesh.  [default: with --cluster-dir or --kubernetes the "
+        "host's name]",
     },
     "--uplink": {
         "metavar": "DEVICE",
@@ -113,6 +135,9 @@ OF_A_CLUSTER = (
     "--load-balancing",
     "--no-masquerade",
     "--no-masquerade-cidr",
+    "--kubernetes",
+    "--kubernetes-server",
+    "--duties",
 )
 OF_A_LAB = ("--pod-cidr", *OF_A_CLUSTER, "--node-label", "--xdp", "--proxy-workers")
 
@@ -153,22 +178,27 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
     from tulle.agent.options import NodeOptions
 
     base = NodeOptions()
-    cluster = values["cluster_dir"]
+    cluster, kubernetes = values["cluster_dir"], _kubernetes(values)
     settings = Settings(
         routing=values["routing"] or Settings().routing,
         load_balancing=values["load_balancing"] or Settings().load_balancing,
         masquerade=not values["no_masquerade"],
         no_masquerade=_networks(values["no_masquerade_cidr"]),
+        endpoints="listed" if kubernetes else "computed",
     )
-    pod_cidrs = _one_a_family("--pod-cidr", values["pod_cidr"]) or base.pod_cidrs
-    service_cidrs = _one_a_family("--service-cidr", values["service_cidr"]) or base.service_cidrs
+    pod_cidrs = _one_a_family("--pod-cidr", values["pod_cidr"])
+    pod_cidrs = pod_cidrs or (() if kubernetes else base.pod_cidrs)
+    service_cidrs = _one_a_family("--service-cidr", values["service_cidr"])
+    service_cidrs = service_cidrs or (GATEWAY_CIDRS if kubernetes else base.service_cidrs)
     _check_apart(pod_cidrs, service_cidrs)
+    name = values["node_name"] or _default_name(paths, bool(cluster or kubernetes))
     return NodeOptions(
-        name=require_subdomain(values["node_name"] or _default_name(paths, cluster), "node name"),
+        name=require_subdomain(name, "node name"),
         pod_cidrs=pod_cidrs,
         service_cidrs=service_cidrs,
         labels=dict(label.split("=", 1) for label in values["node_label"]),
         cluster=Path(cluster).absolute() if cluster else None,
+        kubernetes=kubernetes,
         uplink=values["uplink"] or "",
         host_cgroups=tuple(Path(path).absolute() for path in values["host_cgroup"]),
         xdp=values["xdp"] or base.xdp,
@@ -177,8 +207,23 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
     )
 
 
-def _default_name(paths: NodePaths, cluster: str | None) -> str:
-    if paths.node != LOCAL or not cluster:
+def _kubernetes(values: Mapping[str, Any]) -> KubernetesOptions | None:
+    from tulle.agent.options import KubernetesOptions
+
+    given, server, duties = (values[n] for n in ("kubernetes", "kubernetes_server", "duties"))
+    if not given:
+        for flag, value in (("--kubernetes-server", server), ("--duties", duties)):
+            if value:
+                raise UsageError(f"{flag} needs --kubernetes")
+        return None
+    if values["cluster_dir"]:
+        raise UsageError("--kubernetes and --cluster-dir: a node has one cluster")
+    kubeconfig = None if given == IN_POD else Path(given).absolute()
+    return KubernetesOptions(kubeconfig, server or "", duties)
+
+
+def _default_name(paths: NodePaths, is_of_cluster: bool) -> str:
+    if paths.node != LOCAL or not is_of_cluster:
         return paths.node
     return socket.gethostname().lower()  # as kubelet names its node
 

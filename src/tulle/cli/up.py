@@ -47,5 +47,6 @@ def _require_node(agent: Agent, values: dict[str, Any]) -> None:
         raise UsageError(f"there is no node {name!r}: make it with `tulle lab up {name}`")
     from tulle.lab.cluster import cluster_of
 
-    if not values["cluster_dir"] and cluster_of(name):
+    given = values["cluster_dir"] or values["kubernetes"]
+    if not given and cluster_of(name):
         raise UsageError(f"node {name!r} has a cluster: start its agent with `tulle lab up {name}`")

@@ -59,4 +59,6 @@ def make(
     own = own or list(member.own)
     cluster.remember(name, shared, own)
     ranges = [word for cidr in member.pod_cidrs for word in ("--pod-cidr", cidr)]
-    return ["--cluster-dir", str(cluster.directory), *ranges, *shared, *own]
+    # In a Kubernetes cluster the API server has what nodes share.
+    place = [] if "--kubernetes" in shared else ["--cluster-dir", str(cluster.directory)]
+    return [*place, *ranges, *shared, *own]

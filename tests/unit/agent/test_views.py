@@ -52,6 +52,7 @@ def agent() -> Any:
         started_s=0.0,
         pods=SimpleNamespace(problems=dict),
         pending={},
+        sources=SimpleNamespace(problems=list, status=None),
         network=SimpleNamespace(problems=[], interfaces={2: "host"}),
         sandboxes=SimpleNamespace(problems=[]),
         workloads=SimpleNamespace(problems=[]),

@@ -6,7 +6,7 @@ from tulle.model.kubernetes import HEADLESS
 from tulle.model.world import Key
 
 from .build import Entry, ServiceParts
-from .candidates import Source, choose
+from .candidates import choose
 from .frontend import Backend, Kind
 from .room import SERVICE
 
@@ -47,8 +47,7 @@ def _of_headless(
     services: ServiceParts, key: Key, place: tuple[int, str], family: int
 ) -> tuple[Backend, ...]:
     inputs = services.inputs
-    service, members = inputs.services[key], inputs.members.of(key)
-    source = Source(service, [members[item] for item in sorted(members)], inputs.slices.of(key))
+    service, source = inputs.services[key], inputs.source(key)
     named = [_VERSIONS[item] for item in service.spec.ip_families] or [4, 6]
     for port in service.spec.ports:
         if (port.port, port.protocol) != place:

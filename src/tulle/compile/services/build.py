@@ -116,8 +116,7 @@ def _made(inputs: Inputs, key: PartKey) -> _Made | None:
     service = inputs.services.get(name)
     if service is None or name not in inputs.claims.granted:
         return None
-    members = inputs.members.of(name)
-    source = Source(service, [members[item] for item in sorted(members)], inputs.slices.of(name))
+    source = inputs.source(name)
     granted, proxied = inputs.claims.granted[name], inputs.proxied.of(name)
     frontends = tuple(frontends_of(source, granted, inputs.view, inputs.dsr, proxied))
     return _Made(frontends, _addresses(service, source))

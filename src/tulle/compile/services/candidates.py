@@ -51,15 +51,20 @@ def view_of(world: World) -> View:
 
 @dataclass(frozen=True)
 class Source:
-    """Slices where a service has some, else what its selector finds."""
+    """Slices where a service has some, else what its selector finds.
+
+    `listed`: only slices count. An API server's controllers make them, and what they have not
+    listed yet is not ready.
+    """
 
     service: Service
     members: Sequence[Workload]
     slices: Sequence[EndpointSlice]
+    listed: bool = False
 
     def candidates(self, view: View, port: ServicePort, version: int) -> list[Candidate]:
         """Sorted, each address and port once: the one that is ready if there are two."""
-        if self.slices:
+        if self.slices or self.listed:
             found = self._listed(view, port, version)
         elif self.service.spec.selector:
             found = self._selected(view, port, version)
@@ -79,7 +84,7 @@ class Source:
         """Of a headless service: what its name stands for, whatever its ports."""
         publish = self.service.spec.publish_not_ready_addresses
         wanted = set(families)
-        if self.slices:
+        if self.slices or self.listed:
             return {
                 endpoint.addresses[0]
                 for item in self.slices

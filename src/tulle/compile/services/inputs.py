@@ -9,7 +9,7 @@ from tulle.model.kubernetes import Service
 from tulle.model.routing import Proxied
 from tulle.model.world import Key, Node, Workload, World
 
-from .candidates import View, view_of
+from .candidates import Source, View, view_of
 from .claims import Claims, claims_of
 from .faces import faces_of
 from .frontend import Face, Kind
@@ -27,6 +27,7 @@ class Inputs:
 
     view: View = field(default_factory=lambda: View("", ""))
     dsr: bool = False
+    listed: bool = False
     node: Node = field(default_factory=Node)
     nodes: Mapping[str, Node] = field(default_factory=dict)
     workloads: Mapping[Key, Workload] = field(default_factory=dict)
@@ -39,6 +40,12 @@ class Inputs:
     host_ports: HostPorts = field(default_factory=HostPorts)
     loose: Mapping[Key, frozenset[str]] = field(default_factory=dict)
     proxied: Places = field(default_factory=Places)
+
+    def source(self, key: Key) -> Source:
+        """Where the backends of a service come from."""
+        members = self.members.of(key)
+        found = [members[item] for item in sorted(members)]
+        return Source(self.services[key], found, self.slices.of(key), self.listed)
 
 
 def inputs_of(
@@ -53,7 +60,9 @@ def inputs_of(
     dirty |= by_members | by_slices | by_proxy & world.services.keys()
     dsr = world.settings.load_balancing == "dsr"
     loose = _loose(world, slices, faces, dsr, dirty, before)
-    if (view.node, view.zone, dsr) != (before.view.node, before.view.zone, before.dsr):
+    listed = world.settings.endpoints == "listed"
+    old = before.view.node, before.view.zone, before.dsr, before.listed
+    if (view.node, view.zone, dsr, listed) != old:
         dirty |= world.services.keys()
     dirty |= set(_moved(view, before.view, members))
     if moved := view.addresses ^ before.view.addresses:
@@ -66,6 +75,7 @@ def inputs_of(
     return Inputs(
         view,
         dsr,
+        listed,
         world.node,
         world.nodes,
         world.workloads,

@@ -8,13 +8,13 @@ kill and never counted.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from tulle.errors import ManifestError, Refused, Unavailable
-from tulle.model.kinds import KINDS
+from tulle.model.kinds import KINDS, KubernetesObject
 from tulle.model.kubernetes import ObjectRef
 
 from .files import shown, write_whole
@@ -56,8 +56,11 @@ _ENCODER = msgspec.json.Encoder()
 class Checkpoint:
     """One agent's; `load` before anything else."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path, check: Callable[[KubernetesObject], KubernetesObject] = validate
+    ) -> None:
+        """What is recalled passes `check`."""
+        self._path, self._check = path, check
         self._entries: dict[ObjectRef, _Entry] = {}  # what was loaded, until the first `save`
         self._fd = -1
         self._base = self._size = 0  # bytes: when it was written anew, and now
@@ -82,7 +85,7 @@ class Checkpoint:
         if entry is None:
             return None
         try:
-            obj = validate(msgspec.json.decode(entry.object, type=KINDS[ref.kind]))
+            obj = self._check(msgspec.json.decode(entry.object, type=KINDS[ref.kind]))
         except (msgspec.MsgspecError, ManifestError, LookupError) as error:
             raise Refused(f"{ref} in {shown(self._path)} cannot be used: {error}") from error
         return Placed(obj, entry.file, entry.line)

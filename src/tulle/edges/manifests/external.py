@@ -12,7 +12,7 @@ from .fields import FieldError, Path
 from .syntax import parse_address, parse_cidr
 
 _ANNOTATIONS = ("metadata", "annotations")
-_RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
+RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
 # Two services on one address of a pool.
 _SHARING = ("lbipam.cilium.io/sharing-key", "lbipam.cilium.io/sharing-cross-namespace")
 
@@ -51,7 +51,7 @@ def _check_balanced(spec: ServiceSpec, annotations: Mapping[str, str]) -> None:
         ),
         *(
             (name in annotations, (*_ANNOTATIONS, name))
-            for name in (*LB_ADDRESSES_ANNOTATIONS, _RANGES_ANNOTATION)
+            for name in (*LB_ADDRESSES_ANNOTATIONS, RANGES_ANNOTATION)
         ),
     ):
         if present:
@@ -79,10 +79,10 @@ def _source_ranges(spec: ServiceSpec, annotations: Mapping[str, str]) -> tuple[s
     """The field, or where that is empty the annotation that was there before it."""
     path: Path = ("spec", "loadBalancerSourceRanges")
     texts: Iterable[str] = spec.load_balancer_source_ranges
-    if not texts and _RANGES_ANNOTATION in annotations:
+    if not texts and RANGES_ANNOTATION in annotations:
         path, texts = (
-            (*_ANNOTATIONS, _RANGES_ANNOTATION),
-            annotations[_RANGES_ANNOTATION].split(","),
+            (*_ANNOTATIONS, RANGES_ANNOTATION),
+            annotations[RANGES_ANNOTATION].split(","),
         )
         return tuple(str(parse_cidr(text.strip(), *path)) for text in texts)
     return tuple(str(parse_cidr(text.strip(), *path, i)) for i, text in enumerate(texts))

@@ -72,16 +72,25 @@ def without_nulls(value: Value, kind: inspect.Type) -> Value:
 
     Maps of text (labels, selectors) keep theirs: there a null is an error.
     """
+    return _cleaned(value, kind, known_only=False)
+
+
+def known_part(value: Value, kind: inspect.Type) -> Value:
+    """A copy with neither nulls nor fields that the type has not."""
+    return _cleaned(value, kind, known_only=True)
+
+
+def _cleaned(value: Value, kind: inspect.Type, known_only: bool) -> Value:
     if isinstance(kind, inspect.StructType) and isinstance(value, dict):
         fields = _fields(kind.cls)
         return {
-            key: without_nulls(item, fields[key]) if key in fields else item
+            key: _cleaned(item, fields[key], known_only) if key in fields else item
             for key, item in value.items()
-            if item is not None or key not in fields
+            if (item is not None if key in fields else not known_only)
         }
     if isinstance(kind, inspect.VarTupleType) and isinstance(value, list):
         item_kind = _solid(kind.item_type)
-        return [without_nulls(item, item_kind) for item in value]
+        return [_cleaned(item, item_kind, known_only) for item in value]
     return value
 
 

@@ -22,7 +22,7 @@ from tests.unit.compile.services.shop import (
 )
 from tulle.compile.services import Kind
 from tulle.model.kubernetes import ContainerPort
-from tulle.model.world import Workload, World
+from tulle.model.world import Settings, Workload, World
 
 DUAL = pod("db-2", "10.0.0.2", "fd00::2", ports=(ContainerPort(9000, "pg"),))
 BOTH = "ipFamilyPolicy: PreferDualStack"
@@ -96,6 +96,13 @@ def test_a_service_without_selector_reads_its_slices() -> None:
 def test_slices_stand_for_a_selector_too_where_there_are_some() -> None:
     text = selecting() + listing("192.0.2.11")
     assert inside(town(DUAL, text=text)) == ["192.0.2.11:80"]
+
+
+def test_where_only_slices_count_nothing_is_selected() -> None:
+    settings = Settings(endpoints="listed")
+    assert inside(replace(town(DUAL, text=selecting()), settings=settings)) == []
+    listed = town(DUAL, text=selecting() + listing("192.0.2.11"))
+    assert inside(replace(listed, settings=settings)) == ["192.0.2.11:80"]
 
 
 def test_a_listed_workload_that_is_selected_brings_its_weight_and_name() -> None:

@@ -1,0 +1,99 @@
+"""This node's own Pods: what there is to know of a sandbox beside its network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+from tulle.edges.kubernetes.client import Client
+from tulle.edges.kubernetes.discovery import Resource
+from tulle.edges.kubernetes.errors import NotFound
+from tulle.edges.manifests.fields import FieldError
+from tulle.errors import Refused, Unavailable
+from tulle.model.world import Key
+
+from ..sandboxes import PodFacts
+from .cut import PodCut, pod_of
+from .facts import ports_of, weight_of_pod
+
+WAIT_S = 10.0
+_AGAIN_S = 0.1
+
+
+class OwnPods:
+    """Only for one event loop, but for `all`."""
+
+    def __init__(
+        self, client: Client, pods: Resource, has_namespace: Callable[[str], bool]
+    ) -> None:
+        """`has_namespace` tells whether the labels of a namespace are known."""
+        self._client, self._pods, self._has_namespace = client, pods, has_namespace
+        self._cuts: dict[Key, PodCut] = {}
+        self._facts: Mapping[Key, PodFacts] = {}
+
+    def all(self) -> Mapping[Key, PodFacts]:
+        """The same object as long as nothing changes."""
+        return self._facts
+
+    def replace(self, told: Iterable[tuple[Key, bytes]]) -> bool:
+        """All there are; whether anything is different now."""
+        told = list(told)
+        gone = [self.drop(key) for key in set(self._cuts) - {key for key, _ in told}]
+        return any([*gone, *(self.put(key, raw) for key, raw in told)])
+
+    def put(self, key: Key, raw: bytes) -> bool:
+        """What cannot be read stays as it was."""
+        try:
+            pod = pod_of(raw)
+            facts = facts_of(pod)
+        except FieldError:
+            return False
+        self._cuts[key] = pod
+        if self._facts.get(key) == facts:
+            return False
+        self._facts = {**self._facts, key: facts}
+        return True
+
+    def drop(self, key: Key) -> bool:
+        self._cuts.pop(key, None)
+        if key not in self._facts:
+            return False
+        self._facts = {name: facts for name, facts in self._facts.items() if name != key}
+        return True
+
+    async def find(self, key: Key, uid: str) -> PodFacts:
+        """Of a Pod that is being started: a runtime may be quicker than the watch.
+
+        Raises Refused if there is no such Pod, Unavailable if nobody knows yet.
+        """
+        deadline = asyncio.get_running_loop().time() + WAIT_S
+        while True:
+            found = self._facts.get(key)
+            if found is None or (uid and found.uid != uid):
+                found = await self._ask(key, uid)
+            if self._has_namespace(key[0]):
+                return found
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable(f"Namespace {key[0]}: the API server has not told of it yet")
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _ask(self, key: Key, uid: str) -> PodFacts:
+        name = f"Pod {key[0]}/{key[1]}"
+        try:
+            raw = await self._client.get(self._pods.path(*key))
+            found = facts_of(pod_of(raw))
+        except NotFound as error:
+            raise Refused(f"{name}: the API server has no such Pod") from error
+        except FieldError as error:
+            raise Refused(f"{name}: {error}") from error
+        if uid and found.uid != uid:
+            raise Refused(f"{name}: the API server has another of that name: uid {found.uid}")
+        self.put(key, raw)
+        return found
+
+
+def facts_of(pod: PodCut) -> PodFacts:
+    """Raises FieldError."""
+    meta = pod.metadata
+    account = pod.spec.service_account_name or "default"
+    return PodFacts(meta.labels or {}, account, ports_of(pod), weight_of_pod(pod), meta.uid)

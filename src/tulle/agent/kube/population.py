@@ -1,0 +1,192 @@
+"""The other nodes and their Pods, as an API server tells of them.
+
+Nobody is told of this node: its Pods are in the API already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tulle.edges.kubernetes.backoff import Backoff
+from tulle.edges.kubernetes.client import Client
+from tulle.edges.kubernetes.condition import Condition
+from tulle.edges.kubernetes.discovery import Resource
+from tulle.edges.kubernetes.reflector import Reflector, Ways
+from tulle.edges.kubernetes.wire import Item
+from tulle.edges.kubernetes.wire import Key as ItemKey
+from tulle.errors import Unavailable
+from tulle.model.world import Key, Node, Workload
+
+from ..nodes import Others
+from .census import Census
+from .cut import shrink
+from .feeds import Feed, FeedSink, problems_of, shown, undisturbed
+from .kinds import Watched
+from .own import OwnPods
+from .remembered import Remembered
+
+log = logging.getLogger("tulle")
+
+Json = dict[str, Any]
+Clock = Callable[[], float]
+
+NODES = Resource("", "v1", "nodes", "Node", False)
+PODS = Resource("", "v1", "pods", "Pod", True)
+RECALL_AFTER_S = 10.0  # so long the present is waited for before the past is put in force
+REMEMBER_S = 60.0
+_ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
+
+
+class Population:
+    """Scanned from any thread; everything else belongs to the event loop."""
+
+    def __init__(
+        self,
+        client: Client,
+        node: str,
+        memory: Path,
+        clock: Clock,
+        has_namespace: Callable[[str], bool],
+    ) -> None:
+        """`node` is this one's name. `memory` keeps over a restart what was known."""
+        self._client, self._clock = client, clock
+        self._lock = threading.Lock()
+        self._census = Census(node)
+        self._memory = Remembered(memory)
+        self._recalled: Others | None = None
+        self.own = OwnPods(client, PODS, has_namespace)
+        self._changed: Callable[[], object] = lambda: None
+        here = {"fieldSelector": f"spec.nodeName={node},{_ALIVE}"}
+        elsewhere = {"fieldSelector": f"spec.nodeName!={node},spec.nodeName!=,{_ALIVE}"}
+        self._nodes = self._feed(Watched("Node", ("v1",)), NODES)
+        self._pods = self._feed(Watched("Pod", ("v1",), elsewhere), PODS)
+        self._here = self._feed(Watched("Pod", ("v1",), here), PODS)
+
+    def scan(self) -> Others:
+        """Raises Unavailable as long as nothing of them is known."""
+        with self._lock:
+            if self._is_whole():
+                self._recalled = None
+                return self._census.others()
+            if self._recalled is None:
+                raise Unavailable("API server: has not told of Nodes and Pods yet")
+            return self._recalled
+
+    def tell(self, node: Node, workloads: Mapping[Key, Workload]) -> None:
+        """Nobody: this node's Pods are in the API."""
+
+    def withdraw(self) -> None:
+        """Whoever made the Node deletes it."""
+
+    def created(self) -> dict[str, str]:
+        with self._lock:
+            states = self._recalled or self._census.others()
+        objects = (state.node.metadata for state in states.nodes.values())
+        return {meta.name: str(meta.creation_timestamp or "") for meta in objects}
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        self._changed = changed
+
+    def unwatch(self) -> None:
+        self._changed = lambda: None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for feed in (self._nodes, self._pods, self._here):
+                run = self._reflector(feed).run
+                feed.task = group.create_task(undisturbed(run, f"{feed.watched.kind}s"))
+            group.create_task(self._recall_in_time())
+            group.create_task(self._remember())
+
+    @property
+    def problems(self) -> list[str]:
+        feeds = (self._nodes, self._pods, self._here)
+        return problems_of(feeds, self._clock()) + self._memory.problems
+
+    def status(self) -> Json:
+        now_s = self._clock()
+        feeds = {"nodes": self._nodes, "pods": self._pods, "own_pods": self._here}
+        return {name: shown(feed, now_s) for name, feed in feeds.items()}
+
+    # what reflectors tell
+
+    def replaced(self, feed: Feed, items: Iterable[Item]) -> None:
+        with self._lock:
+            if feed is self._nodes:
+                changed = self._census.replace_nodes((item.key[1], item.raw) for item in items)
+            elif feed is self._here:
+                changed = self.own.replace((item.key, item.raw) for item in items)
+            else:
+                changed = self._census.replace_pods((item.key, item.raw) for item in items)
+        if changed or self._is_whole():
+            self._changed()
+
+    def came(self, feed: Feed, item: Item) -> None:
+        with self._lock:
+            if feed is self._nodes:
+                changed = self._census.put_node(item.key[1], item.raw)
+            elif feed is self._here:
+                changed = self.own.put(item.key, item.raw)
+            else:
+                changed = self._census.put_pod(item.key, item.raw)
+        if changed:
+            self._changed()
+
+    def went(self, feed: Feed, key: ItemKey) -> None:
+        with self._lock:
+            if feed is self._nodes:
+                changed = self._census.drop_node(key[1])
+            elif feed is self._here:
+                changed = self.own.drop(key)
+            else:
+                changed = self._census.drop_pod(key)
+        if changed:
+            self._changed()
+
+    def became(self, feed: Feed) -> None:
+        pass
+
+    def _is_whole(self) -> bool:
+        """Forbidden is not empty: nobody would know who the others are."""
+        return self._nodes.synced and self._pods.synced
+
+    def _feed(self, watched: Watched, resource: Resource) -> Feed:
+        return Feed(watched, resource, Condition("behind", self._clock()))
+
+    def _reflector(self, feed: Feed) -> Reflector:
+        assert feed.resource is not None
+        sink = FeedSink(self, feed)
+        ways = None if feed is self._nodes else Ways(shrink=shrink)
+        return Reflector(
+            self._client,
+            feed.resource,
+            feed.watched.query,
+            sink,
+            self._clock,
+            Backoff(),
+            ways=ways,
+        )
+
+    async def _recall_in_time(self) -> None:
+        await asyncio.sleep(RECALL_AFTER_S)
+        if self._is_whole():
+            return
+        found = await asyncio.to_thread(self._memory.recall)
+        if found is not None and not self._is_whole():
+            log.warning("%d other nodes are as they were last known", len(found.nodes))
+            self._recalled = found
+            self._changed()
+
+    async def _remember(self) -> None:
+        while True:
+            await asyncio.sleep(REMEMBER_S)
+            if self._is_whole():
+                with self._lock:
+                    others = self._census.others()
+                await asyncio.to_thread(self._memory.remember, others)
