@@ -71,6 +71,7 @@ class FakeServer(Registry):
         self.requests: list[Request] = []
         self.token = ""  # if set, requests need it
         self.delay_s = 0.0  # before each answer
+        self.watched = 0  # watches that have begun, ever
         self.port = 0  # chosen at the first start, and kept
         self._watches: list[_Watch] = []
         self._failures: deque[_Failure] = deque()
@@ -239,6 +240,7 @@ class FakeServer(Registry):
         await response.prepare(request)
         watch.transport = request.transport
         self._watches.append(watch)
+        self.watched += 1
         try:
             async with asyncio.timeout(float(query.get("timeoutSeconds", 300))):
                 while (line := await watch.lines.get()) is not None:

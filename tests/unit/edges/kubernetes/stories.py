@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Iterable
 
 from tests.unit.edges.kubernetes.server import FakeServer
 from tulle.edges.kubernetes.client import Client
+from tulle.edges.kubernetes.condition import Condition
+from tulle.edges.kubernetes.wire import Item, Key
 
 Json = dict[str, object]
 
@@ -33,3 +36,41 @@ async def until(holds: Callable[[], object]) -> None:
 def config_map(name: str, value: str = "", namespace: str = "n", **labels: str) -> Json:
     meta = {"name": name, "namespace": namespace, "labels": labels}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"value": value}}
+
+
+class Mirror:
+    """A sink that keeps values of ConfigMaps, and how often it was told what."""
+
+    def __init__(self) -> None:
+        self.held: dict[Key, str] = {}
+        self.versions: dict[Key, str] = {}
+        self.lists = self.puts = self.drops = 0
+        self.conditions: list[Condition] = []
+
+    def replace(self, items: Iterable[Item]) -> None:
+        items = list(items)
+        self.held = {item.key: value_of(item.raw) for item in items}
+        self.versions = {item.key: item.version for item in items}
+        self.lists += 1
+
+    def put(self, item: Item) -> None:
+        self.held[item.key] = value_of(item.raw)
+        self.versions[item.key] = item.version
+        self.puts += 1
+
+    def drop(self, key: Key, version: str) -> None:
+        self.held.pop(key, None)
+        self.versions.pop(key, None)
+        self.drops += 1
+
+    def state(self, now: Condition) -> None:
+        self.conditions.append(now)
+
+    @property
+    def phase(self) -> str:
+        return self.conditions[-1].phase if self.conditions else ""
+
+
+def value_of(raw: bytes) -> str:
+    value: str = json.loads(raw)["data"]["value"]
+    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -13,49 +13,15 @@ from hypothesis import strategies as st
 
 from tests.unit.edges.kubernetes import stories
 from tests.unit.edges.kubernetes.server import FakeServer, status
-from tests.unit.edges.kubernetes.stories import config_map, until
+from tests.unit.edges.kubernetes.stories import Mirror, config_map, until, value_of
 from tulle.edges.kubernetes.backoff import Backoff
 from tulle.edges.kubernetes.client import Client, Query
-from tulle.edges.kubernetes.condition import Condition
 from tulle.edges.kubernetes.discovery import Resource
 from tulle.edges.kubernetes.reflector import Reflector, Ways
-from tulle.edges.kubernetes.wire import Item, Key
+from tulle.edges.kubernetes.wire import Key
 
 MAPS = Resource("", "v1", "configmaps", "ConfigMap", True)
 QUICK = Ways(page=2, spacing_s=0.0, short_s=0.05)
-
-
-class Mirror:
-    """A sink that keeps values, and how often it was told what."""
-
-    def __init__(self) -> None:
-        self.held: dict[Key, str] = {}
-        self.lists = self.puts = self.drops = 0
-        self.conditions: list[Condition] = []
-
-    def replace(self, items: Iterable[Item]) -> None:
-        self.held = {item.key: value_of(item.raw) for item in items}
-        self.lists += 1
-
-    def put(self, item: Item) -> None:
-        self.held[item.key] = value_of(item.raw)
-        self.puts += 1
-
-    def drop(self, key: Key, version: str) -> None:
-        self.held.pop(key, None)
-        self.drops += 1
-
-    def state(self, now: Condition) -> None:
-        self.conditions.append(now)
-
-    @property
-    def phase(self) -> str:
-        return self.conditions[-1].phase if self.conditions else ""
-
-
-def value_of(raw: bytes) -> str:
-    value: str = json.loads(raw)["data"]["value"]
-    return value
 
 
 def truth(server: FakeServer) -> dict[Key, str]:
@@ -142,8 +108,7 @@ def test_a_bookmark_moves_the_place_to_go_on_from() -> None:
             server.put({**config_map(str(number)), "kind": "Secret"})
         server.bookmark()
         server.compact()
-        await asyncio.sleep(0.02)
-        server.cut()
+        server.end()
         await until(lambda: len(watches(server)) > 1)
         assert watches(server)[1] == str(server.version)
         server.put(config_map("a"))
@@ -195,7 +160,7 @@ def test_events_that_say_error_or_nothing() -> None:
             b'{"type": "ADDED", "object": {"metadata": {"na',
         ]
         for count, event in enumerate(said, 1):
-            await until(lambda: server.watching and mirror.phase == "synced")
+            await until(lambda count=count: server.watched == count)
             server.put(config_map("a", str(count)))
             server.say(event)
             await until(lambda count=count: mirror.lists == count + 1)
@@ -331,7 +296,7 @@ def test_one_stream_instead_of_pages() -> None:
 def test_a_server_that_has_no_such_stream() -> None:
     async def story(server: FakeServer, mirror: Mirror) -> None:
         server.put(config_map("a"))
-        await until(lambda: mirror.held == truth(server))
+        await until(lambda: server.watching and mirror.held == truth(server))
         server.say({"type": "ERROR", "object": status(410, "Expired")})
         await until(lambda: mirror.lists == 2)
         assert sum("sendInitialEvents" in each.query for each in server.requests) == 1
