@@ -404,11 +404,16 @@ struct fragment {
 	__be16 dport;
 };
 
+enum gone_service {
+	GONE_NO_SERVICE = 0,	  /* of a service that is gone as well */
+	GONE_UNREAD = 0x7fffffff, /* nothing is gone, but what goes there is read from now on */
+};
+
 /* A backend or an address that has just vanished. */
 struct gone_key {
 	struct addr addr;
-	__u32 service; /* 0: of a service that is gone as well */
-	__be16 port;   /* 0: the address itself has left the mesh */
+	__u32 service; /* or enum gone_service */
+	__be16 port;   /* 0: the address itself has left the mesh; of GONE_UNREAD: any */
 	__u16 pad;
 };
 
@@ -539,6 +544,7 @@ ABI_EXPORT(enum, nat_flag);
 ABI_EXPORT(enum, nat_lifetime);
 ABI_EXPORT(enum, node_flag);
 ABI_EXPORT(enum, vni);
+ABI_EXPORT(enum, gone_service);
 ABI_EXPORT(enum, decide_op);
 ABI_EXPORT(struct, endpoint);
 ABI_EXPORT(struct, ipcache_key);

@@ -26,6 +26,10 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 } KERNEL_TYPE;
 
+struct sock {
+	__u32 sk_mark;
+} KERNEL_TYPE;
+
 struct bpf_iter__tcp {
 	struct sock_common *sk_common;
 } KERNEL_TYPE;
@@ -89,16 +93,35 @@ static __always_inline int waits_for_peer(__u8 state)
 	       state == FIN_WAIT_2;
 }
 
+/*
+ * Of the proxy, from before there were rules that it should read by, as no mark says that it has:
+ * its next request would be lost.
+ */
+static __always_inline int is_unread(struct sock_common *sk, const struct addr *peer)
+{
+	struct gone_key key = {.addr = *peer, .service = GONE_UNREAD, .port = sk->skc_dport};
+	struct sock *full = (struct sock *)bpf_skc_to_tcp_sock(sk);
+
+	if (!full || full->sk_mark != MARK_PROXY)
+		return 0;
+	if (bpf_map_lookup_elem(&gone, &key))
+		return 1;
+	key.port = 0;
+	return !!bpf_map_lookup_elem(&gone, &key);
+}
+
 /* A stream towards an address that nobody has any more. What its peer has closed ends by itself. */
 SEC("iter/tcp")
 int sweep_tcp(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *sk = ctx->sk_common;
 	struct gone_key key = {};
+	int is_gone;
 
 	if (!sk || !waits_for_peer(sk->skc_state) || !read_peer(sk, &key.addr))
 		return 0;
-	if (bpf_map_lookup_elem(&gone, &key) && !bpf_map_lookup_elem(&endpoints, &key.addr))
+	is_gone = bpf_map_lookup_elem(&gone, &key) && !bpf_map_lookup_elem(&endpoints, &key.addr);
+	if (is_gone || is_unread(sk, &key.addr))
 		bpf_sock_destroy(sk);
 	return 0;
 }

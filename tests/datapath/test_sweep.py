@@ -245,3 +245,47 @@ def test_only_holders_of_streams_are_looked_at_for_streams(bench: Bench) -> None
     rows = vanishing(bench.maps, [Change("endpoints", gone)])
     assert bench.sweep.holders(rows) == {41, 42}
     assert bench.sweep.holders({}) == set()
+
+
+@FAMILIES
+@pytest.mark.parametrize("in_a_range", [False, True])
+def test_the_proxys_own_streams_to_what_is_read_from_now_on(
+    bench: Bench, family: int, in_a_range: bool
+) -> None:
+    server, elsewhere = (bench.server(family, socket.SOCK_STREAM) for _ in range(2))
+    port = server.getsockname()[1]
+    made = {}
+    for name, mark, to in (
+        ("proxy", abi.Mark.PROXY, server),
+        ("enforced", abi.Mark.PROXY | 77, server),
+        ("elsewhere", abi.Mark.PROXY, elsewhere),
+        ("workload", 0, server),
+    ):
+        made[name] = bench.socket(family, socket.SOCK_STREAM)
+        made[name].setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        made[name].connect(to.getsockname())
+    prefix = abi.PolicyPrefix.PORT + 4 if in_a_range else abi.PolicyPrefix.FULL
+    key = abi.PolicyKey(prefixlen=prefix, set=9, proto=socket.IPPROTO_TCP, port=port)
+    endpoint = abi.Endpoint(ingress_set=9).pack()
+    bench.take_away(
+        Change("policy", key.pack(), abi.PolicyEntry(proxy=77).pack()),
+        Change("endpoints", packed(ip_address(HERE[family])), endpoint),
+        back_again=True,
+    )
+    left = {name for name, client in made.items() if works(client)}
+    # of a range any port may be meant
+    assert left == {"enforced", "workload"} | (set() if in_a_range else {"elsewhere"})
+
+
+def test_what_nothing_reads_is_left_alone(bench: Bench) -> None:
+    key = abi.PolicyKey(prefixlen=abi.PolicyPrefix.FULL, set=9, proto=6, port=80).pack()
+    endpoints = [
+        Change("endpoints", packed(ip_address("10.0.0.9")), abi.Endpoint(ingress_set=number).pack())
+        for number in (0, 8, 9)
+    ]
+    allow = Change("policy", key, abi.PolicyEntry().pack())
+    read = Change("policy", key, abi.PolicyEntry(proxy=77).pack())
+    assert vanishing(bench.maps, [allow, *endpoints]) == {}
+    assert vanishing(bench.maps, [read, *endpoints[:2]]) == {}
+    (row,) = vanishing(bench.maps, [read, *endpoints])
+    assert bench.sweep.holders({row: b""}) == {0}

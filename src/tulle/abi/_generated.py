@@ -55,6 +55,11 @@ class EndpointFlag(IntEnum):
     INGRESS = 16
 
 
+class GoneService(IntEnum):
+    NO_SERVICE = 0
+    UNREAD = 2147483647
+
+
 class Hook(IntEnum):
     FROM_WORKLOAD = 1
     TO_WORKLOAD = 2
@@ -839,4 +844,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "70fb0069140d1f69"
+ABI_HASH = "27f267ef7e00539e"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from tulle import abi
-from tulle.abi import _generated
+from tulle.abi import GoneService, _generated
 from tulle.compile.diff import Change
 
 from .iterators import BpfIterator
@@ -16,6 +16,8 @@ from .loader import Objects
 from .maps import Map
 
 _TCP = 6
+_NODE = 0  # among interfaces: where the proxy is
+_ONE_PORT = abi.PolicyPrefix.FULL
 _IFINDEX = 2  # where they stand in an unpacked abi.CtEntry
 ROWS = abi.MAPS["gone"].max_entries
 
@@ -24,7 +26,8 @@ Gone = dict[bytes, bytes]  # rows of the map `gone`
 
 def vanishing(maps: Mapping[str, Map], changes: Iterable[Change]) -> Gone:
     """What the changes take away. Call it before they are applied. Raises KernelError."""
-    rows: Gone = {}
+    changes = list(changes)
+    rows = _unread(changes)
     for change in changes:
         if change.value is not None:
             continue
@@ -37,6 +40,25 @@ def vanishing(maps: Mapping[str, Map], changes: Iterable[Change]) -> Gone:
                 continue
             for service in (backend.service, 0):
                 rows[abi.GoneKey(backend.addr, service, backend.port).pack()] = change.key
+    return rows
+
+
+def _unread(changes: Iterable[Change]) -> Gone:
+    """Where workloads are that the proxy reads requests for from now on.
+
+    A changed set of policies is a new one, which comes before the endpoints that have it.
+    """
+    ports: dict[int, set[int]] = {}
+    rows: Gone = {}
+    for change in changes:
+        if change.value is None:
+            continue
+        if change.map == "policy" and abi.PolicyEntry.unpack(change.value).proxy:
+            key = abi.PolicyKey.unpack(change.key)
+            ports.setdefault(key.set, set()).add(key.port if key.prefixlen == _ONE_PORT else 0)
+        elif change.map == "endpoints" and ports:
+            for port in ports.get(abi.Endpoint.unpack(change.value).ingress_set, ()):
+                rows[abi.GoneKey(change.key, GoneService.UNREAD, port).pack()] = bytes(8)
     return rows
 
 
@@ -56,8 +78,10 @@ class SocketSweep:
 
     def holders(self, rows: Gone) -> set[int]:
         """Interfaces of the workloads that may have streams to what has gone; 0: of the node."""
-        addresses = {key.addr for key in map(abi.GoneKey.unpack, rows) if not key.port}
-        found: set[int] = set()
+        gone = [abi.GoneKey.unpack(row) for row in rows]
+        unread = any(item.service == GoneService.UNREAD for item in gone)
+        addresses = {item.addr for item in gone if not item.service and not item.port}
+        found = {_NODE} if unread else set()
         for keys, values in self._conntrack.chunks() if addresses else ():
             for (one, other, _, _, proto), entry in zip(
                 _generated._CtKey.iter_unpack(keys),
