@@ -90,6 +90,7 @@ def make_app(agent: Agent, naming: Naming, stop: asyncio.Event) -> web.Applicati
     app.add_routes(
         [
             web.get("/v1/status", _status),
+            web.get("/v1/health", _health),
             web.get("/v1/objects/{kind}", _objects),
             web.get("/v1/image", _image),
             web.post("/v1/apply", _apply),
@@ -124,6 +125,12 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     except Exception as error:
         log.exception("%s %s", request.method, request.path)
         return web.json_response({"error": f"internal error: {error!r}"}, status=500)
+
+
+async def _health(request: web.Request) -> web.Response:
+    """For probes: costs next to nothing."""
+    agent = request.app[AGENT]
+    return web.json_response({"ready": agent.current is not None, "problem": agent.problem})
 
 
 def _now(request: web.Request) -> Pass:

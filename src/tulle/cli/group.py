@@ -27,7 +27,11 @@ VERBS = (
     "explain",
     "down",
     "lab",
+    "install",
+    "upgrade",
+    "uninstall",
 )
+HIDDEN = ("install-cni",)  # for pods of ours, not for people
 
 
 class Verbs(click.Group):
@@ -62,6 +66,14 @@ class Verbs(click.Group):
                 from .down import command
             case "lab":
                 from .lab import command
+            case "install":
+                from .install import command
+            case "upgrade":
+                from .upgrade import command
+            case "uninstall":
+                from .uninstall import command
+            case "install-cni":
+                from .install_cni import command
             case _:
                 return None
         return command

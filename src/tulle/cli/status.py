@@ -1,10 +1,17 @@
-"""`tulle status`: health, rungs in use, refused objects with their reasons, fill of the maps."""
+"""`tulle status`: health, rungs in use, refused objects with their reasons, fill of the maps.
+
+With `--kubernetes` that of an installation: how far agents are on each node.
+"""
 
 from __future__ import annotations
+
+import sys
+from typing import Any
 
 import click
 
 from .client import Agent, Json
+from .kubernetes import kubernetes_options
 from .output import amount, duration, format_option, print_json, size, style, table
 
 _NAMES = {
@@ -15,19 +22,44 @@ _NAMES = {
 }
 
 
+PROBE_TIMEOUT_S = 5.0
+
+
 @click.command()
+@click.option("--kubernetes", is_flag=True, help="Of the installation in a cluster.")
+@click.option(
+    "--probe",
+    type=click.Choice(["live", "ready"]),
+    help="Say nothing, but exit with 1 if the agent does not answer, or has nothing in force yet.",
+)
+@kubernetes_options
 @format_option("text", "json")
 @click.pass_obj
-def command(agent: Agent, output: str) -> None:
+def command(agent: Agent, /, kubernetes: bool, probe: str, output: str, **values: Any) -> None:
     """Show health, rungs and refused objects.
 
     Also what was counted for each reason, and how full the kernel's maps are.
     """
+    if probe:
+        _probe(agent, probe)
+        return
+    if kubernetes:
+        from .installation import show
+
+        show(values, output)
+        return
     answer = agent.get("/v1/status")
     if output == "json":
         print_json(answer)
     else:
         click.echo("\n\n".join(part for part in _parts(answer) if part))
+
+
+def _probe(agent: Agent, what: str) -> None:
+    health = agent.get("/v1/health", PROBE_TIMEOUT_S)
+    if what == "ready" and not health["ready"]:
+        click.echo(f"not ready: {health['problem'] or 'the first pass is under way'}", err=True)
+        sys.exit(1)
 
 
 def _parts(answer: Json) -> list[str]:

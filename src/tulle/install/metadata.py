@@ -7,7 +7,7 @@ from tulle import __version__
 from .marks import MANAGER, Node
 
 NAME = "tulle"
-AGENT, OPERATOR = "tulle-agent", "tulle-operator"
+AGENT, OPERATOR, CLEANER = "tulle-agent", "tulle-operator", "tulle-cleaner"
 PART_OF = "app.kubernetes.io/part-of"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 VERSION = "app.kubernetes.io/version"

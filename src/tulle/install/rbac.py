@@ -10,16 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tulle.edges.manifests.schema import versions_of
-from tulle.model.kinds import KINDS
+from tulle.agent.kube.kinds import ALL, BY_NAME, CRDS, ELSEWHERE, OWN, WATCHED, Watched
 
 from .marks import NAMESPACE, Each, Item, Node, Param, Unless, When
 from .metadata import AGENT, OPERATOR, metadata
 
 LEASE = "tulle"
-BY_NAME = ("ConfigMap", "Secret")  # each read alone, because another object names it
-IN_PART = ("Node", "Pod")  # of which less is read than there is, and single ones too
-FOLLOWED = tuple(kind for kind in KINDS if kind not in (*BY_NAME, *IN_PART))
 _RBAC = "rbac.authorization.k8s.io"
 _FOLLOW = ("list", "watch")
 _SECRETS = Param("secretNamespaces")
@@ -83,15 +79,15 @@ def bindings() -> Iterable[Node]:
 def reading() -> list[Node]:
     """What every agent follows, single objects that it asks for, and events about what it met."""
     return [
-        *_rules(FOLLOWED, _FOLLOW),
-        _rule("", map(plural, IN_PART), ("get", *_FOLLOW)),
-        _rule("apiextensions.k8s.io", ("customresourcedefinitions",), _FOLLOW),
+        *_rules((item.kind for item in WATCHED), _FOLLOW),
+        _rule("", map(plural, (OWN, *ELSEWHERE)), ("get", *_FOLLOW)),
+        *(_rule(group, (plural(CRDS.kind),), _FOLLOW) for group in _groups(CRDS)),
         *(_rule(group, ("events",), ("create", "patch")) for group in ("", "events.k8s.io")),
     ]
 
 
 def confiding() -> list[Node]:
-    return [_rule("", map(plural, BY_NAME), _FOLLOW)]
+    return [_rule("", map(plural, sorted(BY_NAME)), _FOLLOW)]
 
 
 def writing() -> list[Node]:
@@ -111,14 +107,14 @@ def _rules(kinds: Iterable[str], verbs: Sequence[str], below: str = "") -> list[
     """One for each group."""
     groups: dict[str, list[str]] = defaultdict(list)
     for kind in kinds:
-        for group in groups_of(kind):
+        for group in _groups(ALL[kind]):
             groups[group].append(plural(kind) + below)
     return [_rule(group, groups[group], verbs) for group in sorted(groups)]
 
 
-def groups_of(kind: str) -> set[str]:
+def _groups(item: Watched) -> set[str]:
     """Those of the versions in which a kind is read."""
-    return {version.rpartition("/")[0] for version in versions_of(KINDS[kind])}
+    return {version.rpartition("/")[0] for version in item.versions}
 
 
 def _rule(group: str, resources: Iterable[str], verbs: Sequence[str]) -> dict[str, Any]:

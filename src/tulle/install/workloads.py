@@ -5,12 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from .marks import NAMESPACE, Each, Item, Node, Param, Text, Unless, When
-from .metadata import AGENT, OPERATOR, labels, metadata, selector
+from .metadata import AGENT, CLEANER, OPERATOR, labels, metadata, selector
 
 HEALTH_PORT = 9878
 _USER = 65532  # nobody in particular: the operator touches no file of the node's
 _IMAGE = Text("{}:{}", (Param("image.repository"), Param("image.tag")))
 _CHAINED = Param("cni.chained")
+_CNI_DIRECTORIES = ("--bin-dir=/host/cni/bin", "--conf-dir=/host/cni/net.d")
+_CNI_MOUNTS: list[Node] = [
+    {"name": "cni-bin", "mountPath": "/host/cni/bin"},
+    {"name": "cni-conf", "mountPath": "/host/cni/net.d"},
+]
+_HOST_FILES: dict[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"], "add": ["DAC_OVERRIDE"]},
+    "seLinuxOptions": {"type": "spc_t"},  # or SELinux keeps it from the host's files
+}
 
 
 def agents() -> Node:
@@ -39,6 +49,45 @@ def agents() -> Node:
             "minReadySeconds": 5,
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}},
             "template": _template(AGENT, pod),
+        },
+    }
+
+
+def cleaners() -> Node:
+    """What `tulle uninstall` runs on every node for a while: it takes the node down."""
+    remove = _container(
+        "remove-cni",
+        ["install-cni", "--remove", *_CNI_DIRECTORIES],
+        securityContext=_HOST_FILES,
+        volumeMounts=_CNI_MOUNTS,
+    )
+    down = _container(
+        "down", ["down"], securityContext={"privileged": True}, volumeMounts=_mounts()
+    )
+    done = {
+        **_container("done", []),
+        "command": ["python3", "-IS", "-c", "import signal; signal.pause()"],
+    }
+    pod = {
+        "hostNetwork": True,
+        "hostPID": True,
+        "automountServiceAccountToken": False,
+        "priorityClassName": Param("agent.priorityClass"),
+        "terminationGracePeriodSeconds": 1,
+        "nodeSelector": Param("agent.nodeSelector"),
+        "tolerations": Param("agent.tolerations"),
+        "imagePullSecrets": Param("image.pullSecrets"),
+        "initContainers": [remove, down],
+        "containers": [done],
+        "volumes": _volumes(),
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": metadata(CLEANER, NAMESPACE),
+        "spec": {
+            "selector": {"matchLabels": selector(CLEANER)},
+            "template": _template(CLEANER, pod),
         },
     }
 
@@ -105,26 +154,11 @@ def _container(name: str, args: list[Node], **more: Node) -> dict[str, Node]:
 
 def _plugin() -> Node:
     """Before the agent: a plugin that is asked too early waits for it."""
-    args: list[Node] = [
-        "install-cni",
-        "--bin-dir=/host/cni/bin",
-        "--conf-dir=/host/cni/net.d",
-        When(_CHAINED, "--chained"),
-    ]
     return _container(
         "install-cni",
-        args,
-        securityContext={
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"], "add": ["DAC_OVERRIDE"]},
-            "seLinuxOptions": {
-                "type": "spc_t"
-            },  # where there is SELinux, it guards the host's files
-        },
-        volumeMounts=[
-            {"name": "cni-bin", "mountPath": "/host/cni/bin"},
-            {"name": "cni-conf", "mountPath": "/host/cni/net.d"},
-        ],
+        ["install-cni", *_CNI_DIRECTORIES, When(_CHAINED, "--chained")],
+        securityContext=_HOST_FILES,
+        volumeMounts=_CNI_MOUNTS,
     )
 
 
@@ -145,7 +179,7 @@ def _agent() -> Node:
 def _agent_args() -> list[Node]:
     return [
         "up",
-        "--kubernetes=",
+        "--kubernetes=in-pod",
         "--node-name=$(NODE_NAME)",
         When(Param("apiServer"), Text("--kubernetes-server={}", (Param("apiServer"),))),
         When(_CHAINED, "--cni-chained"),

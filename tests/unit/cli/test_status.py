@@ -87,3 +87,12 @@ def test_before_the_first_pass(agent: FakeAgent, cli: Cli) -> None:
 def test_json(agent: FakeAgent, cli: Cli) -> None:
     agent.answers = {"GET /v1/status": (200, STATUS)}
     assert json.loads(cli("status", "-o", "json").stdout) == STATUS
+
+
+def test_probes(agent: FakeAgent, cli: Cli) -> None:
+    agent.answers = {"GET /v1/health": (200, {"ready": True, "problem": ""})}
+    for what in ("live", "ready"):
+        assert cli("status", f"--probe={what}").output == ""
+    agent.answers = {"GET /v1/health": (200, {"ready": False, "problem": "no API server"})}
+    cli("status", "--probe=live")
+    assert cli("status", "--probe=ready", code=1).output == "not ready: no API server\n"

@@ -7,19 +7,10 @@ from typing import Any
 
 import pytest
 
+from tulle.agent.kube.kinds import ALL, WATCHED
 from tulle.install.marks import Setting, several
-from tulle.install.rbac import (
-    BY_NAME,
-    FOLLOWED,
-    IN_PART,
-    STATUSES,
-    bindings,
-    groups_of,
-    plural,
-    roles,
-)
+from tulle.install.rbac import STATUSES, bindings, plural, roles
 from tulle.install.values import chosen
-from tulle.model.kinds import KINDS
 
 Right = tuple[str, str, str, str, str]  # role, namespace or "", group, resource, verb
 
@@ -59,9 +50,10 @@ def _rights(role: str, where: str, rule: dict[str, Any]) -> Iterable[Right]:
 
 def test_every_watched_kind_may_be_followed_in_every_group_it_is_read_in() -> None:
     of_agents = {right[2:] for right in rights("tulle-agent", settled())}
-    for kind in FOLLOWED:
-        for group in groups_of(kind):
-            assert {(group, plural(kind), verb) for verb in ("list", "watch")} <= of_agents
+    for item in WATCHED:
+        for version in item.versions:
+            group = version.rpartition("/")[0]
+            assert {(group, plural(item.kind), verb) for verb in ("list", "watch")} <= of_agents
     assert {("", "pods", "get"), ("", "nodes", "get"), ("", "secrets", "watch")} <= of_agents
 
 
@@ -104,10 +96,6 @@ def test_secrets_are_read_in_some_namespaces_only_if_these_are_named() -> None:
     assert where(secretNamespaces=["shop", "bank"]) == {"shop", "bank"}
 
 
-def test_every_kind_is_read_in_one_way() -> None:
-    assert {*FOLLOWED, *BY_NAME, *IN_PART} == set(KINDS)
-
-
 @pytest.mark.parametrize("kind", STATUSES)
 def test_what_is_told_of_is_read(kind: str) -> None:
-    assert kind in FOLLOWED
+    assert kind in ALL

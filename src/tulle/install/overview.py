@@ -1,0 +1,103 @@
+"""How an installation does: its version, and the agents node by node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tulle.edges.kubernetes.errors import NotFound
+
+from .cluster import Cluster, Json, daemons_lack, decoded, replicas_lack
+from .metadata import AGENT, MANAGED_BY, OPERATOR, VERSION
+from .rbac import LEASE
+from .revisions import Revisions
+
+
+class _Meta(msgspec.Struct):
+    name: str = ""
+    labels: dict[str, str] = {}
+
+
+class _Container(msgspec.Struct, rename="camel"):
+    ready: bool = False
+    restart_count: int = 0
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    phase: str = ""
+    container_statuses: list[_Container] = []
+
+
+class _Spec(msgspec.Struct, rename="camel"):
+    node_name: str = ""
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Meta
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _Pods(msgspec.Struct):
+    items: list[_Pod]
+
+
+async def overview(cluster: Cluster, namespace: str) -> Json:
+    daemons = await cluster.get(_workload("DaemonSet", AGENT, namespace))
+    operator = await cluster.get(_workload("Deployment", OPERATOR, namespace))
+    revisions = await Revisions(cluster, namespace).all()
+    newest = revisions[-1] if revisions else None
+    labels = (daemons or {}).get("metadata", {}).get("labels", {})
+    return {
+        "installed": daemons is not None,
+        "namespace": namespace,
+        "server": cluster.discovered.server,
+        "version": labels.get(VERSION, ""),
+        "manager": labels.get(MANAGED_BY, ""),
+        "revision": newest.number if newest else None,
+        "state": newest.state if newest else "",
+        "agents": daemons_lack(daemons),
+        "operator": replicas_lack(operator),
+        "leader": await _leader(cluster, namespace),
+        "nodes": await _nodes(cluster, namespace),
+    }
+
+
+def _workload(kind: str, name: str, namespace: str) -> Json:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata}
+
+
+async def _leader(cluster: Cluster, namespace: str) -> str:
+    """Who writes statuses for all."""
+    metadata = {"name": LEASE, "namespace": namespace}
+    lease: dict[str, Any] = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+    found = await cluster.get({**lease, "metadata": metadata})
+    return str(((found or {}).get("spec") or {}).get("holderIdentity") or "")
+
+
+async def _nodes(cluster: Cluster, namespace: str) -> list[Json]:
+    """Every node, also one without an agent."""
+    query = {"labelSelector": f"app.kubernetes.io/name={AGENT}"}
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    try:
+        pods = msgspec.json.decode(await cluster.client.get(path, query), type=_Pods).items
+    except NotFound:
+        pods = []
+    listed = decoded(await cluster.client.get("/api/v1/nodes")).get("items") or []
+    found = {item["metadata"]["name"]: _row(item["metadata"]["name"], None) for item in listed}
+    found |= {pod.spec.node_name: _row(pod.spec.node_name, pod) for pod in pods}
+    return [found[name] for name in sorted(found) if name]
+
+
+def _row(node: str, pod: _Pod | None) -> Json:
+    containers = pod.status.container_statuses if pod else []
+    return {
+        "node": node,
+        "pod": pod.metadata.name if pod else "",
+        "version": pod.metadata.labels.get(VERSION, "") if pod else "",
+        "phase": pod.status.phase if pod else "",
+        "ready": bool(containers) and all(item.ready for item in containers),
+        "restarts": sum(item.restart_count for item in containers),
+    }

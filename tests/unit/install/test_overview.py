@@ -1,0 +1,65 @@
+"""How an installation does, node by node."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tulle.install.overview import overview
+from tulle.install.upgrade import Wish, install
+
+from .fake import FakeCluster, node
+
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {
+        "name": "tulle-agent-x",
+        "namespace": "tulle-system",
+        "labels": {"app.kubernetes.io/name": "tulle-agent", "app.kubernetes.io/version": "0.1.0"},
+    },
+    "spec": {"nodeName": "a"},
+    "status": {
+        "phase": "Running",
+        "containerStatuses": [{"name": "agent", "ready": True, "restartCount": 2}],
+    },
+}
+
+
+def seen(installed: bool) -> dict[str, Any]:
+    async def run() -> dict[str, Any]:
+        async with FakeCluster() as server:
+            server.put(node("a"))
+            server.put(node("b"))
+            cluster = await server.cluster([])
+            try:
+                if installed:
+                    wish = Wish(values={"apiServer": "https://10.0.0.1:6443"})
+                    await install(cluster, wish, anew=True)
+                    server.put(POD)
+                return await overview(cluster, "tulle-system")
+            finally:
+                await cluster.client.close()
+
+    return asyncio.run(run())
+
+
+def test_a_node_without_an_agent_is_shown() -> None:
+    found = seen(installed=True)
+    assert (found["installed"], found["manager"], found["revision"]) == (True, "tulle", 1)
+    assert (found["agents"], found["operator"], found["state"]) == ("", "", "deployed")
+    with_agent, without = found["nodes"]
+    assert with_agent == {
+        "node": "a",
+        "pod": "tulle-agent-x",
+        "version": "0.1.0",
+        "phase": "Running",
+        "ready": True,
+        "restarts": 2,
+    }
+    assert (without["node"], without["pod"], without["ready"]) == ("b", "", False)
+
+
+def test_nothing_installed() -> None:
+    found = seen(installed=False)
+    assert (found["installed"], found["revision"], found["agents"]) == (False, None, "not there")
