@@ -12,6 +12,7 @@ import pytest
 from tests.unit.agent.passes import pass_of
 from tests.unit.agent.test_cni import body
 from tests.unit.compile.objects import workload, world_of
+from tulle.agent import cni_api
 from tulle.agent.cni_api import CniApi
 from tulle.agent.sandboxes import PodFacts, SandboxRecord
 from tulle.errors import KernelError, TulleError, Unavailable
@@ -33,6 +34,11 @@ RECORD = SandboxRecord(
     phase="up",
 )
 ADD = body(CNI_ARGS="K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-7;K8S_POD_UID=u")
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cni_api, "GATHER_S", 0.0)
 
 
 class FakeAgent:
@@ -76,7 +82,13 @@ def call(agent: Any, verb: str, text: bytes) -> tuple[int, Any]:
         return text
 
     request: Any = SimpleNamespace(match_info={"verb": verb}, read=read)
-    answer = asyncio.run(CniApi(agent).handle(request))
+
+    async def ask() -> Any:
+        answered = await CniApi(agent).handle(request)
+        await asyncio.sleep(0.01)  # the pass that it asks for is asked for a little later
+        return answered
+
+    answer = asyncio.run(ask())
     assert isinstance(answer.body, bytes)
     return answer.status, json.loads(answer.body) if answer.body else None
 
