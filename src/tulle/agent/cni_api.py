@@ -35,9 +35,14 @@ log = logging.getLogger("tulle")
 Json = dict[str, Any]
 
 
+GATHER_S = 0.05
+
+
 class CniApi:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._making = 0
+        self._pass_due: asyncio.TimerHandle | None = None
         self._verbs = {
             "ADD": self._add,
             "DEL": self._delete,
@@ -64,8 +69,14 @@ class CniApi:
         agent, wanted = self._agent, call.attachment
         self._check_name(call)
         facts = await self._facts(call)
-        record = await asyncio.to_thread(agent.sandboxes.add, wanted, facts)
+        self._making += 1
         try:
+            record = await asyncio.to_thread(agent.sandboxes.add, wanted, facts)
+        finally:
+            self._making -= 1
+        try:
+            if self._making:  # who comes together shares a pass
+                await asyncio.sleep(GATHER_S)
             now = await agent.converge()
             here = now.world.workloads.get(record.key)
             if here is None or here.ifindex != record.ifindex:
@@ -78,7 +89,7 @@ class CniApi:
 
     async def _delete(self, call: CniCall) -> None:
         if await asyncio.to_thread(self._agent.sandboxes.delete, call.attachment.id):
-            self._agent.request()
+            self._request_soon()
 
     async def _check(self, call: CniCall) -> None:
         record = await asyncio.to_thread(self._agent.sandboxes.check, call.attachment)
@@ -93,12 +104,22 @@ class CniApi:
         for line in ended:
             log.info("removed %s", line)
         if ended:
-            self._agent.request()
+            self._request_soon()
 
     async def _status(self, call: CniCall) -> None:
         agent = self._agent
         if agent.current is None or agent.problem:
             raise CniError(NOT_AVAILABLE, agent.problem or "the agent is starting")
+
+    def _request_soon(self) -> None:
+        """What is gone need not be out of the maps at once, and seldom one goes alone."""
+        if self._pass_due is None:
+            loop = asyncio.get_running_loop()
+            self._pass_due = loop.call_later(GATHER_S, self._request)
+
+    def _request(self) -> None:
+        self._pass_due = None
+        self._agent.request()
 
     def _check_name(self, call: CniCall) -> None:
         """Raises Refused, Unavailable if that is not known yet."""

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from tulle.errors import KernelError
 from tulle.model.world import IPAddress
 
+from .wire import IFA_F_NODAD, Batch
+
 if TYPE_CHECKING:
     from pyroute2 import IPRoute
-
-IFA_F_NODAD = 0x02
 
 
 @contextmanager
@@ -81,8 +81,9 @@ def disconnect(interface: str) -> None:
     One that is already gone is no error. Raises KernelError.
     """
     try:
-        with rtnetlink(f"interface {interface}") as routes:
-            routes.link("del", index=index_of(interface))
+        batch = Batch()
+        batch.delete_link(index_of(interface))
+        batch.send(f"interface {interface}")
     except KernelError as error:
         if error.errno != errno.ENODEV:
             raise

@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tulle.model.proxy import UPSTREAM_PORTS
 from tulle.model.world import IPAddress
 
-from .base import add_address, index_of, interfaces, read_sysctl, rtnetlink, sysctl
+from .base import index_of, interfaces, read_sysctl, rtnetlink, sysctl
+from .wire import IFF_MULTICAST, IFF_NOARP, IFF_UP, Batch, end
 
 if TYPE_CHECKING:
     from pyroute2 import IPRoute
@@ -27,9 +29,7 @@ MTU = 1500
 _OURS = re.compile(r"tl[0-9a-f]{8}")
 _FIRST_PORT = 32768  # Linux' own default
 
-SCOPE_LINK = 253
-RTNH_F_ONLINK = 4
-IFF_UP, IFF_NOARP, IFF_MULTICAST = 0x1, 0x80, 0x1000
+_QUIETLY_UP = IFF_UP | IFF_NOARP
 
 # no router solicitations, duplicate address detection, or link-local address (and so no MLD)
 _QUIET = {
@@ -53,16 +53,18 @@ def connect_node_side(
     The peer appears in `workload_netns` as `inside`, down and without addresses; both have `mtu`.
     Idempotent for the same arguments. Raises KernelError.
     """
-    with rtnetlink(f"interface {interface}") as routes:
-        _add_pair(routes, interface, workload_netns, mtu, inside)
-        index = index_of(interface)
-        be_router(routes, interface)
-        _let_proxy_in(interface)
-        set_up_quietly(routes, index)
-        for address in addresses:
-            prefix = f"{address}/{address.max_prefixlen}"
-            routes.route("replace", dst=prefix, oif=index, scope=_link_scope(address))
-            _neighbour(routes, str(address), WORKLOAD_MAC, index)
+    doing = f"interface {interface}"
+    _add_pair(interface, workload_netns, mtu, inside, doing)
+    index = index_of(interface)
+    be_quiet(interface)
+    _forward(interface)
+    _let_proxy_in(interface)
+    batch = Batch()
+    batch.set_link(index, _QUIETLY_UP, _QUIETLY_UP)
+    for address in addresses:
+        batch.put_route_to(address, index)
+        batch.put_neighbour(address, WORKLOAD_MAC, index)
+    batch.send(doing)
     return index
 
 
@@ -71,23 +73,16 @@ def connect_workload_side(addresses: Sequence[IPAddress], inside: str = INTERFAC
     be_quiet(inside)
     # above are those of the node's proxy, for connections in the workload's name
     sysctl("ipv4/ip_local_port_range", f"{_FIRST_PORT} {UPSTREAM_PORTS[0] - 1}")
-    with rtnetlink(f"interface {inside} of the workload") as routes:
-        routes.link("set", index=index_of("lo"), state="up")
-        index = index_of(inside)
-        set_up_quietly(routes, index)
-        for address in addresses:
-            add_address(routes, index, address)
-            gateway = GATEWAYS[address.version]
-            _neighbour(routes, gateway, NODE_MAC, index)
-            default = "0.0.0.0/0" if address.version == 4 else "::/0"
-            routes.route(
-                "replace",
-                dst=default,
-                gateway=gateway,
-                oif=index,
-                prefsrc=str(address),
-                flags=RTNH_F_ONLINK,
-            )
+    index, batch = index_of(inside), Batch()
+    batch.set_link(index_of("lo"), IFF_UP, IFF_UP)
+    batch.set_link(index, _QUIETLY_UP, _QUIETLY_UP)
+    for address in addresses:
+        batch.put_address(index, address)
+    for address in addresses:
+        gateway = ip_address(GATEWAYS[address.version])
+        batch.put_neighbour(gateway, NODE_MAC, index)
+        batch.put_default_route(gateway, index, source=address)
+    batch.send(f"interface {inside} of the workload")
 
 
 def is_ours(interface: str) -> bool:
@@ -128,6 +123,10 @@ def be_router(routes: IPRoute, interface: str) -> None:
     """
     be_quiet(interface)
     routes.link("set", index=index_of(interface), flags=0, change=IFF_MULTICAST)
+    _forward(interface)
+
+
+def _forward(interface: str) -> None:
     sysctl(f"ipv6/conf/{interface}/force_forwarding", "1")
     sysctl(f"ipv6/conf/{interface}/forwarding", "1")  # bpf_fib_lookup() asks for this one
     sysctl(f"ipv4/conf/{interface}/forwarding", "1")
@@ -137,24 +136,18 @@ def be_router(routes: IPRoute, interface: str) -> None:
 
 def set_up_quietly(routes: IPRoute, index: int) -> None:
     """Without ARP: all neighbours are permanent, and no solicited-node group is reported."""
-    flags = IFF_UP | IFF_NOARP
-    routes.link("set", index=index, flags=flags, change=flags)
+    routes.link("set", index=index, flags=_QUIETLY_UP, change=_QUIETLY_UP)
 
 
-def _add_pair(routes: IPRoute, interface: str, workload_netns: Path, mtu: int, inside: str) -> None:
+def _add_pair(interface: str, workload_netns: Path, mtu: int, inside: str, doing: str) -> None:
     if interface in interfaces():
         return
     fd = os.open(workload_netns, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        peer = {"ifname": inside, "address": WORKLOAD_MAC, "net_ns_fd": fd, "mtu": mtu}
-        routes.link("add", ifname=interface, kind="veth", address=NODE_MAC, mtu=mtu, peer=peer)
+        batch = Batch()
+        # from the start, or forwarding would have it join the group of routers
+        node = end(interface, NODE_MAC, mtu, without=IFF_MULTICAST)
+        batch.add_veth(node, end(inside, WORKLOAD_MAC, mtu, netns_fd=fd))
+        batch.send(doing)
     finally:
         os.close(fd)
-
-
-def _neighbour(routes: IPRoute, address: str, mac: str, index: int) -> None:
-    routes.neigh("replace", dst=address, lladdr=mac, ifindex=index, state="permanent")
-
-
-def _link_scope(address: IPAddress) -> int:
-    return SCOPE_LINK if address.version == 4 else 0  # IPv6 routes have no scope
