@@ -33,16 +33,23 @@ def nodes(agent: Agent, now: Pass) -> list[Json]:
 
 
 def pods(agent: Agent, now: Pass) -> list[Json]:
-    """Those of the manifests, as this node sees them: what runs elsewhere is told by its node."""
+    """Those of the manifests, as this node sees them: what runs elsewhere is told by its node.
+
+    In a Kubernetes cluster those that have an address in the mesh.
+    """
+    here = now.world.node
     elsewhere = {
         key: workload for of_node in now.world.remote.values() for key, workload in of_node.items()
     }
+    if agent.options.kubernetes:
+        known = {**elsewhere, **now.world.workloads}
+        return [_row(key, known[key], here, "Running") for key in sorted(known)]
     rows = []
     for key, pod in sorted(now.snapshot.of(Pod).items()):
         if key in now.world.workloads or key not in elsewhere:
             rows.append(_own_pod(agent, now, key, pod))
         else:
-            rows.append(_row(key, elsewhere[key], now.world.node, "Running"))
+            rows.append(_row(key, elsewhere[key], here, "Running"))
     return rows
 
 

@@ -12,6 +12,7 @@ from tests.unit.agent.passes import pass_of
 from tests.unit.compile.objects import objects, workload, world_of
 from tulle.agent import placement
 from tulle.agent.agent import Pass
+from tulle.agent.options import KubernetesOptions, NodeOptions
 from tulle.edges.manifests import Snapshot
 from tulle.model.kubernetes import Pod
 from tulle.model.world import Node
@@ -40,6 +41,7 @@ def now() -> Pass:
 @pytest.fixture
 def agent() -> Any:
     return SimpleNamespace(
+        options=NodeOptions(),
         pods=SimpleNamespace(problems=dict, status=lambda key: ()),
         pending={},
         neighbours=SimpleNamespace(created=lambda: {"b": "2024-01-01T00:00:00+00:00"}),
@@ -64,6 +66,15 @@ def test_pods_wait_until_all_containers_run(agent: Any, now: Pass) -> None:
 def test_a_pod_of_another_node_is_as_that_node_tells(agent: Any, now: Pass) -> None:
     row = placement.pods(agent, now)[1]
     assert (row["node"], row["phase"], row["restarts"]) == ("b", "Running", None)
+
+
+def test_in_kubernetes_pods_are_who_has_an_address(agent: Any, now: Pass) -> None:
+    agent.options = NodeOptions(kubernetes=KubernetesOptions())
+    rows = placement.pods(agent, replace(now, snapshot=Snapshot({}, ())))
+    assert [(row["name"], row["node"]) for row in rows] == [
+        ("db-2", now.world.node.name),
+        ("db-9", "b"),
+    ]
 
 
 def test_nodes_are_listed_with_how_many_live_there(agent: Any, now: Pass) -> None:

@@ -11,9 +11,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tulle.agent.options import NodeOptions
+from tulle.agent.options import KubernetesOptions, NodeOptions
 from tulle.cli.options import OF_A_CLUSTER, OF_A_LAB, node_options, up_options, words
-from tulle.errors import Refused
+from tulle.errors import Refused, UsageError
 from tulle.model.paths import NodePaths
 from tulle.model.world import Settings
 
@@ -79,3 +79,27 @@ def test_without_options_a_node_is_alone(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(Refused, match="node name"):
         node_options(NodePaths(), parsed("--node-name", "../x"))
+
+
+def test_a_node_of_kubernetes_has_what_the_api_server_says() -> None:
+    line = ("--kubernetes", "/etc/kube.conf", "--kubernetes-server", "https://192.0.2.1")
+    found = node_options(NodePaths(), parsed(*line, "--duties"))
+    assert found.kubernetes == KubernetesOptions(Path("/etc/kube.conf"), "https://192.0.2.1", True)
+    assert found.name == socket.gethostname().lower()
+    assert found.pod_cidrs == () and found.settings.endpoints == "listed"
+    assert not any(item in NodeOptions().service_cidrs for item in found.service_cidrs)
+    inside = node_options(NodePaths(), parsed("--kubernetes", "in-pod")).kubernetes
+    assert inside == KubernetesOptions()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("--duties",),
+        ("--kubernetes-server", "https://192.0.2.1"),
+        ("--kubernetes", "x", "--cluster-dir", "y"),
+    ],
+)
+def test_a_node_has_one_cluster(line: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="--kubernetes"):
+        node_options(NodePaths(), parsed(*line))

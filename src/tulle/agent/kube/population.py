@@ -61,6 +61,7 @@ class Population:
         self._recalled: Others | None = None
         self.own = OwnPods(client, PODS, has_namespace)
         self._changed: Callable[[], object] = lambda: None
+        self._told = asyncio.Event()  # something new since it was last remembered
         here = {"fieldSelector": f"spec.nodeName={node},{_ALIVE}"}
         elsewhere = {"fieldSelector": f"spec.nodeName!={node},spec.nodeName!=,{_ALIVE}"}
         self._nodes = self._feed(Watched("Node", ("v1",)), NODES)
@@ -124,8 +125,7 @@ class Population:
                 changed = self.own.replace((item.key, item.raw) for item in items)
             else:
                 changed = self._census.replace_pods((item.key, item.raw) for item in items)
-        if changed or self._is_whole():
-            self._changed()
+        self._tell(changed or self._is_whole())
 
     def came(self, feed: Feed, item: Item) -> None:
         with self._lock:
@@ -135,8 +135,7 @@ class Population:
                 changed = self.own.put(item.key, item.raw)
             else:
                 changed = self._census.put_pod(item.key, item.raw)
-        if changed:
-            self._changed()
+        self._tell(changed)
 
     def went(self, feed: Feed, key: ItemKey) -> None:
         with self._lock:
@@ -146,11 +145,15 @@ class Population:
                 changed = self.own.drop(key)
             else:
                 changed = self._census.drop_pod(key)
-        if changed:
-            self._changed()
+        self._tell(changed)
 
     def became(self, feed: Feed) -> None:
         pass
+
+    def _tell(self, changed: bool) -> None:
+        if changed:
+            self._told.set()
+            self._changed()
 
     def _is_whole(self) -> bool:
         """Forbidden is not empty: nobody would know who the others are."""
@@ -185,8 +188,10 @@ class Population:
 
     async def _remember(self) -> None:
         while True:
-            await asyncio.sleep(REMEMBER_S)
+            await self._told.wait()
+            self._told.clear()
             if self._is_whole():
                 with self._lock:
                     others = self._census.others()
                 await asyncio.to_thread(self._memory.remember, others)
+                await asyncio.sleep(REMEMBER_S)

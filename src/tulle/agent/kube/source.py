@@ -67,6 +67,7 @@ class KubernetesSource:
         self._changed: Callable[[], object] = lambda: None
         self._look_again = asyncio.Event()
         self._knows = False  # all that there is to know, of now or of before
+        self._is_of_before = False
         self._trouble, self._troubled_s = "", 0.0  # why it is not known which kinds there are
         self._scanned: tuple[Snapshot, tuple[Refusal, ...], Snapshot] | None = None
         self.discovered = Discovered()
@@ -121,6 +122,8 @@ class KubernetesSource:
 
     @property
     def problems(self) -> list[str]:
+        if self._is_of_before:
+            return [f"{self._waiting()}; what it said to an earlier agent holds"]
         if self._trouble and (age_s := self._clock() - self._troubled_s) > TOLD_AFTER_S:
             return [f"{self._trouble}; what it said {round(age_s)} s ago holds"]
         waiting = [] if self._knows else [self._waiting()]
@@ -183,11 +186,12 @@ class KubernetesSource:
 
     def _settle(self) -> None:
         """Is all known that there is? Only then is what is not there not there."""
-        if self._knows or not self._feeds:
+        if (self._knows and not self._is_of_before) or not self._feeds:
             return
         if all(feed.settles for feed in self._feeds.values()):
             self._follow_references()
             if all(feed.settles for feed in self._named.values()):
+                self._is_of_before = False
                 self._know()
 
     def _know(self) -> None:
@@ -341,6 +345,7 @@ class KubernetesSource:
         with self._lock:
             self._store.recall(item.obj for item in self._placed.values())
         log.warning("%d objects are in force as they were last known", len(self._placed))
+        self._is_of_before = True
         self._know()
 
     def _save(self, found: Snapshot) -> None:
