@@ -44,6 +44,7 @@ from .mesh import Mesh, mesh, placed
 from .network import Network
 from .options import NodeOptions
 from .pacer import Pacer
+from .pod_cgroups import PodCgroups
 from .pods import Pods
 from .pressure import Pressure
 from .proxy_scopes import ProxyScopes
@@ -91,6 +92,7 @@ class Agent:
             paths.state, self.cgroups, paths.netns, options.pod_cidrs, leases
         )
         self.sandboxes = Sandboxes(paths.state, paths.netns, leases)
+        self._pod_cgroups = PodCgroups((self.cgroups.root, *options.host_cgroups))
         self._local = Local()
         self.manifests, self.neighbours = sources.source, sources.neighbourhood
         self.facts = sources.facts
@@ -363,6 +365,11 @@ class Agent:
     def local(self) -> Mapping[Key, Workload]:
         """All of this node's. One that `tulle run` made keeps its name."""
         return self._local.of(self.sandboxes.all(), self.workloads.all())
+
+    def cgroup_ids(self, key: Key) -> list[int]:
+        """Of what runs in one of this node's workloads."""
+        own = self.workloads.cgroup_ids(key)
+        return own or self._pod_cgroups.ids(self.sandboxes.uid_of(key))
 
     def _read(self) -> Image:
         """What the kernel has."""

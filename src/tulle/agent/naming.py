@@ -67,7 +67,7 @@ class Naming:
     def _cgroups(self, now: Pass) -> dict[CgroupId, Workload]:
         found: dict[CgroupId, Workload] = {}
         for key, workload in now.world.workloads.items():
-            for inode in self._agent.workloads.cgroup_ids(key):
+            for inode in self._agent.cgroup_ids(key):
                 found[inode] = workload
         return found
 

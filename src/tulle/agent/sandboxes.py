@@ -140,6 +140,12 @@ class Sandboxes:
             up = [record for record in self._records.values() if record.phase == "up"]
             return {record.ifindex: Path(record.netns) for record in up}
 
+    def uid_of(self, key: Key) -> str:
+        """Of the pod that is in the mesh; "" if nobody told."""
+        with self._lock:
+            ifindex = workload.ifindex if (workload := self.all().get(key)) else 0
+            return next((r.uid for r in self._records.values() if r.ifindex == ifindex), "")
+
     def add(self, asked: Attachment, facts: PodFacts) -> SandboxRecord:
         """Make an interface in a namespace; one that is there already stays as it is.
 

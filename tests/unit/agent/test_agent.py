@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,6 +51,7 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
         maps={},
         stop=nothing_to_do,
         owned_by=lambda _: [],
+        root=Path("/nowhere"),
         run=idle,
         sweep=None,
         sweep_soon=lambda: None,

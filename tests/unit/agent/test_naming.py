@@ -26,8 +26,9 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: web}
 
 @pytest.fixture
 def agent() -> Any:
-    workloads = SimpleNamespace(cgroup_ids=lambda key: CGROUPS[key])
-    return SimpleNamespace(paths=NodePaths("lab-1"), current=None, workloads=workloads)
+    return SimpleNamespace(
+        paths=NodePaths("lab-1"), current=None, cgroup_ids=lambda key: CGROUPS[key]
+    )
 
 
 def test_before_the_first_pass_only_the_node_has_a_name(agent: Any) -> None:
@@ -75,7 +76,7 @@ def test_an_address_that_was_given_out_again_has_its_new_name(agent: Any) -> Non
 
 def test_of_the_past_the_latest_is_kept(agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(naming, "REMEMBERED", 2)
-    agent.workloads.cgroup_ids = lambda key: ()
+    agent.cgroup_ids = lambda key: ()
     named = Naming(agent)
     for number in range(1, 8):
         agent.current = pass_of(world_of(workload(f"w-{number}")), agent.current)

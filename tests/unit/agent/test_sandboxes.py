@@ -230,7 +230,8 @@ def test_of_two_sandboxes_of_a_pod_the_younger_is_in_the_mesh(kernel: Kernel) ->
     some = make(kernel)
     old = some.add(web(kernel, "c1"), PodFacts())
     new = some.add(web(kernel, "c2"), PodFacts())
-    assert some.all()[new.key].ifindex == new.ifindex
+    assert some.all()[new.key].ifindex == new.ifindex and some.uid_of(new.key) == "uid-1"
+    assert some.uid_of(("shop", "none")) == ""
     assert some.up() == {old.ifindex, new.ifindex}  # and hooked: cut off, not open
     some.delete(old.id)
     assert some.all()[new.key].ifindex == new.ifindex
