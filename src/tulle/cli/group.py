@@ -30,6 +30,7 @@ VERBS = (
     "install",
     "upgrade",
     "uninstall",
+    "operator",
 )
 HIDDEN = ("install-cni",)  # for pods of ours, not for people
 
@@ -72,6 +73,8 @@ class Verbs(click.Group):
                 from .upgrade import command
             case "uninstall":
                 from .uninstall import command
+            case "operator":
+                from .operator import command
             case "install-cni":
                 from .install_cni import command
             case _:

@@ -125,7 +125,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--host-cgroup": {
         "type": click.Path(path_type=str),
         "multiple": True,
-        "help": "Processes of the host in this cgroup reach services by their addresses too.",
+        "help": "Processes of the host in this cgroup reach services by their addresses too; "
+        "kubepods* as its last part stands for all that are there.",
     },
 }
 # The same for every node of a lab's cluster.
@@ -188,8 +189,8 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
     )
     pod_cidrs = _one_a_family("--pod-cidr", values["pod_cidr"])
     pod_cidrs = pod_cidrs or (() if kubernetes else base.pod_cidrs)
-    service_cidrs = _one_a_family("--service-cidr", values["service_cidr"])
-    service_cidrs = service_cidrs or (GATEWAY_CIDRS if kubernetes else base.service_cidrs)
+    given = values["service_cidr"]
+    service_cidrs = gateway_cidrs(given) if kubernetes or given else base.service_cidrs
     _check_apart(pod_cidrs, service_cidrs)
     name = values["node_name"] or _default_name(paths, bool(cluster or kubernetes))
     return NodeOptions(
@@ -200,11 +201,16 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
         cluster=Path(cluster).absolute() if cluster else None,
         kubernetes=kubernetes,
         uplink=values["uplink"] or "",
-        host_cgroups=tuple(Path(path).absolute() for path in values["host_cgroup"]),
+        host_cgroups=tuple(path for word in values["host_cgroup"] for path in _cgroups(word)),
         xdp=values["xdp"] or base.xdp,
         proxy_workers=values["proxy_workers"] or base.proxy_workers,
         settings=settings,
     )
+
+
+def gateway_cidrs(given: Iterable[str]) -> tuple[IPNetwork, ...]:
+    """What Gateways of a Kubernetes cluster are given where no pool has an address for them."""
+    return _one_a_family("--service-cidr", given) or GATEWAY_CIDRS
 
 
 def _kubernetes(values: Mapping[str, Any]) -> KubernetesOptions | None:
@@ -220,6 +226,12 @@ def _kubernetes(values: Mapping[str, Any]) -> KubernetesOptions | None:
         raise UsageError("--kubernetes and --cluster-dir: a node has one cluster")
     kubeconfig = None if given == IN_POD else Path(given).absolute()
     return KubernetesOptions(kubeconfig, server or "", duties)
+
+
+def _cgroups(word: str) -> list[Path]:
+    """A cgroup, which has to be there, or those that a pattern meets, which may be none."""
+    path = Path(word).absolute()
+    return sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
 
 
 def _default_name(paths: NodePaths, is_of_cluster: bool) -> str:

@@ -54,6 +54,12 @@ VALUES = (
     ),
     Value("masquerade", True, "Whether pods speak to the outside with their node's address."),
     Value("noMasqueradeCidrs", [], "Ranges towards which they keep their own all the same."),
+    Value(
+        "gatewayCidrs",
+        [],
+        "Addresses of Gateways for which no pool has one, a range an address family; apart from the"
+        "\ncluster's own ranges.",
+    ),
     Value("xdp", "off", "", ("off", "native", "generic")),
     Value("uplink", "", "Device to other nodes and the outside; the default route's if empty."),
     Value("cni.chained", False, "Mesh only: another CNI wires pods and owns their addresses."),
@@ -63,8 +69,8 @@ VALUES = (
         "agent.hostCgroups",
         [
             "/sys/fs/cgroup/kubepods*",
-            "/sys/fs/cgroup/system.slice",
-            "/sys/fs/cgroup/user.slice",
+            "/sys/fs/cgroup/system*",
+            "/sys/fs/cgroup/user*",
         ],
         "Whose processes reach Services by their addresses; what a node has not is left out.",
         (),

@@ -187,6 +187,7 @@ def _agent_args() -> list[Node]:
         Text("--load-balancing={}", (Param("loadBalancing"),)),
         When(Unless(Param("masquerade")), "--no-masquerade"),
         Each("noMasqueradeCidrs", Item("--no-masquerade-cidr={}")),
+        Each("gatewayCidrs", Item("--service-cidr={}")),
         Text("--xdp={}", (Param("xdp"),)),
         When(Param("uplink"), Text("--uplink={}", (Param("uplink"),))),
         Text("--proxy-workers={}", (Param("agent.proxyWorkers"),)),
@@ -209,6 +210,7 @@ def _operator() -> Node:
         [
             "operator",
             f"--health-port={HEALTH_PORT}",
+            Each("gatewayCidrs", Item("--service-cidr={}")),
             When(Param("apiServer"), Text("--kubernetes-server={}", (Param("apiServer"),))),
         ],
         env=[

@@ -103,3 +103,16 @@ def test_a_node_of_kubernetes_has_what_the_api_server_says() -> None:
 def test_a_node_has_one_cluster(line: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match="--kubernetes"):
         node_options(NodePaths(), parsed(*line))
+
+
+def test_cgroups_of_the_host_by_pattern(tmp_path: Path) -> None:
+    for name in ("kubepods.slice", "kubepods", "system.slice"):
+        (tmp_path / name).mkdir()
+
+    def found(word: str) -> list[str]:
+        made = node_options(NodePaths(), parsed("--host-cgroup", word))
+        return [path.name for path in made.host_cgroups]
+
+    assert found(f"{tmp_path}/kubepods*") == ["kubepods", "kubepods.slice"]
+    assert found(f"{tmp_path}/user*") == []
+    assert found(f"{tmp_path}/user.slice") == ["user.slice"]
