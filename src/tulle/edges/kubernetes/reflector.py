@@ -96,13 +96,18 @@ class Reflector:
                 if await self._once():
                     self._backoff.reset()
                 else:
-                    await asyncio.sleep(self._backoff.next())
+                    await self._rest(self._backoff.next())
             except Unavailable as error:
                 if _spoils_version(error):
                     self._version = ""
                 self._tell(_phase_of(error), str(error))
                 after_s = error.retry_after_s if isinstance(error, ApiError) else 0.0
                 await asyncio.sleep(max(self._backoff.next(), after_s))
+
+    async def _rest(self, pause_s: float) -> None:
+        if pause_s > self._ways.short_s:
+            self._tell("behind", "API server: watches end as soon as they begin")
+        await asyncio.sleep(pause_s)
 
     async def _once(self) -> bool:
         """List if need be, then watch until the stream ends; whether that was worth it.

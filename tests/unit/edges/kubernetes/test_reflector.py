@@ -261,6 +261,20 @@ def test_a_watch_that_ends_at_once_is_not_asked_for_again_at_once() -> None:
     play(story, replace(QUICK, short_s=30.0))
 
 
+def test_watches_that_always_end_at_once_are_told() -> None:
+    async def story(server: FakeServer, mirror: Mirror) -> None:
+        while not (told := [each for each in mirror.conditions if each.phase == "behind"]):
+            watched = server.watched
+            await until(lambda: server.watching)
+            server.end()
+            await until(lambda watched=watched: server.watched > watched)
+        assert "end as soon as they begin" in told[0].problem
+        server.put(config_map("a"))
+        await until(lambda: mirror.held and mirror.phase == "synced")
+
+    play(story, replace(QUICK, short_s=0.02))
+
+
 def test_objects_are_made_smaller_as_they_come() -> None:
     def shrink(raw: bytes) -> bytes:
         return json.dumps({"data": {"value": value_of(raw).upper()}}).encode()
