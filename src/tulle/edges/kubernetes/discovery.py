@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
 
+from tulle.errors import Unavailable
+
 from .client import Client
-from .errors import NotFound
+from .errors import Forbidden, NotFound
 from .wire import Unreadable
 
 _AT_ONCE = 8
@@ -94,9 +97,11 @@ class _Kinds(msgspec.Struct):
 async def discover(client: Client, groups: Collection[str] | None = None) -> Discovered:
     """Of `groups` only ("" is the core), or of all.
 
-    Raises Unavailable also if it is one group alone that does not answer: a kind that is not heard
-    of for that would be taken for absent.
+    A kind that is not heard of would be taken for absent, and what it forbids for allowed. So it
+    raises Unavailable also while the server is starting, which then does not know its CRDs yet,
+    and if it is one group alone that does not answer.
     """
+    await _ready(client)
     version = _decode(await client.get("/version"), _Version)
     listed = _decode(await client.get("/apis"), _Groups).groups
     wanted = [
@@ -113,13 +118,18 @@ async def discover(client: Client, groups: Collection[str] | None = None) -> Dis
         async with turn:
             try:
                 body = await client.get(_root(group_version))
-            except NotFound:  # it has gone since it was listed
-                return []
+            except NotFound as error:  # it has just gone, or is not there yet
+                raise Unavailable(f"{error}: but it is listed as served") from error
         return list(_resources(group_version, _decode(body, _Kinds).resources or ()))
 
     answers = await asyncio.gather(*map(ask, wanted))
     found = {(each.group_version, each.kind): each for answer in answers for each in answer}
     return Discovered(version.git, _number(version.minor), found)
+
+
+async def _ready(client: Client) -> None:
+    with suppress(Forbidden, NotFound):  # then nobody can know
+        await client.get("/readyz")
 
 
 def _resources(group_version: str, kinds: Iterable[_Kind]) -> Iterable[Resource]:

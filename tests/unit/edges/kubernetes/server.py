@@ -201,6 +201,8 @@ class FakeServer(Registry):
         )
 
     def _discovery(self, parts: Sequence[str]) -> Json | None:
+        if parts == ["readyz"]:
+            return {}
         if parts == ["version"]:
             return {"major": "1", "minor": f"{self.minor}+", "gitVersion": f"v1.{self.minor}.0"}
         if parts == ["apis"]:

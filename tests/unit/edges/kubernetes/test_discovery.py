@@ -57,9 +57,21 @@ def test_a_group_that_does_not_answer_is_not_absent() -> None:
         with pytest.raises(Unavailable):
             await discover(client)
         server.fail(404, path="/apis/networking.k8s.io")
-        found = await discover(client)
-        assert ("networking.k8s.io/v1", "NetworkPolicy") not in found.resources
-        assert ("v1", "Service") in found.resources
+        with pytest.raises(Unavailable, match="listed as served"):
+            await discover(client)
+        assert ("networking.k8s.io/v1", "NetworkPolicy") in (await discover(client)).resources
+
+    play(story)
+
+
+def test_a_server_that_is_starting_is_not_believed() -> None:
+    async def story(server: FakeServer, client: Client) -> None:
+        server.fail(500, path="/readyz")
+        with pytest.raises(Unavailable):
+            await discover(client)
+        for code in (403, 404):  # who may not ask, and servers that cannot say
+            server.fail(code, path="/readyz")
+            assert (await discover(client)).resources
 
     play(story)
 
