@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 
 from tulle.errors import Unavailable
 from tulle.model.access import Told
@@ -59,6 +60,11 @@ class FlowLog:
         """Where the stream stands: `follow` goes on from there."""
         return self._end
 
+    def since(self, seen: int, most: int = CAPACITY) -> list[Record]:
+        """Those after `seen` that are kept, at most so many of the newest."""
+        count = min(self._end - seen, len(self._events), most)
+        return list(islice(reversed(self._events), count))[::-1]
+
     async def follow(self, seen: int, idle_s: float = 1.0) -> AsyncIterator[Record | None]:
         """Events after `seen`, as they come; None whenever there was none for `idle_s`."""
         while True:
@@ -67,8 +73,7 @@ class FlowLog:
             if self._end == seen:
                 yield None
                 continue
-            missed = min(self._end - seen, len(self._events))
-            fresh = [self._events[-count] for count in range(missed, 0, -1)]
+            fresh = self.since(seen)
             seen = self._end
             for event in fresh:
                 yield event

@@ -73,3 +73,17 @@ def test_events_that_come_while_a_follower_writes_are_not_lost() -> None:
         assert await take(events, 2) == [b"2", b"3"]
 
     asyncio.run(story())
+
+
+def test_what_came_since_a_place() -> None:
+    async def story() -> None:
+        log = FlowLog(capacity=3)
+        await log.add([b"1", b"2"])
+        place = log.end
+        assert log.since(place) == []
+        await log.add([b"3", b"4"])
+        assert log.since(place) == [b"3", b"4"]
+        assert log.since(place, most=1) == [b"4"]
+        assert log.since(0) == [b"2", b"3", b"4"]
+
+    asyncio.run(story())

@@ -1,22 +1,31 @@
-"""What one writes for all: statuses, with the addresses that were given out."""
+"""What one writes for all: statuses with the addresses that were given out, Events of refusals."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from tulle.edges.manifests.directory import Snapshot
+from tulle.model.kinds import KINDS
 from tulle.model.kubernetes import Service
 from tulle.model.routing import Routing
 from tulle.model.world import Key, Refusal
 
+from . import events, writer
 from .election import Election, Lease
+from .events import Happening, Recorder
 from .statuses import statuses
-from .writer import Api, Resource, Writer
+from .writer import Resource, Writer
 
 Json = dict[str, Any]
 
 _SHOWN = 20  # problems, in a status
+_TOLD = frozenset(KINDS) - {"Pod", "Node"}
+
+
+class Api(writer.Api, events.Api, Protocol):
+    """What duties need of a client."""
 
 
 class Given(Protocol):
@@ -45,11 +54,19 @@ class InForce(Protocol):
 class Duties:
     """Only for one event loop. Whoever does not hold the lease knows all that the holder does."""
 
-    def __init__(self, api: Api, resource: Callable[[str], Resource | None], lease: Lease) -> None:
-        """`resource` knows what the server has of a kind."""
+    def __init__(
+        self,
+        api: Api,
+        resource: Callable[[str], Resource | None],
+        lease: Lease,
+        instance: str = "tulle",
+    ) -> None:
+        """`resource` knows what the server has of a kind; as `instance` it tells of refusals."""
         self._lease, self._election = lease, Election(lease, self._write)
         self.writer = Writer(api, resource, self._election.holds)
+        self._recorder = Recorder(api, resource, instance)
         self._now: InForce | None = None
+        self._refused: frozenset[Refusal] = frozenset()  # of which it has been told
 
     def tell(self, now: InForce) -> None:
         """After each pass."""
@@ -62,24 +79,35 @@ class Duties:
         await self._election.run()
 
     def status(self) -> Json:
-        writer = self.writer
-        problems = sorted(f"{ref}: {text}" for ref, text in writer.problems.items())
+        problems = sorted(f"{ref}: {text}" for ref, text in self.writer.problems.items())
         return {
             "leads": self._election.holds(),
             "leader": self._lease.holder,
             "problem": self._lease.problem,
-            "written": writer.written,
-            "waiting": writer.waiting,
+            "written": self.writer.written,
+            "waiting": self.writer.waiting,
+            "events": self._recorder.status(),
             "problems": problems[:_SHOWN],
             "more_problems": max(0, len(problems) - _SHOWN),
         }
 
     async def _write(self) -> None:
+        self._refused = frozenset()
         self._want()
-        await self.writer.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.writer.run())
+            group.create_task(self._recorder.run())
 
     def _want(self) -> None:
         now = self._now
         if now is not None:
             status, services = now.routing.status, now.allocated.services
             self.writer.want(statuses(now.snapshot, status, services, now.refusals))
+            self._tell_refusals(now.refusals)
+
+    def _tell_refusals(self, refusals: Sequence[Refusal]) -> None:
+        """Once of each, as long as it stays; pods are their nodes' business."""
+        found = frozenset(item for item in refusals if item.ref.kind in _TOLD)
+        for item in sorted(found - self._refused, key=lambda item: (item.ref, item.reason)):
+            self._recorder.tell(Happening(item.ref, "Refused", "Compile", item.reason))
+        self._refused = found

@@ -45,6 +45,7 @@ class FakeApi:
     objects: dict[str, Json] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     version: int = 0
+    events: dict[str, Json] = field(default_factory=dict)  # by their paths
 
     def has(self, *documents: Json) -> None:
         for item in documents:
@@ -80,7 +81,19 @@ class FakeApi:
     async def merge_patch(self, path: str, body: bytes = b"", query: Query = _NONE) -> bytes:
         await self._ask("merge", path)
         assert query == {"fieldManager": "tulle"}
+        if path in self.events:
+            self.events[path] |= msgspec.json.decode(body)
+            return b"{}"
         return self._change(path, msgspec.json.decode(body))
+
+    async def create(self, path: str, body: bytes = b"", query: Query = _NONE) -> bytes:
+        await self._ask("create", path)
+        made = msgspec.json.decode(body)
+        name = f"{path}/{made['metadata']['name']}"
+        if name in self.events:
+            raise Conflict(409, "AlreadyExists", name)
+        self.events[name] = made
+        return b"{}"
 
     async def _ask(self, verb: str, path: str) -> None:
         self.asked.append((verb, path))
@@ -94,7 +107,8 @@ class FakeApi:
             raise NotFound(404, "NotFound", path) from None
 
     def _change(self, path: str, body: Json) -> bytes:
-        assert path.endswith("/status")
+        if not path.endswith("/status"):
+            raise NotFound(404, "NotFound", path)
         found = self._find(path.removesuffix("/status"))
         for name in ("uid", "resourceVersion"):
             if name in body["metadata"] and body["metadata"][name] != found["metadata"][name]:

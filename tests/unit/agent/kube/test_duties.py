@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.unit.agent.kube.api import FakeApi, Resource, document
 from tests.unit.agent.kube.leases import FakeLease
@@ -16,6 +16,7 @@ from tulle.model.routing import Routing
 from tulle.model.world import Refusal
 
 DOOR = ObjectRef("Gateway", "shop", "door")
+FILE = ObjectRef("Checkpoint", "", "last-good")  # no object of an API
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def test_two_candidates_one_after_the_other() -> None:
             "leads": True,
             "leader": "",
             "problem": "",
+            "events": {"written": 0, "lost": 0, "problem": ""},
             "written": 1,
             "waiting": 0,
             "problems": [],
@@ -87,6 +89,31 @@ def test_two_candidates_one_after_the_other() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(go())
+
+
+def test_a_refusal_is_told_once_by_the_one_who_leads() -> None:
+    async def go() -> None:
+        api, lease = FakeApi(), FakeLease()
+        api.has(document(DOOR))
+        duties = Duties(api, Resource, lease)
+        task = asyncio.create_task(duties.run())
+        await asyncio.sleep(0)
+        refused = replace(pass_of("a"), refusals=(Refusal(DOOR, "no"), Refusal(FILE, "bent")))
+        duties.tell(refused)
+        assert api.asked == []
+        lease.gain()
+        await until(lambda: api.events)
+        duties.tell(replace(refused, routing=Routing()))
+        duties.tell(refused)
+        await until(lambda: told(api) == "a")
+        (event,) = api.events.values()
+        assert (event["reason"], event["note"]) == ("Refused", "no")
+        assert "series" not in event
+        assert duties.status()["events"]["written"] == 1
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(go())
 
