@@ -157,8 +157,8 @@ class Agent:
         await self.proxy.start()
         self._ids = recall(self._ids_path) or counters_above(self.datapath.read())
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def run(self, *more: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Until cancelled, and `more` with it."""
         tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
             self._pacer.run,
             partial(_every, EVENT_PERIOD_S, self._collect_events),
@@ -168,6 +168,7 @@ class Agent:
             self.vanished.run,
             self.proxy.run,
             *self.sources.tasks,
+            *more,
         ]
         try:
             self.manifests.watch(self.request)

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -82,7 +83,9 @@ async def _serve(agent: Agent) -> None:
     naming = Naming(agent)
     agent.after_pass.append(naming.names)  # what a number means now is what its events mean later
     await agent.start()
-    running = asyncio.create_task(agent.run())
+    watch = agent.sources.flows
+    watching = [partial(watch, agent.flows, naming.names)] if watch else []
+    running = asyncio.create_task(agent.run(*watching))
     # A pass that fails is told by `status`, so the socket opens all the same.
     with suppress(Exception):
         await agent.converge()

@@ -11,7 +11,9 @@ from tulle.model.kinds import KubernetesObject
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.paths import NodePaths
 from tulle.model.world import Key, Node, Workload
+from tulle.observe.names import Names
 
+from .flowlog import FlowLog
 from .neighbours import Neighbours
 from .nodes import Others
 from .options import NodeOptions
@@ -65,7 +67,8 @@ class Sources:
 
     `facts` says what a pod is whose name and uid a container runtime gave, `own` what all of this
     node's are now. None: a pod is what the runtime says. `problems` and `status` are what users
-    are told of where all comes from; `tell` hears of what each pass put in force.
+    are told of where all comes from; `tell` hears of what each pass put in force, `flows` of what
+    is denied.
     """
 
     source: Source
@@ -76,6 +79,7 @@ class Sources:
     problems: Callable[[], list[str]] = list
     status: Callable[[], dict[str, Any]] | None = None
     tell: Callable[[Any], object] | None = None
+    flows: Callable[[FlowLog, Callable[[], Names]], Coroutine[Any, Any, None]] | None = None
     close: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 

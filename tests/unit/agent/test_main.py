@@ -24,11 +24,12 @@ class FakeAgent:
         self.run_error, self.pass_error = run_error, pass_error
         self.ran = False
         self.after_pass: list[Any] = []
+        self.sources = SimpleNamespace(flows=None)
 
     async def start(self) -> None:
         pass
 
-    async def run(self) -> None:
+    async def run(self, *more: Any) -> None:
         self.ran = True
         if self.run_error:
             raise self.run_error

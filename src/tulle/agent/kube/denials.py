@@ -84,7 +84,7 @@ def _port(flow: FlowDict) -> str:
     return ""
 
 
-async def watch(flows: FlowLog, names: Callable[[], Names], recorder: Recorder) -> None:
+async def watch(recorder: Recorder, flows: FlowLog, names: Callable[[], Names]) -> None:
     """Until cancelled."""
     denials, seen = Denials(), flows.end
     while True:

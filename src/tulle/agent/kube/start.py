@@ -30,7 +30,9 @@ from ..options import KubernetesOptions, NodeOptions
 from ..records import write_atomically
 from ..source import Sources
 from .decode import checked, decode
+from .denials import watch
 from .duties import Duties
+from .events import Recorder
 from .population import NODES, Population
 from .source import KubernetesSource
 
@@ -57,26 +59,29 @@ async def prepare(
     memory = paths.durable / "others.json"
     population = Population(client, options.name, memory, clock, source.has_namespace)
     duties = _duties(client, access, source, options.name) if where.duties else None
+    recorder = Recorder(client, source.resource_of, options.name)
     return options, Sources(
         source,
         population,
-        (source.run, population.run, *([duties.run] if duties else [])),
+        (source.run, population.run, recorder.run, *([duties.run] if duties else [])),
         facts=population.own.find,
         own=population.own.all,
         problems=lambda: [*source.problems, *population.problems],
         status=lambda: {
             **source.status(),
             "others": population.status(),
+            "events": recorder.status(),
             **({"duties": duties.status()} if duties else {}),
         },
         tell=duties.tell if duties else None,
+        flows=partial(watch, recorder),
         close=client.close,
     )
 
 
 def _duties(client: Client, access: Access, source: KubernetesSource, node: str) -> Duties:
     lease = Lease(client, access.namespace, LEASE, f"{node}_{os.getpid()}")
-    return Duties(client, source.resource_of, lease)
+    return Duties(client, source.resource_of, lease, node)
 
 
 def access_of(where: KubernetesOptions) -> Access:

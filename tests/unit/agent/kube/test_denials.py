@@ -92,7 +92,7 @@ def test_flows_are_watched_from_now_on(monkeypatch: pytest.MonkeyPatch) -> None:
     async def go() -> None:
         log, heard = FlowLog(), Heard()
         await log.add([denied().pack()])
-        task = asyncio.create_task(watch(log, lambda: NAMES, heard))
+        task = asyncio.create_task(watch(heard, log, lambda: NAMES))
         for _ in range(5):
             await asyncio.sleep(0)
         await log.add([denied().pack(), event().pack(), denied().pack()])
