@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from collections.abc import Mapping, Sequence
@@ -29,11 +30,19 @@ ROUTE = ObjectRef("HTTPRoute", "shop", "web")
 GATEWAY = ObjectRef("Gateway", "shop", "edge")
 
 
+# tests that run beside these take others: Envoys would share one and answer for each other
+_PORTS = range(
+    10_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")),
+    32_000,
+    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+)
+
+
 def free_port() -> int:
     """Below those that the kernel gives to clients, who might be given it meanwhile."""
     while True:
         with socket.socket() as probe:
-            port = random.SystemRandom().randrange(10_000, 32_000)
+            port = random.SystemRandom().choice(_PORTS)
             with suppress(OSError):
                 probe.bind(("127.0.0.1", port))
                 return port
