@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.mesh import tulle
 from tulle.edges.cgroup import find_mount
 from tulle.model.paths import NodePaths
 
@@ -135,16 +139,21 @@ def test_what_the_tour_promises_holds_and_nothing_stays(start: Callable[[], Demo
     assert left() == []
 
 
-@pytest.mark.parametrize(
-    ("number", "moment"),
-    [(signal.SIGINT, "$ tulle lab up demo-2"), (signal.SIGTERM, "$ kill -9")],
-)
-def test_it_cleans_up_when_stopped(
-    start: Callable[[], Demo], number: signal.Signals, moment: str
-) -> None:
+def test_it_cleans_up_when_stopped(start: Callable[[], Demo]) -> None:
     demo = start()
-    demo.wait_for(moment)
-    demo.stop(number)
+    demo.wait_for("$ tulle lab up demo-2")
+    demo.stop(signal.SIGINT)
+
+
+def test_it_cleans_up_after_agents_that_have_died(start: Callable[[], Demo]) -> None:
+    demo = start()
+    demo.wait_for("$ tulle lab outside")
+    agents = [json.loads(tulle("--node", node, "status", "-o", "json"))["pid"] for node in NODES]
+    demo.process.send_signal(signal.SIGSTOP)  # it learns of both at once
+    for pid in agents:
+        os.kill(pid, signal.SIGKILL)
+    threading.Timer(0.5, demo.process.send_signal, [signal.SIGCONT]).start()
+    demo.stop(signal.SIGTERM)
 
 
 def test_the_next_one_cleans_up_after_one_that_was_killed(start: Callable[[], Demo]) -> None:
