@@ -35,7 +35,8 @@ END
 fetch() {
 	apt-get -q update
 	(cd "$W/debs" && apt-get -q download golang-1.19-go golang-1.19-src \
-		golang-github-modern-go-reflect2-dev etcd-server containerd runc busybox-static)
+		golang-github-modern-go-reflect2-dev etcd-server containerd containernetworking-plugins \
+		runc busybox-static)
 	(cd "$W" && apt-get -q source --download-only kubernetes)
 }
 
@@ -44,6 +45,7 @@ unpack() {
 	mkdir "$W/k8s"
 	# Debian's patches touch kubectl alone
 	tar -xzf "$W"/kubernetes_1.20*.orig.tar.gz -C "$W/k8s" --strip-components=1
+	cp "$W"/debian/usr/lib/cni/* "$OUT/bin"
 	cp "$W"/debian/usr/bin/etcd "$W"/debian/usr/bin/containerd "$W"/debian/usr/bin/ctr \
 		"$W"/debian/usr/bin/containerd-shim-runc-v2 "$W"/debian/usr/sbin/runc "$W"/debian/bin/busybox "$OUT/bin"
 }
@@ -132,7 +134,8 @@ compile() {
 			flags="$flags -X k8s.io/kubernetes/vendor/k8s.io/$package.$fact"
 		done
 	done
-	go build -tags 'providerless dockerless' -trimpath -gcflags=all=-dwarf=false -ldflags "$flags" \
+	# no flags of the compiler: Go's own packages are there, compiled without
+	go build -tags 'providerless dockerless' -ldflags "$flags" \
 		-o "$OUT/bin/kubernetes" ./cmd/one
 	for part in kube-apiserver kube-controller-manager kube-scheduler kubelet; do
 		ln -sf kubernetes "$OUT/bin/$part"
@@ -152,7 +155,7 @@ say 'kube-apiserver, kube-controller-manager, kube-scheduler, kubelet'
 one_program
 compile
 say 'agnhost'
-go build -trimpath -gcflags=all=-dwarf=false -ldflags '-s -w' -o "$OUT/bin/agnhost" ./test/images/agnhost
+go build -ldflags '-s -w' -o "$OUT/bin/agnhost" ./test/images/agnhost
 cd /
 rm -rf "$W"
 say 'built'

@@ -83,7 +83,7 @@ def archive(path: Path) -> Path:
     agnhost = made.layer({"bin/agnhost": cache.program("agnhost")}, {})
     shell = made.layer(
         {"bin/busybox": cache.program("busybox")},
-        {f"bin/{name}": "busybox" for name in ("sh", "sleep", "wget", "nc", "ip", "cat", "env")},
+        {f"bin/{name}": "busybox" for name in ("sh", "sleep", "nc", "ip", "cat", "env")},
     )
     made.image(PAUSE, [agnhost], ["/bin/agnhost", "pause"])
     made.image(AGNHOST, [agnhost, shell], ["/bin/agnhost"])

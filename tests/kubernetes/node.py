@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import tulle.cni.plugin
 from tests.kubernetes import cache
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.images import PAUSE, archive
@@ -31,11 +32,13 @@ class KubeNode:
         self.directory = plane.directory / "nodes" / name
         self.cni_conf, self.cni_bin = self.directory / "cni-conf", self.directory / "cni-bin"
         self._addresses = tuple(str(item) for item in lab.members()[name].addresses)
+        self.address = self._addresses[0]
         self._socket = self.directory / "containerd.sock"
-        self._cgroup = f"tulle-kubernetes-{name}"
-        netns = NodePaths(name).netns
-        assert netns is not None
-        self._programs = Programs(netns, self.directory)
+        self._paths = NodePaths(name)
+        # the node's own has its programs; where there are older hierarchies, pods stay in this one
+        self._cgroup = f"{self._paths.cgroup}/kube"
+        assert self._paths.netns is not None
+        self._programs = Programs(self._paths.netns, self.directory)
 
     def start(self) -> None:
         """Returns when both run; the node becomes Ready once it has a CNI configuration.
@@ -51,6 +54,16 @@ class KubeNode:
         self._programs.start("containerd", "--config", config, cgroup=find_mount() / self._cgroup)
         self.ctr("images", "import", str(archive(self.directory / "images.tar")))
         self.start_kubelet()
+
+    def install_plugin(self) -> None:
+        """As the agent's DaemonSet does: the plugin, then the configuration."""
+        plugin = self.cni_bin / "tulle"
+        text = Path(tulle.cni.plugin.__file__).read_text()
+        plugin.write_text(text.replace("@SOCKET@", str(self._paths.socket)))
+        plugin.chmod(0o755)
+        shutil.copy2(cache.program("loopback"), self.cni_bin)  # containerd wants it besides
+        network = {"cniVersion": "1.0.0", "name": "tulle", "plugins": [{"type": "tulle"}]}
+        (self.cni_conf / "05-tulle.conflist").write_text(json.dumps(network))
 
     def start_kubelet(self) -> None:
         user = f"system:node:{self.name}"
@@ -109,6 +122,9 @@ class KubeNode:
         self._programs.stop()
         for group in self._cgroups():
             _end_group(group)
+            if group.parent.parent != find_mount():  # that is the node's
+                with suppress(OSError):
+                    group.parent.rmdir()
         _unmount(self.directory)
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -176,10 +192,11 @@ conf_dir = "{self.cni_conf}"
     def _make_cgroups(self) -> None:
         """Of its own in every hierarchy: two kubelets in one would end each other's pods."""
         for group in self._cgroups():
-            group.mkdir(exist_ok=True)
-            for name in ("cpuset.cpus", "cpuset.mems"):
-                if (file := group / name).exists() and not file.read_text().strip():
-                    file.write_text((group.parent / name).read_text())
+            for path in (group.parent, group):
+                path.mkdir(exist_ok=True)
+                for name in ("cpuset.cpus", "cpuset.mems"):
+                    if (file := path / name).exists() and not file.read_text().strip():
+                        file.write_text((path.parent / name).read_text())
 
     def _end_containers(self) -> None:
         if not self._programs.runs("containerd"):
