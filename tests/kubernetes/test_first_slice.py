@@ -190,6 +190,8 @@ def test_without_an_api_server_all_that_it_said_holds(
         assert shop.get_http_direct("client", url) == "web"
         assert shop.get_http_direct("stranger", url, timeout_s=0.5) == ""
 
+    memory = NodePaths(shop.name).durable / "others.json"
+    wait_for(lambda: cluster["b"].name in memory.read_text(), 40.0)
     before = image(shop)
     crds.kill_api()
     try:

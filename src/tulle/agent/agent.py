@@ -268,9 +268,12 @@ class Agent:
             outcome = await asyncio.to_thread(self._put_in_force)
         except Exception as error:
             expected = isinstance(error, TulleError | OSError)
-            self.problem = str(error) if expected else f"internal error: {error!r}"
+            before, self.problem = self.problem, str(error)
+            if not expected:
+                self.problem = f"internal error: {error!r}"
             self._have_is_known = False  # what was applied before the failure is not
-            log.error("cannot put the world in force: %s", error, exc_info=not expected)
+            if self.problem != before:
+                log.error("cannot put the world in force: %s", error, exc_info=not expected)
             raise
         finally:
             self.vanished.sweep_soon()

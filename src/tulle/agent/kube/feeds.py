@@ -37,8 +37,8 @@ class Feed:
 
     @property
     def settles(self) -> bool:
-        """Whether there is nothing to wait for: a kind that may not be read is as good as none."""
-        return self.synced or self.condition.phase in ("absent", "forbidden")
+        """Whether there is nothing to wait for."""
+        return self.synced or self.condition.phase == "absent"
 
     def stop(self) -> None:
         if self.task:

@@ -52,6 +52,18 @@ NAMING = frozenset(
         "ReferenceGrant",
     }
 )
+# without these more would be allowed
+RESTRICTING = frozenset(
+    {
+        "AuthPolicy",
+        "BackendTLSPolicy",
+        "CiliumClusterwideNetworkPolicy",
+        "CiliumNetworkPolicy",
+        "ClusterNetworkPolicy",
+        "NetworkPolicy",
+        "RateLimitPolicy",
+    }
+)
 OWN = "Node"  # only this node's: `population` reads of the others what it needs
 # read in part, and not as objects of the user: `population`
 ELSEWHERE = frozenset({"Pod"})

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ Clock = Callable[[], float]
 NODES = Resource("", "v1", "nodes", "Node", False)
 PODS = Resource("", "v1", "pods", "Pod", True)
 RECALL_AFTER_S = 10.0  # so long the present is waited for before the past is put in force
-REMEMBER_S = 60.0
+REMEMBER_S = 15.0
 _ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
 
 
@@ -62,6 +63,7 @@ class Population:
         self.own = OwnPods(client, PODS, has_namespace)
         self._changed: Callable[[], object] = lambda: None
         self._told = asyncio.Event()  # something new since it was last remembered
+        self._troubled = asyncio.Event()
         here = {"fieldSelector": f"spec.nodeName={node},{_ALIVE}"}
         elsewhere = {"fieldSelector": f"spec.nodeName!={node},spec.nodeName!=,{_ALIVE}"}
         self._nodes = self._feed(Watched("Node", ("v1",)), NODES)
@@ -98,12 +100,15 @@ class Population:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for feed in (self._nodes, self._pods, self._here):
-                run = self._reflector(feed).run
-                feed.task = group.create_task(undisturbed(run, f"{feed.watched.kind}s"))
-            group.create_task(self._recall_in_time())
-            group.create_task(self._remember())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for feed in (self._nodes, self._pods, self._here):
+                    run = self._reflector(feed).run
+                    feed.task = group.create_task(undisturbed(run, f"{feed.watched.kind}s"))
+                group.create_task(self._recall_in_time())
+                group.create_task(self._keep_remembering())
+        finally:
+            self._remember()
 
     @property
     def problems(self) -> list[str]:
@@ -148,7 +153,8 @@ class Population:
         self._tell(changed)
 
     def became(self, feed: Feed) -> None:
-        pass
+        if feed.condition.phase != "synced":
+            self._troubled.set()
 
     def _tell(self, changed: bool) -> None:
         if changed:
@@ -177,7 +183,9 @@ class Population:
         )
 
     async def _recall_in_time(self) -> None:
-        await asyncio.sleep(RECALL_AFTER_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECALL_AFTER_S):
+                await self._troubled.wait()
         if self._is_whole():
             return
         found = await asyncio.to_thread(self._memory.recall)
@@ -186,12 +194,15 @@ class Population:
             self._recalled = found
             self._changed()
 
-    async def _remember(self) -> None:
+    async def _keep_remembering(self) -> None:
         while True:
             await self._told.wait()
-            self._told.clear()
-            if self._is_whole():
-                with self._lock:
-                    others = self._census.others()
-                await asyncio.to_thread(self._memory.remember, others)
-                await asyncio.sleep(REMEMBER_S)
+            await asyncio.to_thread(self._remember)
+            await asyncio.sleep(REMEMBER_S)
+
+    def _remember(self) -> None:
+        self._told.clear()
+        if self._is_whole():
+            with self._lock:
+                others = self._census.others()
+            self._memory.remember(others)

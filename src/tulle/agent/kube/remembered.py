@@ -58,4 +58,4 @@ class Remembered:
                 log.warning("%s: %s", self._path, error)
             else:
                 found[state.node.metadata.name] = state
-        return Others(found) if found else None
+        return Others(found)

@@ -26,7 +26,7 @@ from tulle.model.kubernetes import ObjectRef
 from tulle.model.world import Refusal
 
 from .feeds import TOLD_AFTER_S, Feed, FeedSink, problems_of, shown, undisturbed
-from .kinds import ALL, BY_NAME, CRDS, NAMING, OWN, WATCHED, Watched, named
+from .kinds import ALL, BY_NAME, CRDS, NAMING, OWN, RESTRICTING, WATCHED, Watched, named
 from .store import Store
 from .wanted import references
 
@@ -58,6 +58,7 @@ class KubernetesSource:
         self._placed: dict[ObjectRef, Placed] = {}  # as in the checkpoint
         self._unsaved: set[ObjectRef] = set()
         self._remembered: list[ObjectRef] = []
+        self._of_before: set[str] = set()  # kinds of which an earlier agent knew objects
         self._refused: tuple[Refusal, ...] = ()  # what the checkpoint has and nobody can read
         self._unwritten: tuple[Refusal, ...] = ()
         self._feeds: dict[str, Feed] = {}  # by kind
@@ -123,7 +124,8 @@ class KubernetesSource:
     @property
     def problems(self) -> list[str]:
         if self._is_of_before:
-            return [f"{self._waiting()}; what it said to an earlier agent holds"]
+            before = f"{self._waiting()}; what it said to an earlier agent holds"
+            return [before, *problems_of(self._everything(), self._clock())]
         if self._trouble and (age_s := self._clock() - self._troubled_s) > TOLD_AFTER_S:
             return [f"{self._trouble}; what it said {round(age_s)} s ago holds"]
         waiting = [] if self._knows else [self._waiting()]
@@ -135,7 +137,7 @@ class KubernetesSource:
         return {
             "server": self._client.server,
             "version": self.discovered.server,
-            "synced": bool(kinds) and all(feed.settles for feed in self._everything()),
+            "synced": bool(kinds) and all(feed.synced for feed in self._present()),
             "age_s": max((item["age_s"] for item in kinds.values()), default=0),
             "kinds": kinds,
         }
@@ -188,9 +190,9 @@ class KubernetesSource:
         """Is all known that there is? Only then is what is not there not there."""
         if (self._knows and not self._is_of_before) or not self._feeds:
             return
-        if all(feed.settles for feed in self._feeds.values()):
+        if all(map(self._settles, self._feeds.values())):
             self._follow_references()
-            if all(feed.settles for feed in self._named.values()):
+            if all(map(self._settles, self._named.values())):
                 self._is_of_before = False
                 self._know()
 
@@ -201,9 +203,19 @@ class KubernetesSource:
     def _waiting(self) -> str:
         if self._trouble:
             return self._trouble
-        missing = sorted({feed.watched.kind for feed in self._everything() if not feed.settles})
+        feeds = self._everything()
+        missing = sorted({feed.watched.kind for feed in feeds if not self._settles(feed)})
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         return f"API server: has not told of {', '.join(missing[:3]) or 'its kinds'}{more} yet"
+
+    def _settles(self, feed: Feed) -> bool:
+        """A kind that may not be read is as good as none, if that allows no more than there was."""
+        kind = feed.watched.kind
+        is_harmless = kind not in RESTRICTING and kind not in self._of_before
+        return feed.settles or (feed.condition.phase == "forbidden" and is_harmless)
+
+    def _present(self) -> list[Feed]:
+        return [feed for feed in self._everything() if feed.condition.phase != "absent"]
 
     def _everything(self) -> list[Feed]:
         return [*self._feeds.values(), *self._named.values()]
@@ -322,6 +334,7 @@ class KubernetesSource:
             self._refused = (refuse("Checkpoint", "last-good", str(error)),)
             return
         self._remembered = remembered.get(FILE, [])
+        self._of_before = {ref.kind for ref in self._remembered}
         # Even if all of it has gone: else a later agent would take it for good again.
         self._unsaved.update(ref for refs in remembered.values() for ref in refs)
 

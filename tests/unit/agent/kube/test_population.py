@@ -150,7 +150,6 @@ def test_a_pod_waits_for_the_labels_of_its_namespace(
 def test_who_was_there_is_there_while_no_server_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "RECALL_AFTER_S", 0.1)
     monkeypatch.setattr(module, "REMEMBER_S", 0.1)
     memory = tmp_path / "others.json"
 

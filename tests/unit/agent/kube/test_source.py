@@ -83,6 +83,10 @@ class Story:
     async def known(self) -> None:
         await self.until(self.is_known)
 
+    async def only_waits_for(self, kind: str) -> None:
+        end = f"has not told of {kind} yet"
+        await self.until(lambda: [p for p in self.source.problems if p.endswith(end)])
+
     def is_known(self) -> bool:
         try:
             self.source.scan()
@@ -144,9 +148,8 @@ def test_it_says_what_the_server_says(tmp_path: Path) -> None:
 def test_as_long_as_a_kind_is_unknown_nothing_is_known(tmp_path: Path) -> None:
     async def story(told: Story) -> None:
         told.server.fail(500, times=10_000, path="/apis/networking.k8s.io/v1/networkpolicies")
-        await told.until(lambda: told.source.status()["kinds"])
-        await told.until(lambda: told.source.status()["kinds"]["Service"]["phase"] == "synced")
-        with pytest.raises(Unavailable, match="has not told of NetworkPolicy"):
+        await told.only_waits_for("NetworkPolicy")
+        with pytest.raises(Unavailable, match="has not told of NetworkPolicy yet"):
             told.source.scan()
         told.server._failures.clear()
         await told.known()
@@ -163,6 +166,32 @@ def test_a_kind_that_may_not_be_read_is_told_and_the_others_hold(tmp_path: Path)
         assert problem.startswith("HTTPRoute: ") and "403" in problem
 
     play(tmp_path, story)
+
+
+def test_policies_that_may_not_be_read_are_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RECALL_AFTER_S", 0.3)
+    path = "/apis/networking.k8s.io/v1/networkpolicies"
+
+    async def first(told: Story) -> None:
+        told.server.fail(403, "Forbidden", times=10_000, path=path)
+        await told.only_waits_for("NetworkPolicy")
+        with pytest.raises(Unavailable, match="has not told of NetworkPolicy yet"):
+            told.source.scan()
+        await told.until(lambda: [p for p in told.source.problems if "403" in p])
+        told.server._failures.clear()
+        told.server.put(a_policy("all", {"podSelector": {}}))
+        await told.until(lambda: told.is_known() and told.source.scan().of(NetworkPolicy))
+
+    async def later(told: Story) -> None:
+        told.server.fail(403, "Forbidden", times=10_000, path=path)
+        await told.known()
+        assert told.source.scan().of(NetworkPolicy).keys() == {("shop", "all")}
+        assert "to an earlier agent" in told.source.problems[0]
+
+    play(tmp_path, first)
+    play(tmp_path, later)
 
 
 def test_a_bad_object_takes_no_other_down_and_keeps_its_last_good_version(tmp_path: Path) -> None:
