@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import clusters as clusters
+from tests.e2e.mesh import wait_for
 from tests.kubernetes.control_plane import ControlPlane, control_plane
 from tests.kubernetes.crds import definitions
+from tests.kubernetes.kubectl import Json
 
 
 @pytest.fixture(scope="session")
@@ -26,5 +28,11 @@ def plane() -> Iterator[ControlPlane]:
 def crds(plane: ControlPlane) -> ControlPlane:
     """The same, knowing every kind that Tulle reads."""
     plane.kubectl.apply(*definitions(), manager="tests")
-    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    wait_for(lambda: all(map(_is_established, plane.kubectl.list("crd"))), 60)
     return plane
+
+
+def _is_established(definition: Json) -> bool:
+    """kubectl's own `wait` fails of one that has no status yet."""
+    conditions = definition.get("status", {}).get("conditions") or ()
+    return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
