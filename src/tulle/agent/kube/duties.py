@@ -20,6 +20,7 @@ from .writer import Resource, Writer
 
 Json = dict[str, Any]
 
+PAUSE_S = 0.5  # between two looks at all statuses
 _SHOWN = 20  # problems, in a status
 _TOLD = frozenset(KINDS) - {"Pod", "Node"}
 
@@ -66,13 +67,15 @@ class Duties:
         self.writer = Writer(api, resource, self._election.holds)
         self._recorder = Recorder(api, resource, instance)
         self._now: InForce | None = None
+        self._news = asyncio.Event()
+        self._seen: tuple[object, ...] = ()  # what the last statuses were made from
+        self._made_from: InForce | None = None  # kept, so that none of it is another one's place
         self._refused: frozenset[Refusal] = frozenset()  # of which it has been told
 
     def tell(self, now: InForce) -> None:
         """After each pass."""
         self._now = now
-        if self._election.holds():
-            self._want()
+        self._news.set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -92,18 +95,34 @@ class Duties:
         }
 
     async def _write(self) -> None:
-        self._refused = frozenset()
-        self._want()
+        self._refused, self._seen = frozenset(), ()
+        await self._want()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.writer.run())
             group.create_task(self._recorder.run())
+            group.create_task(self._keep_wanting())
 
-    def _want(self) -> None:
+    async def _keep_wanting(self) -> None:
+        """Passes follow each other more quickly than anybody reads statuses."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self._want()
+            await asyncio.sleep(PAUSE_S)
+
+    async def _want(self) -> None:
         now = self._now
-        if now is not None:
-            status, services = now.routing.status, now.allocated.services
-            self.writer.want(statuses(now.snapshot, status, services, now.refusals))
-            self._tell_refusals(now.refusals)
+        if now is None:
+            return
+        status, services = now.routing.status, now.allocated.services
+        # refusals are few; of the others each stays the same object while nothing of it changes
+        seen = (id(now.snapshot), id(status), id(services), now.refusals)
+        if seen == self._seen:
+            return
+        wanted = await asyncio.to_thread(statuses, now.snapshot, status, services, now.refusals)
+        self._seen, self._made_from = seen, now
+        self.writer.want(wanted)
+        self._tell_refusals(now.refusals)
 
     def _tell_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Once of each, as long as it stays; pods are their nodes' business."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tulle.compile.routes.conditions import Verdict, conditions
 from tulle.edges.manifests.directory import Snapshot
+from tulle.model.kinds import KubernetesObject
 from tulle.model.kubernetes import ObjectRef, Service
 from tulle.model.world import Key, Refusal
 
@@ -52,11 +54,12 @@ def statuses(
 
     What nothing changed is the same object as it was given.
     """
-    found: dict[ObjectRef, Told] = {}
-    for ref, said in _said(snapshot, status, services, refusals).items():
-        obj = snapshot.get(ref)
-        found[ref] = Told(obj.metadata.uid if obj else "", said)
-    return found
+    said = _said(snapshot, status, services, refusals)
+    return {ref: Told(_uid(snapshot.get(ref)), item) for ref, item in said.items()}
+
+
+def _uid(obj: KubernetesObject | None) -> str:
+    return obj.metadata.uid if obj else ""
 
 
 def _said(
@@ -100,15 +103,24 @@ def _valid(snapshot: Snapshot, refusals: Sequence[Refusal]) -> Iterator[tuple[Ob
     for refusal in refusals:
         if refusal.ref.kind in _POLICIES:
             problems[refusal.ref].append(refusal.reason)
-    in_force = {ref for kind in _POLICIES for ref in _refs(kind, snapshot)}
-    for ref in in_force | problems.keys():
-        obj = snapshot.get(ref)
-        verdict = _VALID
-        if ref in problems:
-            reason = "Invalid" if obj is None else "PartlyInForce"
-            message = "; ".join(dict.fromkeys(problems[ref]))
-            verdict = Verdict(False, reason, message[:_MESSAGE_BYTES])
-        said = conditions(obj.metadata.generation if obj else 0, Valid=verdict)
-        if obj is None:  # which generation it was that was refused is not known
-            del said[0]["observedGeneration"]
-        yield ref, {"conditions": said}
+    for kind in _POLICIES:
+        for ref in _refs(kind, snapshot):
+            if ref not in problems:
+                obj = snapshot.get(ref)
+                yield ref, _all_valid(obj.metadata.generation if obj else 0)
+    for ref, reasons in problems.items():
+        yield ref, _not_all_valid(snapshot.get(ref), reasons)
+
+
+@lru_cache(1024)
+def _all_valid(generation: int) -> Json:
+    return {"conditions": conditions(generation, Valid=_VALID)}
+
+
+def _not_all_valid(obj: KubernetesObject | None, reasons: Iterable[str]) -> Json:
+    message = "; ".join(dict.fromkeys(reasons))[:_MESSAGE_BYTES]
+    verdict = Verdict(False, "PartlyInForce" if obj else "Invalid", message)
+    said = conditions(obj.metadata.generation if obj else 0, Valid=verdict)
+    if obj is None:  # which generation it was that was refused is not known
+        del said[0]["observedGeneration"]
+    return {"conditions": said}

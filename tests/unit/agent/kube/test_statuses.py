@@ -91,7 +91,8 @@ def test_an_address_that_was_given_is_told() -> None:
 
 
 def valid(*refusals: Refusal, of: ObjectRef = POLICY) -> Json:
-    [condition] = statuses(snapshot(), {}, {}, refusals)[of].status["conditions"]
+    [said] = statuses(snapshot(), {}, {}, refusals)[of].status["conditions"]
+    condition = dict(said)
     assert condition.pop("type") == "Valid"
     found: Json = condition
     return found
