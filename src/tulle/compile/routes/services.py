@@ -142,7 +142,7 @@ def _with_addresses(
     mesh, by its cluster addresses.
     """
     spans = spans_for(world.address_pools, service)
-    ranges = {network.version for network in world.node.service_cidrs}
+    ranges = _versions(world)
     families = sorted({span.version for span in spans} & ranges or ranges)
     pooled = [item for item in wanted if any(item in span for span in spans)]
     own = {item for node in (world.node, *world.nodes.values()) for item in node.addresses}
@@ -160,6 +160,14 @@ def _with_addresses(
             spec, type="ClusterIP", allocate_load_balancer_node_ports=True
         )
     return msgspec.structs.replace(service, spec=spec, metadata=metadata)
+
+
+def _versions(world: World) -> set[int]:
+    """In which an address can be given: workloads speak it, wherever they run."""
+    nodes = (world.node, *world.nodes.values())
+    spoken: set[int] = {network.version for node in nodes for network in node.pod_cidrs}
+    given: set[int] = {network.version for network in world.node.service_cidrs}
+    return given & spoken or given
 
 
 def addresses_of(

@@ -1,7 +1,7 @@
 """The Services that stand for Gateways, and the addresses that these come to."""
 
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import msgspec
@@ -106,6 +106,14 @@ def test_without_a_pool_it_is_reached_within_the_mesh() -> None:
     found = route(completed(world_of(SERVICES, GATEWAY)))
     assert condition(of_gateway(found), "Programmed") == ("True", "Programmed")
     assert {item.version for item in front(found).addresses} == {4, 6}
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_it_has_no_address_that_no_workload_speaks(where: str) -> None:
+    speaks = Node(pod_cidrs=(ip_network("10.244.0.0/24"),))
+    here = {"node": speaks} if where == "here" else {"nodes": {"other": speaks}}
+    found = route(completed(world_of(SERVICES, GATEWAY, base=World(**here))))
+    assert {item.version for item in front(found).addresses} == {4}
 
 
 def test_a_users_service_of_that_name_stays() -> None:
