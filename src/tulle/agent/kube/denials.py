@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 
 from tulle.abi import Event, Reason
 from tulle.agent.flowlog import FlowLog, Record
+from tulle.model.access import Access
 from tulle.model.kubernetes import ObjectRef
 from tulle.observe.flows import FlowDict, flow_of
 from tulle.observe.names import Names
+from tulle.observe.requests import request_flow
 
 from .events import Happening, Recorder
 
 PERIOD_S = 1.0
 _LOOKED_AT = 4096  # of a flood only the newest: they tell the same
+_REQUESTS = 512  # of these, as each takes longer
 _TABLE = 1024
 
 _Key = tuple[object, ...]
@@ -25,31 +28,44 @@ _Key = tuple[object, ...]
 class Denials:
     """Counted cheaply; named once a period."""
 
-    _found: dict[_Key, tuple[Event, int]] = field(default_factory=dict)
+    _found: dict[_Key, tuple[Event | Access, int]] = field(default_factory=dict)
 
     def add(self, records: Iterable[Record]) -> None:
+        requests = 0
         for record in records:
-            if not isinstance(record, bytes):
-                continue
-            event = Event.unpack(record)
-            if event.verdict.reason == Reason.POLICY_DENIED and not event.flow.icmp_error:
-                key = _key(event)
-                first, count = self._found.get(key, (event, 0))
-                if count or len(self._found) < _TABLE:
-                    self._found[key] = (first, count + 1)
+            if isinstance(record, bytes):
+                self._packet(Event.unpack(record))
+            elif (requests := requests + 1) <= _REQUESTS:
+                self._request(record.access())
+
+    def _packet(self, event: Event) -> None:
+        flow, verdict = event.flow, event.verdict
+        if verdict.reason == Reason.POLICY_DENIED and not flow.icmp_error:
+            rules = (verdict.egress_rule, verdict.ingress_rule)
+            self._count((flow.src, flow.dst, flow.dport, flow.proto, flow.hook, rules), event)
+
+    def _request(self, access: Access) -> None:
+        if access.denied_by:
+            target = access.backend or access.asked
+            self._count((access.source.address, target, access.front, access.denied_by), access)
+
+    def _count(self, key: _Key, told: Event | Access) -> None:
+        """By a key without the client's port: it is another for each try."""
+        first, count = self._found.get(key, (told, 0))
+        if count or len(self._found) < _TABLE:
+            self._found[key] = (first, count + 1)
 
     def take(self, names: Names) -> list[tuple[Happening, int]]:
         """What happened since the last call to pods that have a name, and how often."""
         found, self._found = self._found, {}
-        told = ((happening_of(flow_of(event, names)), count) for event, count in found.values())
+        told = ((_happening(first, names), count) for first, count in found.values())
         return [(happening, count) for happening, count in told if happening]
 
 
-def _key(event: Event) -> _Key:
-    """Without the client's port: it is another for each try."""
-    flow, verdict = event.flow, event.verdict
-    rules = (verdict.egress_rule, verdict.ingress_rule)
-    return flow.src, flow.dst, flow.dport, flow.proto, flow.hook, rules
+def _happening(told: Event | Access, names: Names) -> Happening | None:
+    if isinstance(told, Event):
+        return happening_of(flow_of(told, names))
+    return happening_of(request_flow(told, names) | {"rule": told.denied_by})
 
 
 def happening_of(flow: FlowDict) -> Happening | None:
@@ -63,11 +79,10 @@ def happening_of(flow: FlowDict) -> Happening | None:
     ref = ObjectRef("Pod", own["namespace"], own["pod_name"])
     peer = _peer(other, flow.get("IP", {}).get("source" if inward else "destination", ""))
     port = _port(flow)
-    note = f"from {peer} to {port or 'it'}" if inward else f"to {peer}{port and f' {port}'}"
-    rule = flow["rule"]
-    if inward:
-        return Happening(ref, "IngressDenied", "Deny", f"denied {note}: {rule}")
-    return Happening(ref, "EgressDenied", "Deny", f"denied {note}: {rule}")
+    where = f"from {peer} to {port or 'it'}" if inward else f"to {peer}{port and f' {port}'}"
+    what = "requests " if "l7" in flow else ""
+    reason = "IngressDenied" if inward else "EgressDenied"
+    return Happening(ref, reason, "Deny", f"denied {what}{where}: {flow['rule']}")
 
 
 def _peer(end: FlowDict, address: str) -> str:

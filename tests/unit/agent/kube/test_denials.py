@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
-from tests.unit.observe.samples import NAMES, event
+from tests.unit.observe.samples import NAMES, access, event
 from tulle.abi import Event, Hook, Reason, RuleId
 from tulle.agent.flowlog import FlowLog
 from tulle.agent.kube import denials
 from tulle.agent.kube.denials import Denials, watch
 from tulle.agent.kube.events import Happening, Recorder
+from tulle.model.access import Access, Request, Socket
 from tulle.model.kubernetes import ObjectRef
 
 DB, WEB = ObjectRef("Pod", "shop", "db"), ObjectRef("Pod", "shop", "web-1")
@@ -109,3 +111,33 @@ def test_where_a_packet_came_in_says_whose_rule_it_was() -> None:
     first = denied(egress=0, ingress=0)
     inward = first._replace(flow=first.flow._replace(hook=int(Hook.FROM_OVERLAY)))
     assert [found.ref for found, _ in told(inward)] == [DB]
+
+
+class Entry:
+    """As the proxy tells of a request."""
+
+    def __init__(self, made: Access) -> None:
+        self._made = made
+
+    def access(self) -> Access:
+        return self._made
+
+
+_BY = "CiliumNetworkPolicy shop/db ingress[0]"
+_REFUSED = access(403, front="policy/shop/db", backend=None, denied_by=_BY)
+_REFUSED = replace(_REFUSED, asked=Socket(ip_address("10.244.0.3"), 8080))
+
+
+def test_requests_that_a_policy_refused_are_told_by_pair_whatever_they_asked_for() -> None:
+    found = Denials()
+    again = replace(_REFUSED, request=Request("GET", "http", "db", "/else", "HTTP/1.1"))
+    found.add(map(Entry, (_REFUSED, again, access(200), access(503))))
+    note = f"denied requests from shop/web-1 to 8080/TCP: {_BY}"
+    assert found.take(NAMES) == [(Happening(DB, "IngressDenied", "Deny", note), 2)]
+
+
+def test_of_many_requests_only_so_many_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(denials, "_REQUESTS", 3)
+    found = Denials()
+    found.add([Entry(_REFUSED)] * 10)
+    assert [count for _, count in found.take(NAMES)] == [3]
