@@ -15,6 +15,7 @@ class _Part(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=
 
 class _Annotations(_Part, frozen=True):
     weight: str | None = field(name=WEIGHT_ANNOTATION, default=None)
+    static: str | None = field(name="kubernetes.io/config.hash", default=None)
 
 
 class _Meta(_Part, frozen=True):

@@ -95,5 +95,7 @@ class OwnPods:
 def facts_of(pod: PodCut) -> PodFacts:
     """Raises FieldError."""
     meta = pod.metadata
+    # a kubelet knows its static Pods by this, and has given the API server a mirror only
+    uid = (meta.annotations and meta.annotations.static) or meta.uid
     account = pod.spec.service_account_name or "default"
-    return PodFacts(meta.labels or {}, account, ports_of(pod), weight_of_pod(pod), meta.uid)
+    return PodFacts(meta.labels or {}, account, ports_of(pod), weight_of_pod(pod), uid)

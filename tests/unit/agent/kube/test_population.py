@@ -125,6 +125,11 @@ def test_a_pod_that_starts_is_found_before_the_watch_tells_of_it(tmp_path: Path)
             await own.find(("shop", "new"), "elsewhere")
         with pytest.raises(Refused, match="has no such Pod"):
             await own.find(("shop", "none"), "")
+        annotations = {"kubernetes.io/config.hash": "by-the-kubelet"}
+        static = census.pod("static", "a", "", metadata={"annotations": annotations})
+        put(told.server, "Pod", static)
+        facts = await own.find(("shop", "static"), "by-the-kubelet")
+        assert (facts.labels, facts.uid) == ({"app": "static"}, "by-the-kubelet")
 
     play(tmp_path, story)
 
