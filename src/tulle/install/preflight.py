@@ -96,6 +96,7 @@ def findings(facts: Facts, values: Mapping[str, Any]) -> list[Finding]:
     parts = (
         _server(facts.discovered),
         _nodes(facts.nodes, chained=values["cni.chained"]),
+        _chained(values),
         _others(facts.daemons, values),
         _version(facts.before),
     )
@@ -136,6 +137,12 @@ def _nodes(nodes: Sequence[NodeFacts], *, chained: bool) -> Iterator[Finding]:
             yield Finding("refused", name, reason)
 
 
+def _chained(values: Mapping[str, Any]) -> Iterator[Finding]:
+    if values["cni.chained"]:
+        reason = "Tulle cannot follow another CNI yet: it has to wire pods itself"
+        yield Finding("refused", "cni.chained", reason)
+
+
 def _others(daemons: Iterable[str], values: Mapping[str, Any]) -> Iterator[Finding]:
     for daemon in sorted(daemons):
         if rival := _RIVALS.get(daemon):
@@ -143,7 +150,7 @@ def _others(daemons: Iterable[str], values: Mapping[str, Any]) -> Iterator[Findi
             yield Finding("refused", f"DaemonSet {daemon}", reason)
         wiring = _WIRING.get(daemon)
         if wiring and not values["cni.chained"]:
-            reason = f"{wiring} wires pods: set cni.chained=true to go with it, or remove it first"
+            reason = f"{wiring} wires pods, which Tulle does itself: remove it first"
             yield Finding("refused", f"DaemonSet {daemon}", reason)
     if _KUBE_PROXY in daemons:
         reason = "is passed by, as Services are balanced before; it can be removed afterwards"
