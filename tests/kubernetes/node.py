@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import tulle.cni.plugin
 from tests.kubernetes import cache
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.images import PAUSE, archive
 from tests.kubernetes.kubectl import Json
 from tests.kubernetes.programs import Programs
 from tulle.edges.cgroup import find_mount
+from tulle.install.cni_files import install
 from tulle.lab.cluster import Cluster
 from tulle.model.paths import NodePaths
 
@@ -57,13 +57,7 @@ class KubeNode:
 
     def install_plugin(self) -> None:
         """As the agent's DaemonSet does: the plugin, then the configuration."""
-        plugin = self.cni_bin / "tulle"
-        text = Path(tulle.cni.plugin.__file__).read_text()
-        plugin.write_text(text.replace("@SOCKET@", str(self._paths.socket)))
-        plugin.chmod(0o755)
-        shutil.copy2(cache.program("loopback"), self.cni_bin)  # containerd wants it besides
-        network = {"cniVersion": "1.0.0", "name": "tulle", "plugins": [{"type": "tulle"}]}
-        (self.cni_conf / "05-tulle.conflist").write_text(json.dumps(network))
+        install(self.cni_bin, self.cni_conf, self._paths.socket, chained=False)
 
     def start_kubelet(self) -> None:
         user = f"system:node:{self.name}"

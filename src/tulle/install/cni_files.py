@@ -12,6 +12,7 @@ from typing import Any
 from tulle.errors import Refused, Unavailable
 
 PLUGIN = "tulle"
+LOOPBACK = "loopback"  # containerd before 1.7 starts no pod where there is none
 CONFIGURATION = "05-tulle.conflist"  # before others: engines take the first
 _VERSION = "1.0.0"  # of CNI: the newest that every engine in use reads
 _MARK = "@SOCKET@"
@@ -23,7 +24,10 @@ def install(bin_dir: Path, conf_dir: Path, socket: Path, *, chained: bool) -> No
     source = files("tulle.cni").joinpath("plugin.py").read_text()
     if _MARK not in source:
         raise Refused("this plugin has a socket written in already")
-    _place(bin_dir / PLUGIN, source.replace(_MARK, str(socket)).encode())
+    content = source.replace(_MARK, str(socket)).encode()
+    _place(bin_dir / PLUGIN, content)
+    if not (bin_dir / LOOPBACK).exists() or _is_ours(bin_dir / LOOPBACK):
+        _place(bin_dir / LOOPBACK, content)
     _overwrite(conf_dir / CONFIGURATION, json.dumps(wanted, indent=1).encode() + b"\n")
 
 
@@ -31,6 +35,13 @@ def remove(bin_dir: Path, conf_dir: Path) -> None:
     """The configuration first: nobody is to look for a plugin that is gone."""
     (conf_dir / CONFIGURATION).unlink(missing_ok=True)
     (bin_dir / PLUGIN).unlink(missing_ok=True)
+    if _is_ours(bin_dir / LOOPBACK):
+        (bin_dir / LOOPBACK).unlink()
+
+
+def _is_ours(path: Path) -> bool:
+    begin = files("tulle.cni").joinpath("plugin.py").read_bytes().partition(b"\nimport")[0]
+    return path.exists() and path.read_bytes().startswith(begin)
 
 
 def _place(path: Path, content: bytes) -> None:

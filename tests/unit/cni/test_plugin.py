@@ -156,6 +156,15 @@ def test_a_socket_that_cannot_be_is_told_at_once(plugin: Path) -> None:
     assert (code, told["code"]) == (1, 5) and "too long" in told["msg"]
 
 
+def test_as_loopback_it_needs_no_agent(plugin: Path) -> None:
+    loopback = plugin.rename(plugin.with_name("loopback"))
+    code, told = call(loopback, "ADD")
+    assert (code, told["interfaces"]) == (0, [{"name": "lo"}])
+    code, known = call(loopback, "VERSION")
+    assert code == 0 and told["cniVersion"] in known["supportedVersions"]
+    assert call(loopback, "DEL") == (0, None)
+
+
 @pytest.mark.parametrize("verb", ["", "add", "ADD\r\nX: y", "NOP"])
 def test_other_commands_are_refused(plugin: Path, verb: str) -> None:
     code, told = call(plugin, verb)

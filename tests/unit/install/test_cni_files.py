@@ -24,7 +24,15 @@ def test_the_plugin_knows_its_socket_and_runs(tmp_path: Path) -> None:
     assert "1.1.0" in json.loads(done.stdout)["supportedVersions"]
     found = json.loads((tmp_path / "net.d" / CONFIGURATION).read_text())
     assert found["plugins"] == [{"type": "tulle"}]
-    assert list((tmp_path / "bin").iterdir()) == [plugin]
+    assert {path.name for path in (tmp_path / "bin").iterdir()} == {"tulle", "loopback"}
+
+
+def test_a_loopback_of_somebody_else_stays(tmp_path: Path) -> None:
+    theirs = tmp_path / "loopback"
+    theirs.write_bytes(b"\x7fELF")
+    install(tmp_path, tmp_path, SOCKET, chained=False)
+    remove(tmp_path, tmp_path)
+    assert theirs.read_bytes() == b"\x7fELF"
 
 
 def test_the_configuration_stays_the_same_file(tmp_path: Path) -> None:
