@@ -18,6 +18,7 @@ Json = dict[str, Any]
 Say = Callable[[str], object]
 
 FIELD_MANAGER = "tulle-install"
+_MAKING = ("DaemonSet", "Deployment")
 _POLL_S = 1.0
 _ONE_MISSES = 3  # polls without an answer that are no reason to give up
 
@@ -60,8 +61,9 @@ class Cluster:
             self.say(f"applied {title(obj)}")
 
     async def delete(self, obj: Json) -> None:
-        """With what it made. One that is gone already is no error."""
-        body = msgspec.json.encode({"propagationPolicy": "Foreground"})
+        """With what it made, and then it is gone last. One that is gone already is no error."""
+        way = "Foreground" if obj["kind"] in _MAKING else "Background"
+        body = msgspec.json.encode({"propagationPolicy": way})
         try:
             await self.client.delete(self.path(obj), body)
         except NotFound:

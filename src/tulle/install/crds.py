@@ -25,6 +25,7 @@ _SHORT = {
 }
 _TIME = {"type": "string", "format": "date-time"}
 _TEXT = {"type": "string", "maxLength": 253}
+_NAME = {**_TEXT, "minLength": 1}
 
 
 def crds() -> tuple[dict[str, Any], ...]:
@@ -132,7 +133,7 @@ def _status() -> Schema:
             "group": _TEXT,
             "kind": _TEXT,
             "namespace": _TEXT,
-            "name": _TEXT,
+            "name": _NAME,
             "sectionName": _TEXT,
             "port": {"type": "integer", "minimum": 1, "maximum": 65535},
         },
@@ -142,7 +143,7 @@ def _status() -> Schema:
         "required": ["ancestorRef", "controllerName"],
         "properties": {
             "ancestorRef": reference,
-            "controllerName": _TEXT,
+            "controllerName": _NAME,
             "conditions": _conditions(),
         },
     }
@@ -166,7 +167,7 @@ def _conditions() -> Schema:
             "type": "object",
             "required": ["type", "status", "reason", "message", "lastTransitionTime"],
             "properties": {
-                "type": {"type": "string", "maxLength": 316},
+                "type": {"type": "string", "minLength": 1, "maxLength": 316},
                 "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
                 "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
                 "lastTransitionTime": _TIME,

@@ -118,9 +118,10 @@ async def uninstall(cluster: Cluster, wish: Wish, *, definitions: bool) -> None:
         if obj["kind"] != "Namespace" and (definitions or not is_definition):
             await cluster.delete(obj)
     await revisions.forget_all()
-    for obj in now.objects:
-        if obj["kind"] == "Namespace":
-            await cluster.delete(obj)
+    namespaces = [obj for obj in now.objects if obj["kind"] == "Namespace"]
+    for obj in namespaces:
+        await cluster.delete(obj)
+    await cluster.gone(namespaces, deadline_s)
 
 
 async def _clean_nodes(cluster: Cluster, wish: Wish, now: Revision, deadline_s: float) -> None:
@@ -173,14 +174,25 @@ async def _roll(
         await revisions.keep(replace(to, state="failed"))
         if before is None:
             raise
-        cluster.say(f"failed: {error}; going back to revision {before.number}")
-        await _put(cluster, wish, before, to)
-        reason = f"revision {to.number} failed, revision {before.number} is in force again: {error}"
-        raise Unavailable(reason) from error
+        raise Unavailable(await _put_back(cluster, wish, to, before, error)) from error
     done = replace(to, state="deployed")
     await revisions.keep(done)
     await revisions.forget_old()
     return done
+
+
+async def _put_back(
+    cluster: Cluster, wish: Wish, failed: Revision, before: Revision, error: Exception
+) -> str:
+    """What there is to say about it."""
+    cluster.say(f"failed: {error}; going back to revision {before.number}")
+    try:
+        await _put(cluster, wish, before, failed)
+    except (TulleError, TimeoutError) as again:
+        then = f"revision {before.number} was put back, but is not ready either ({again})"
+    else:
+        then = f"revision {before.number} is in force again"
+    return f"revision {failed.number} failed, {then}: {error}"
 
 
 async def _put(cluster: Cluster, wish: Wish, to: Revision, before: Revision | None) -> None:
