@@ -57,20 +57,20 @@ class Datapath:
     def attach_sockets(self, cgroup: Path, name: str = "") -> None:
         """The service hooks, for every process in the cgroup and below it.
 
-        `name` tells further cgroups from the node's own.
+        `name` tells further cgroups from the node's own. Its pins hold no dot: bpffs refuses those.
         """
         fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for hook, attach_type in links.CGROUP_HOOKS.items():
-                pin = self._links / (f"{hook}.{name}" if name else hook)
+                pin = self._links / (f"{hook}_{name}" if name else hook)
                 links.attach(pin, self._sock[hook], fd, attach_type)
         finally:
             os.close(fd)
 
     def keep_sockets(self, names: Iterable[str]) -> None:
         """Drops the service hooks of all other cgroups but the node's own."""
-        kept = {f"{hook}.{name}" for hook in links.CGROUP_HOOKS for name in names}
-        for pin in self._links.glob("*.*"):
+        kept = {f"{hook}_{name}" for hook in links.CGROUP_HOOKS for name in names}
+        for pin in self._links.glob("*_*"):
             if pin.name not in kept:
                 links.remove(pin)
 
