@@ -14,6 +14,7 @@ from tests.kubernetes import cache
 from tests.kubernetes.kubectl import Json
 
 PAUSE, AGNHOST, BUSYBOX = "localhost/pause:1", "localhost/agnhost:1", "localhost/busybox:1"
+HOST = "localhost/host:1"  # empty: its programs are this machine's, from a volume at /usr
 _LAYER, _MANIFEST, _CONFIG = (
     f"application/vnd.oci.image.{kind}"
     for kind in ("layer.v1.tar", "manifest.v1+json", "config.v1+json")
@@ -46,7 +47,7 @@ class Archive:
         config = {
             "architecture": machine,
             "os": "linux",
-            "config": {"Entrypoint": list(entrypoint), "Env": ["PATH=/bin"]},
+            "config": {"Entrypoint": list(entrypoint), "Env": ["PATH=/bin:/sbin"]},
             "rootfs": {"type": "layers", "diff_ids": digests},
         }
         manifest = {
@@ -88,6 +89,8 @@ def archive(path: Path) -> Path:
     made.image(PAUSE, [agnhost], ["/bin/agnhost", "pause"])
     made.image(AGNHOST, [agnhost, shell], ["/bin/agnhost"])
     made.image(BUSYBOX, [shell], ["/bin/sh"])
+    merged = {name: f"usr/{name}" for name in ("bin", "lib", "lib64", "sbin")}
+    made.image(HOST, [made.layer({}, merged)], [])
     made.close()
     return path
 

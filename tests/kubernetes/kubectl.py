@@ -19,14 +19,14 @@ class Kubectl:
     """`prefix` is a command line that brings another into the control plane's network."""
 
     def __init__(self, prefix: Sequence[str | Path], kubeconfig: Path, cache: Path) -> None:
-        self._line = [*prefix, KUBECTL, f"--kubeconfig={kubeconfig}", f"--cache-dir={cache}"]
+        self.line = [*prefix, KUBECTL, f"--kubeconfig={kubeconfig}", f"--cache-dir={cache}"]
 
     def __call__(
         self, *words: str, stdin: str = "", check: bool = True, timeout_s: float = 60.0
     ) -> str:
         """What it says; with `check` raises AssertionError if it fails."""
         done = subprocess.run(
-            [*self._line, *words], input=stdin, capture_output=True, text=True, timeout=timeout_s
+            [*self.line, *words], input=stdin, capture_output=True, text=True, timeout=timeout_s
         )
         if check and done.returncode:
             raise AssertionError(f"kubectl {' '.join(words)}: {done.stdout}{done.stderr}")

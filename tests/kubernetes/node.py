@@ -9,11 +9,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.e2e.mesh import wait_for
 from tests.kubernetes import cache
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.images import PAUSE, archive
 from tests.kubernetes.kubectl import Json
 from tests.kubernetes.programs import Programs
+from tulle.agent.records import Records
+from tulle.agent.sandboxes import SandboxRecord
 from tulle.edges.cgroup import find_mount
 from tulle.install.cni_files import install
 from tulle.lab.cluster import Cluster
@@ -52,6 +55,7 @@ class KubeNode:
         config = self.directory / "containerd.toml"
         config.write_text(self._containerd())
         self._programs.start("containerd", "--config", config, cgroup=find_mount() / self._cgroup)
+        self._wait_for_containerd()
         self.ctr("images", "import", str(archive(self.directory / "images.tar")))
         self.start_kubelet()
 
@@ -108,6 +112,16 @@ class KubeNode:
             raise AssertionError(f"ctr {' '.join(words)}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def _wait_for_containerd(self) -> None:
+        """ctr itself waits for its socket to be there, not for somebody to listen on it."""
+
+        def answers() -> bool:
+            with suppress(AssertionError):
+                return bool(self.ctr("version"))
+            return False
+
+        wait_for(answers, 60)
+
     def stop(self) -> None:
         """Everything on it ends, and leaves nothing. Idempotent."""
         if self._programs.runs("kubelet"):
@@ -119,6 +133,7 @@ class KubeNode:
             if group.parent.parent != find_mount():  # that is the node's
                 with suppress(OSError):
                     group.parent.rmdir()
+        self._forget_networks()
         _unmount(self.directory)
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -199,6 +214,12 @@ conf_dir = "{self.cni_conf}"
             for task in self.ctr("tasks", "list", "-q").split():
                 with suppress(AssertionError):  # it has just ended
                     self.ctr("tasks", "delete", "--force", task)
+
+    def _forget_networks(self) -> None:
+        """Of pods that were not ended by their kubelet: an agent knows where they are."""
+        for _, record in Records(self._paths.state / "sandboxes", SandboxRecord).load():
+            subprocess.run(["umount", "-l", record.netns], capture_output=True)
+            Path(record.netns).unlink(missing_ok=True)
 
 
 @contextmanager
