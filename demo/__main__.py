@@ -5,40 +5,37 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
+import click
 from rich.console import Console
 
 from bench.load import LoadError
 from bench.namespaces import SetupError
+from tulle.errors import TulleError
 
-from . import nodes, requests, stage, tour
+from . import stage
+from .forms import Form, kubernetes, standalone
 from .screen import Screen
-from .shell import NODE, DemoError
+from .shell import DemoError
 
-TOUR = (
-    tour.opening,
-    tour.balancing,
-    nodes.second,
-    nodes.outside,
-    tour.policy,
-    nodes.denial,
-    requests.canary,
-    requests.retry,
-    requests.read_only,
-    requests.gateway,
-    tour.crash,
-    tour.latency,
-)
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_FAILURES = (DemoError, LoadError, SetupError, TulleError, AssertionError, OSError)
 
 
-def main() -> int:
-    """0 if all held, 1 if something did not, 128 + signal if it was stopped."""
+@click.command()
+@click.option("--kubernetes", "on_kubernetes", is_flag=True, help="The same shop on a real one.")
+def main(on_kubernetes: bool) -> None:
+    """A guided tour; 0 if all held, 1 if something did not, 128 + signal if it was stopped."""
     screen = Screen(Console(highlight=False))
     if os.geteuid() != 0:
         screen.error("it makes network namespaces: run it as root")
-        return 1
+        sys.exit(1)
+    sys.exit(_run(screen, kubernetes if on_kubernetes else standalone))
+
+
+def _run(screen: Screen, make: Callable[[], Form]) -> int:
     try:
         lock = stage.only_one()
     except DemoError as error:
@@ -46,54 +43,50 @@ def main() -> int:
         return 1
     for number in STOPS:
         signal.signal(number, _stop)
-    code = 1
+    code, form = 1, make()
     with lock:
         try:
-            code = _show(screen)
+            code = _show(screen, form)
         finally:
-            code = _clean(screen) or code
+            code = _clean(screen, form) or code
     if code in (0, 1):
         screen.close(finished=code == 0)
         code = 1 if screen.broken else code
     return code
 
 
-def _show(screen: Screen) -> int:
+def _show(screen: Screen, form: Form) -> int:
     """The tour, as far as it comes."""
     try:
-        stage.clear()
-        screen.title(
-            "Tulle, a service mesh in the kernel",
-            "A shop of real servers, in the mesh in seconds. Every command shown is one that you"
-            " can type. Ctrl-C ends the tour at any point, and nothing of it stays.",
-        )
-        stage.prepare()
-        for chapter in TOUR:
+        form.clear()
+        screen.title(form.title, form.about)
+        form.prepare()
+        for chapter in form.chapters:
             chapter(screen)
     except SystemExit as stopped:
         return int(stopped.code or 0)
-    except (DemoError, LoadError, SetupError, OSError) as error:
+    except _FAILURES as error:
         screen.error(str(error))
         return 1
     return 0
 
 
-def _clean(screen: Screen) -> int:
+def _clean(screen: Screen, form: Form) -> int:
     _ignore_stops()
     try:
         screen.say("\nCleaning up:")
-        screen.command("tulle", "lab", "down", "--cluster", NODE)
+        form.tell_end(screen)
     finally:
-        code = _clear(screen)
-    left = stage.remains()
+        code = _clear(screen, form)
+    left = form.remains()
     screen.promise(not left, f"nothing is left{': ' + ', '.join(left) if left else ''}")
     return 1 if left else code
 
 
-def _clear(screen: Screen) -> int:
+def _clear(screen: Screen, form: Form) -> int:
     try:
-        stage.clear()
-    except (DemoError, SetupError, OSError) as error:
+        form.clear()
+    except _FAILURES as error:
         screen.error(str(error))
         return 1
     return 0
@@ -110,4 +103,4 @@ def _ignore_stops() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(prog_name="./run demo")

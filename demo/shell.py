@@ -17,9 +17,10 @@ from typing import Any
 
 NODE, SECOND = NODES = ("demo", "demo-2")
 ROOT = Path(__file__).parents[1]
-TIMEOUT_S = 60.0
+TIMEOUT_S = 150.0
 
 TULLE = str(Path(sys.executable).with_name("tulle"))
+PROGRAMS = {"tulle": [TULLE]}  # what a word that is typed first stands for
 _ENVIRONMENT = {**os.environ, "TULLE_NODE": NODE}
 
 
@@ -110,7 +111,7 @@ def outside_line(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _start(line: Sequence[str], **streams: Any) -> subprocess.Popen[str]:
-    argv = [TULLE if word == "tulle" else word for word in line[:1]] + list(line[1:])
+    argv = [*PROGRAMS.get(line[0], line[:1]), *line[1:]]
     return subprocess.Popen(
         argv, text=True, cwd=ROOT, env=_ENVIRONMENT, start_new_session=True, **streams
     )

@@ -51,6 +51,13 @@ def only_one() -> socket.socket:
 
 def prepare() -> None:
     """Make the shop's directory. Raises DemoError if this machine cannot hold the shop."""
+    words = make()
+    for name in ("shop.yaml", "second.yaml", "next.yaml"):
+        (STAGE / name).write_text(Template((DEMO / name).read_text()).substitute(words))
+
+
+def make() -> dict[str, str]:
+    """The directory without manifests; the words that those need. Raises DemoError."""
     for program in NEEDED:
         if shutil.which(program) is None:
             raise DemoError(f"{program} is not installed: `./run setup` installs it")
@@ -59,9 +66,10 @@ def prepare() -> None:
         directory.mkdir(mode=0o755)
     _make_database(postgres)
     _make_certificate()
-    for name in ("shop.yaml", "second.yaml", "next.yaml", "nginx.conf"):
-        words = {"stage": str(STAGE), "demo": str(DEMO), "postgres": str(postgres)}
-        (STAGE / name).write_text(Template((DEMO / name).read_text()).substitute(words))
+    words = {"stage": str(STAGE), "demo": str(DEMO), "postgres": str(postgres)}
+    conf = Template((DEMO / "nginx.conf").read_text()).substitute(words)
+    (STAGE / "nginx.conf").write_text(conf)
+    return words
 
 
 def clear() -> None:
