@@ -17,6 +17,7 @@ from tests.kubernetes.control_plane import ControlPlane
 from tests.unit.agent.kube.leases import FakeLease
 from tulle.agent.agent import Pass
 from tulle.agent.desired import desired
+from tulle.agent.kube.decode import decode
 from tulle.agent.kube.duties import Duties
 from tulle.agent.mesh import Mesh
 from tulle.agent.worlds import world_of
@@ -26,7 +27,6 @@ from tulle.edges.kubernetes.client import Client
 from tulle.edges.kubernetes.config import from_kubeconfig
 from tulle.edges.kubernetes.discovery import Discovered, Resource, discover
 from tulle.edges.manifests.directory import Snapshot
-from tulle.edges.manifests.parse import parse
 from tulle.edges.manifests.schema import versions_of
 from tulle.model.kinds import KINDS, KubernetesObject, ref_of
 from tulle.model.kubernetes import ObjectRef, Service
@@ -126,15 +126,12 @@ class Shop:
         """What a pass of an agent would put in force."""
         kinds: dict[str, dict[Any, KubernetesObject]] = {}
         for document in self.documents:
-            live = self.get(document["kind"], document["metadata"]["name"])["metadata"]
-            known = {name: live[name] for name in ("uid", "generation") if name in live}
-            text = json.dumps({**document, "metadata": {**document["metadata"], **known}})
-            parsed = parse(text.encode(), "a.json")
-            assert not parsed.errors, parsed.errors
-            (placed,) = parsed.objects
-            ref = ref_of(placed.obj)
+            live = self.get(document["kind"], document["metadata"]["name"])
+            obj = decode(live["kind"], json.dumps(live).encode(), live["apiVersion"])
+            assert obj is not None
+            ref = ref_of(obj)
             key = (ref.namespace, ref.name) if ref.namespace else ref.name
-            kinds.setdefault(ref.kind, {})[key] = placed.obj
+            kinds.setdefault(ref.kind, {})[key] = obj
         snapshot = Snapshot(kinds, ())
         world = world_of(snapshot, Mesh(Node(), {}), Settings(), snapshot.of(Service))
         wanted = desired(world, Ids())
@@ -263,3 +260,15 @@ def test_what_changes_is_told_and_nothing_else(shop: Shop) -> None:
     assert (condition["status"], condition["message"]) == ("False", "spec.ingress[0]: names nobody")
     changed = {name for name, version in shop.versions().items() if before[name] != version}
     assert changed == {"CiliumNetworkPolicy/allow"}
+
+
+def test_what_is_ours_no_more_loses_the_addresses_that_we_gave(shop: Shop) -> None:
+    shop.write()
+    kinds = {document["kind"]: document for document in shop.documents}
+    kinds["Service"]["spec"]["type"] = "ClusterIP"
+    kinds["Ingress"]["spec"]["ingressClassName"] = "another"
+    shop.apply()
+    shop.write()
+    for kind in ("Service", "Ingress"):
+        assert not shop.status(kind, "web")["loadBalancer"].get("ingress")
+    assert shop.write() == 0

@@ -81,6 +81,13 @@ class Duties:
         """Until cancelled."""
         await self._election.run()
 
+    @property
+    def problems(self) -> list[str]:
+        """What a user should know of: what could not be told."""
+        found = sorted(f"status of {ref}: {text}" for ref, text in self.writer.problems.items())
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return [found[0] + more] if found and self._election.holds() else []
+
     def status(self) -> Json:
         problems = sorted(f"{ref}: {text}" for ref, text in self.writer.problems.items())
         return {

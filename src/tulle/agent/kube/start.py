@@ -66,7 +66,11 @@ async def prepare(
         (source.run, population.run, recorder.run, *([duties.run] if duties else [])),
         facts=population.own.find,
         own=population.own.all,
-        problems=lambda: [*source.problems, *population.problems],
+        problems=lambda: [
+            *source.problems,
+            *population.problems,
+            *(duties.problems if duties else ()),
+        ],
         status=lambda: {
             **source.status(),
             "others": population.status(),

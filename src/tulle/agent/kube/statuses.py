@@ -73,11 +73,15 @@ def _said(
         for ref in _refs(kind, snapshot):
             if ref not in found:
                 found[ref] = _NO_ENTRIES[part]
+    for ref in _refs("Ingress", snapshot):
+        if ref not in found:
+            found[ref] = _NO_ADDRESSES
     found.update(_addresses(snapshot, services))
     found.update(_valid(snapshot, refusals))
     return found
 
 
+_NO_ADDRESSES: Json = {"loadBalancer": {"ingress": []}}
 _NO_ENTRIES: Mapping[str, Json] = {part: {part: []} for part in ("parents", "ancestors")}
 
 
@@ -89,10 +93,13 @@ def _refs(kind: str, snapshot: Snapshot) -> Iterator[ObjectRef]:
 def _addresses(
     snapshot: Snapshot, services: Mapping[Key, Service]
 ) -> Iterator[tuple[ObjectRef, Json]]:
-    """Of Services that were given other addresses than the API knows of."""
+    """Of Services that were given other addresses than the API knows of, or none."""
     for key, had in snapshot.of(Service).items():
         given = services.get(key, had)
-        if given.spec.type == "LoadBalancer" and given.status != had.status:
+        if given.spec.type != "LoadBalancer":
+            if had.status.load_balancer.ingress:
+                yield ObjectRef("Service", *key), _NO_ADDRESSES
+        elif given.status != had.status:
             ingress = [msgspec.to_builtins(item) for item in given.status.load_balancer.ingress]
             yield ObjectRef("Service", *key), {"loadBalancer": {"ingress": ingress}}
 

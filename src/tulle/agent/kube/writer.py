@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tulle.edges.kubernetes.backoff import Backoff
-from tulle.edges.kubernetes.errors import ApiError, Forbidden, NotFound
+from tulle.edges.kubernetes.errors import ApiError, Conflict, Forbidden, NotFound
 from tulle.errors import Unavailable
 from tulle.model.kubernetes import ObjectRef
 
@@ -251,7 +251,7 @@ class Writer:
     def _put_off(self, ref: ObjectRef, error: Exception) -> None:
         expected = isinstance(error, Unavailable)
         text = str(error) if expected else f"internal error: {error!r}"
-        if self.problems.get(ref) != text:
+        if self.problems.get(ref) != text and not isinstance(error, Conflict):
             self.problems[ref] = text
             log.warning("status of %s: %s", ref, text, exc_info=not expected)
         wait_s = self._tries.setdefault(ref, self._backoff()).next()

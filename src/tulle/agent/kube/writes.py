@@ -48,7 +48,7 @@ class Write:
 
 def write_of(ref: ObjectRef, wanted: Json, have: Json, now: str) -> Write | None:
     """`have` is the whole object as the API has it; None: it says all of `wanted` already."""
-    if ref.kind == "Service" and not _balances(have):
+    if "loadBalancer" in wanted and not _takes(ref, wanted, have):
         return None
     old = have.get("status") or {}
     shared = next((name for name in _SHARED if name in wanted), "")
@@ -60,6 +60,14 @@ def write_of(ref: ObjectRef, wanted: Json, have: Json, now: str) -> Write | None
     document = {"apiVersion": have["apiVersion"], "kind": have["kind"]}
     metadata = {key: value for key, value in _identity(have).items() if key != "resourceVersion"}
     return Write(ref, "apply", {**document, "metadata": metadata, "status": status})
+
+
+def _takes(ref: ObjectRef, wanted: Json, have: Json) -> bool:
+    """Whether addresses are ours to say there, or if it is to have none, were."""
+    if not wanted["loadBalancer"]["ingress"]:
+        fields = have["metadata"].get("managedFields") or ()
+        return any(item.get("manager") == MANAGER for item in fields)
+    return ref.kind != "Service" or _balances(have)
 
 
 def _balances(service: Json) -> bool:

@@ -7,10 +7,12 @@ import msgspec
 from tulle.agent.kube.statuses import statuses
 from tulle.edges.manifests.directory import Snapshot
 from tulle.edges.manifests.parse import parse
+from tulle.model.ingress import Ingress, IngressSpec
 from tulle.model.kinds import KubernetesObject, ref_of
 from tulle.model.kubernetes import (
     LoadBalancerIngress,
     LoadBalancerStatus,
+    ObjectMeta,
     ObjectRef,
     Service,
     ServiceStatus,
@@ -44,6 +46,7 @@ GATEWAY = ObjectRef("Gateway", "shop", "door")
 ROUTE = ObjectRef("HTTPRoute", "shop", "web")
 SERVICE = ObjectRef("Service", "shop", "web")
 POLICY = ObjectRef("CiliumNetworkPolicy", "shop", "allow")
+INGRESS = Ingress(ObjectMeta("web", "shop"), IngressSpec())
 
 
 def snapshot(text: str = MANIFESTS) -> Snapshot:
@@ -88,6 +91,19 @@ def test_an_address_that_was_given_is_told() -> None:
     assert SERVICE not in statuses(now, {}, {("shop", "web"): service}, ())
     now = Snapshot({"Service": {("shop", "web"): given}}, ())
     assert SERVICE not in statuses(now, {}, {("shop", "web"): given}, ())
+
+
+def test_what_is_no_longer_balanced_has_no_addresses() -> None:
+    now = snapshot()
+    had = with_address(now.of(Service)["shop", "web"], "192.0.2.1")
+    had = msgspec.structs.replace(had, spec=msgspec.structs.replace(had.spec, type="ClusterIP"))
+    now = Snapshot({"Service": {("shop", "web"): had}, "Ingress": {("shop", "web"): INGRESS}}, ())
+    found = statuses(now, {}, {}, ())
+    none = {"loadBalancer": {"ingress": []}}
+    assert {ref: told.status for ref, told in found.items()} == {
+        SERVICE: none,
+        ObjectRef("Ingress", "shop", "web"): none,
+    }
 
 
 def valid(*refusals: Refusal, of: ObjectRef = POLICY) -> Json:

@@ -200,6 +200,21 @@ def test_only_load_balancers_of_our_class_get_addresses(spec: Json, is_ours: boo
     assert (write_of(SERVICE, wanted, have, NOW) is not None) is is_ours
 
 
+@pytest.mark.parametrize("kind", ["Service", "Ingress"])
+@pytest.mark.parametrize(("managers", "is_taken"), [(["tulle", "x"], True), (["x"], False)])
+def test_what_is_no_longer_ours_loses_the_addresses_that_we_gave(
+    kind: str, managers: list[str], is_taken: bool
+) -> None:
+    ref = ObjectRef(kind, "shop", "web")
+    wanted: Json = {"loadBalancer": {"ingress": []}}
+    have = live(ref, {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}, spec={})
+    have["metadata"]["managedFields"] = [{"manager": name} for name in managers]
+    found = write_of(ref, wanted, have, NOW)
+    assert (found is not None) is is_taken
+    have["status"] = {"loadBalancer": {}}
+    assert write_of(ref, wanted, have, NOW) is None
+
+
 def test_an_address_with_what_a_newer_server_adds_is_the_same() -> None:
     wanted = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
     have = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1", "ipMode": "VIP"}]}}
