@@ -56,7 +56,7 @@ def _names_a_kind(words: tuple[str, ...]) -> bool:
 
 
 def _delete_workloads(agent: Agent, namespace: str, workloads: tuple[str, ...]) -> Json:
-    answer: Json = {"results": [], "errors": []}
+    answer: Json = {"results": [], "errors": [], "warnings": []}
     for name in workloads:
         try:
             agent.delete(workload_path(namespace, name))
