@@ -149,7 +149,8 @@ def left() -> set[str]:
     found = {f"interface {name}" for name in there}
     found |= {f"pin {path.name}" for path in (PATHS.bpffs / "links").iterdir()}
     found |= {f"record {path.name}" for path in (PATHS.state / "sandboxes").glob("*")}
-    held = json.loads((PATHS.durable / "addresses-leases.json").read_text())["held"]
+    leases = PATHS.durable / "addresses-leases.json"
+    held = json.loads(leases.read_text())["held"] if leases.exists() else {}
     return found | {f"address {number} of {owner}" for number, owner in held.items()}
 
 

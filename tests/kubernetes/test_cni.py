@@ -266,7 +266,7 @@ def test_a_namespace_that_vanished_with_its_pod_is_cleaned_up(mesh: Mesh, pods: 
 
 def test_nothing_is_left_whenever_plugin_and_agent_are_killed(mesh: Mesh, pods: Runtime) -> None:
     rng = random.Random(os.environ.get("TULLE_TEST_SEED", "1"))
-    for _ in range(4):
+    for _ in range(2):
         some = [pods.container(f"pod-{number}") for number in range(4)]
         callers = [pods.spawn("ADD", container) for container in some]
         for caller in callers:
