@@ -12,7 +12,7 @@ import random
 import socket
 import ssl
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ from tulle.edges.kubernetes.tls import context_of
 from tulle.edges.kubernetes.wire import Lines
 
 _KEPT = ("accept", "content-type", "user-agent")
+LOOK_S = 0.1  # so often a watch looks at its trouble
 _PASSED_ON = ("Content-Type", "Retry-After")
 _GONE = b'{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": '
 _EXPIRED = _GONE + b'"Expired", "message": "too old resource version"}'
@@ -63,6 +64,7 @@ class Chaos:
     seed: int = 1
     trouble: Trouble = field(default_factory=Trouble)
     done: Counter[str] = field(default_factory=Counter)  # what it has done how often
+    ended: deque[str] = field(default_factory=partial(deque, maxlen=30))  # the last watches
 
     def __post_init__(self) -> None:
         self.server = f"https://{self.host}:{self.port}"
@@ -146,7 +148,7 @@ class Chaos:
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
-        watch = _Watch(self, response)
+        watch = _Watch(self, response, request.path)
         self._watches.add(watch)
         try:
             is_broken = await watch.run(answer)
@@ -168,41 +170,47 @@ class _Watch:
 
     chaos: Chaos
     response: web.StreamResponse
+    path: str
 
     def __post_init__(self) -> None:
         self._due: list[tuple[float, int, bytes]] = []
         self._came = self._told = 0
         self._changed = asyncio.Event()
-        self._ended = False
+        self._ended = ""  # who did
         self._is_broken = False
+        self._began = asyncio.get_running_loop().time()
+        self._share = self.chaos._chance.uniform(0.5, 1.5)
 
     def cut(self) -> None:
         self.chaos.done["cut"] += 1
         self._is_broken = self.chaos._chance.random() < 0.5
-        self._ended = True
+        self._ended = "cut"
         self._changed.set()
 
     async def run(self, answer: aiohttp.ClientResponse) -> bool:
         """Until either end ends it, or `cut`; whether the connection is to break."""
         loop = asyncio.get_running_loop()
         reading = asyncio.create_task(self._read(answer))
-        cut_s = self.chaos.trouble.cut_s
-        timer = loop.call_later(cut_s * self.chaos._chance.uniform(0.5, 1.5), self.cut)
-        if not cut_s:
-            timer.cancel()
         try:
             while not self._ended:
                 await self._tell_due(loop.time())
                 self._changed.clear()
-                wait_s = min(self._due)[0] - loop.time() if self._due else None
+                wait_s = min([LOOK_S, *(due - loop.time() for due, _, _ in self._due)])
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), wait_s)
-            await self._tell_overtaken()
+                limit_s = self.chaos.trouble.cut_s * self._share
+                if limit_s and loop.time() - self._began > limit_s:
+                    self.cut()
+            await self._tell_rest()
         except (ConnectionError, aiohttp.ClientError):
+            self._ended = "client"
             return True
         finally:
-            timer.cancel()
             reading.cancel()
+            lasted_s = loop.time() - self._began
+            self.chaos.ended.append(
+                f"{self.path}: {self._ended or 'client'} after {lasted_s:.1f} s and {self._came}"
+            )
         return self._is_broken
 
     async def _read(self, answer: aiohttp.ClientResponse) -> None:
@@ -211,7 +219,7 @@ class _Watch:
             async for piece in answer.content.iter_any():
                 for line in lines.feed(piece):
                     self._take(line)
-        self._ended = True
+        self._ended = self._ended or "server"
         self._changed.set()
 
     def _take(self, line: bytes) -> None:
@@ -231,9 +239,10 @@ class _Watch:
         for _, number, line in due:
             await self._tell(number, line)
 
-    async def _tell_overtaken(self) -> None:
+    async def _tell_rest(self) -> None:
+        """All that came before what was told, or before the server had enough."""
         for _, number, line in sorted(self._due):
-            if number <= self._told:
+            if number <= self._told or self._ended == "server":
                 await self._tell(number, line)
 
     async def _tell(self, number: int, line: bytes) -> None:

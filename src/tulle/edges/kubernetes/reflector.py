@@ -16,7 +16,7 @@ from typing import Protocol
 
 from tulle.errors import Unavailable
 
-from .backoff import Backoff
+from .backoff import FIRST_S, Backoff
 from .client import PAGE, Client, Query
 from .condition import Condition, Phase
 from .discovery import Resource
@@ -27,6 +27,8 @@ from .wire import Event, Item, Key, Unreadable, read_event, read_page
 WATCH_S = 300
 SHORT_S = 1.0  # a stream that gave nothing in less was no success
 SPACING_S = 0.5  # between the beginnings of two streams, however well they went
+REST_S = 5.0  # at most, after streams that were no success
+FUTILE = 5  # such streams, and all is listed anew
 RELIST_S = (600.0, 1200.0)  # mends what no rule here has thought of
 WATCH_LIST_MINOR = 34
 _RELIST = (400, 404, 410, 500, 504)  # what we would go on from may be no good
@@ -58,6 +60,7 @@ class Ways:
     watch_s: int = WATCH_S
     short_s: float = SHORT_S
     spacing_s: float = SPACING_S
+    rest_s: float = REST_S
     relist_s: tuple[float, float] = RELIST_S
     chance: Callable[[], float] = random.random
 
@@ -82,6 +85,7 @@ class Reflector:
         self._query, self._sink = dict(query), sink
         self._clock, self._backoff = clock, backoff
         self._ways = ways or Ways()
+        self._ends = Backoff(min(FIRST_S, self._ways.rest_s), self._ways.rest_s)
         self._fence = Fence()
         self._version = ""  # to go on from; "" if there is nothing to go on from
         self._relist_at = 0.0
@@ -89,14 +93,18 @@ class Reflector:
         self._page = self._ways.page
         self._asks_watch_list = self._ways.watch_list
         self._told: Condition | None = None
+        self._futile = 0  # streams one after the other that gave nothing
 
     async def run(self) -> None:
         while True:
             try:
                 if await self._once():
                     self._backoff.reset()
+                    self._ends.reset()
+                    self._futile = 0
                 else:
-                    await self._rest(self._backoff.next())
+                    self._backoff.reset()  # it answers, at least
+                    await self._rest(self._ends.next())
             except Unavailable as error:
                 if _spoils_version(error):
                     self._version = ""
@@ -105,6 +113,9 @@ class Reflector:
                 await asyncio.sleep(max(self._backoff.next(), after_s))
 
     async def _rest(self, pause_s: float) -> None:
+        self._futile += 1
+        if self._futile % FUTILE == 0:
+            self._version = ""  # whatever it is that it does not tell
         if pause_s > self._ways.short_s:
             self._tell("behind", "API server: watches end as soon as they begin")
         await asyncio.sleep(pause_s)

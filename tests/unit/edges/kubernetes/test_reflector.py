@@ -17,11 +17,11 @@ from tests.unit.edges.kubernetes.stories import Mirror, config_map, until, value
 from tulle.edges.kubernetes.backoff import Backoff
 from tulle.edges.kubernetes.client import Client, Query
 from tulle.edges.kubernetes.discovery import Resource
-from tulle.edges.kubernetes.reflector import Reflector, Ways
+from tulle.edges.kubernetes.reflector import FUTILE, Reflector, Ways
 from tulle.edges.kubernetes.wire import Key
 
 MAPS = Resource("", "v1", "configmaps", "ConfigMap", True)
-QUICK = Ways(page=2, spacing_s=0.0, short_s=0.05)
+QUICK = Ways(page=2, spacing_s=0.0, short_s=0.05, rest_s=0.05)
 
 
 def truth(server: FakeServer) -> dict[Key, str]:
@@ -261,6 +261,17 @@ def test_a_watch_that_ends_at_once_is_not_asked_for_again_at_once() -> None:
     play(story, replace(QUICK, short_s=30.0))
 
 
+def test_watches_that_give_nothing_make_it_list_anew() -> None:
+    async def story(server: FakeServer, mirror: Mirror) -> None:
+        server.fail(200, times=FUTILE, watch=True)  # no lines, and no error that could be read
+        await until(lambda: mirror.lists == 2)
+        assert len(watches(server)) >= FUTILE
+        server.put(config_map("a"))
+        await until(lambda: mirror.held == truth(server))
+
+    play(story, replace(QUICK, short_s=30.0))
+
+
 def test_watches_that_always_end_at_once_are_told() -> None:
     async def story(server: FakeServer, mirror: Mirror) -> None:
         while not (told := [each for each in mirror.conditions if each.phase == "behind"]):
@@ -272,7 +283,7 @@ def test_watches_that_always_end_at_once_are_told() -> None:
         server.put(config_map("a"))
         await until(lambda: mirror.held and mirror.phase == "synced")
 
-    play(story, replace(QUICK, short_s=0.02))
+    play(story, replace(QUICK, short_s=0.02, rest_s=0.5))
 
 
 def test_objects_are_made_smaller_as_they_come() -> None:
