@@ -102,7 +102,7 @@ def missing(said: Any, kept: Any, at: str = "") -> list[str]:
 @pytest.mark.parametrize(
     "given",
     [
-        {"cni.chained": True, "secretNamespaces": ["shop"], "apiServer": "https://10.0.0.1:6443"},
+        {"xdp": "generic", "secretNamespaces": ["shop"], "apiServer": "https://10.0.0.1:6443"},
         {"image.pullSecrets": [{"name": "registry"}], "masquerade": False},
         {"agent.resources": {"limits": {"memory": "1Gi"}}, "operator.replicas": 3},
     ],

@@ -26,6 +26,7 @@ class Value:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     least: int | None = None
+    is_fixed: bool = False  # nothing but the default works yet: Helm is told, others by preflight
 
 
 VALUES = (
@@ -62,7 +63,12 @@ VALUES = (
     ),
     Value("xdp", "off", "", ("off", "native", "generic")),
     Value("uplink", "", "Device to other nodes and the outside; the default route's if empty."),
-    Value("cni.chained", False, "Mesh only: another CNI wires pods and owns their addresses."),
+    Value(
+        "cni.chained",
+        False,
+        "Mesh only: another CNI wires pods and owns their addresses. Not supported yet.",
+        is_fixed=True,
+    ),
     Value("cni.binDir", "/opt/cni/bin", "Where the kubelet's engine finds plugins.", (), _PATH),
     Value("cni.confDir", "/etc/cni/net.d", "And their configuration.", (), _PATH),
     Value(
@@ -197,6 +203,8 @@ def _schema_of(value: Value) -> dict[str, Any]:
     found: dict[str, Any] = {"type": kinds[type(value.default)]}
     if value.choices:
         found["enum"] = list(value.choices)
+    if value.is_fixed:
+        found["enum"] = [value.default]
     if value.least is not None:
         found["minimum"] = value.least
     if value.pattern:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from tulle.cli.options import node_options, up_options
 from tulle.install.marks import Setting, settle
 from tulle.install.values import chosen
-from tulle.install.workloads import agents, operator
+from tulle.install.workloads import agents, cleaners, operator
+from tulle.model.paths import NodePaths
 
 
 def pod(node: Any, **given: Any) -> dict[str, Any]:
@@ -61,3 +65,35 @@ def test_what_is_chosen_is_an_option(given: dict[str, Any], arg: str) -> None:
     (usual,), (agent,) = pod(agents())["containers"], pod(agents(), **given)["containers"]
     assert arg in agent["args"]
     assert arg not in usual["args"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"masquerade": False, "noMasqueradeCidrs": ["10.0.0.0/8", "fd00::/8"], "xdp": "generic"},
+        {"apiServer": "https://10.0.0.1:6443", "uplink": "eth1", "gatewayCidrs": ["10.9.0.0/16"]},
+    ],
+)
+def test_the_agent_understands_its_options(given: dict[str, Any]) -> None:
+    (agent,) = pod(agents(), **given)["containers"]
+    verb, *line = agent["args"]
+
+    @click.command()
+    @up_options()
+    def command(**values: Any) -> None:
+        options = node_options(NodePaths(), values)
+        assert options.kubernetes is not None
+        assert options.kubernetes.kubeconfig is None
+        assert options.settings.routing == "vxlan"
+
+    line = [word.replace("$(NODE_NAME)", "node-1") for word in line]
+    done = CliRunner().invoke(command, line, catch_exceptions=False)
+    assert (verb, done.exit_code) == ("up", 0), done.output
+
+
+def test_nodes_are_cleaned_before_the_cleaner_is_ready() -> None:
+    first, second = pod(cleaners())["initContainers"]
+    assert first["args"][:2] == ["install-cni", "--remove"]
+    assert second["args"] == ["down"]
+    assert second["securityContext"] == {"privileged": True}
