@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from tulle.edges.kubernetes.discovery import Resource
-from tulle.edges.kubernetes.errors import Conflict, NotFound
+from tulle.edges.kubernetes.errors import Conflict, Forbidden, NotFound
 from tulle.errors import Unavailable
 from tulle.model.kubernetes import ObjectRef
 
@@ -212,14 +212,10 @@ class Recorder:
         if entry.path and await self._count(entry):
             return
         what = entry.what
-        resource = PODS if what.ref.kind == PODS.kind else self.resource(what.ref.kind)
-        if resource is None:
-            return
-        try:
-            answer = await self.api.get(resource.path(what.ref.namespace, what.ref.name))
-        except NotFound:
+        about = await self._about(what.ref)
+        if about is None:
             return  # nobody can look at it any more
-        event = event_of(what, msgspec.json.decode(answer), self.instance, entry.first)
+        event = event_of(what, about, self.instance, entry.first)
         place = place_of(what.ref)
         entry.path = EVENTS.path(place, event["metadata"]["name"])
         try:
@@ -227,6 +223,19 @@ class Recorder:
             self.written += 1
         except Conflict:
             await self._count(entry)
+
+    async def _about(self, ref: ObjectRef) -> Json | None:
+        """The object, by a list of one: whoever follows a kind may list it, and needs no more."""
+        resource = PODS if ref.kind == PODS.kind else self.resource(ref.kind)
+        if resource is None:
+            return None
+        query = {"fieldSelector": f"metadata.name={ref.name}"}
+        try:
+            listed = msgspec.json.decode(await self.api.get(resource.path(ref.namespace), query))
+        except (Forbidden, NotFound):
+            return None
+        found = listed.get("items") or [None]
+        return {"apiVersion": listed["apiVersion"], **found[0]} if found[0] else None
 
     async def _count(self, entry: _Entry) -> bool:
         """Whether the Event is still there: servers forget them after an hour."""

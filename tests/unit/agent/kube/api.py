@@ -58,8 +58,13 @@ class FakeApi:
         return [path for verb, path in self.asked if verb in ("apply", "merge", "create", "put")]
 
     async def get(self, path: str, query: Query = _NONE) -> bytes:
-        await self._ask("get", path)
-        return msgspec.json.encode(self._find(path))
+        _, _, name = str(query.get("fieldSelector", "")).partition("metadata.name=")
+        await self._ask("get", f"{path}/{name}" if name else path)
+        if not name:
+            return msgspec.json.encode(self._find(path))
+        found = self.objects.get(f"{path}/{name}")
+        items = [{key: found[key] for key in found.keys() - {"apiVersion"}}] if found else []
+        return msgspec.json.encode({"apiVersion": "example.com/v1", "items": items})
 
     async def list_pages(self, path: str, query: Query, limit: int = 500) -> AsyncIterator[bytes]:
         await self._ask("list", path)

@@ -238,6 +238,22 @@ def test_of_what_is_not_there_nothing_is_told() -> None:
     asyncio.run(go())
 
 
+def test_of_what_may_not_be_looked_at_nothing_is_told() -> None:
+    async def go() -> None:
+        async with running() as told:
+
+            def refuse(verb: str, path: str) -> None:
+                raise Forbidden(403, "Forbidden", "no role")
+
+            told.api.interfere = refuse
+            told.tell()
+            for _ in range(10):
+                await told.pass_time(100)
+            assert (len(told.api.asked), told.recorder.problem) == (1, "")
+
+    asyncio.run(go())
+
+
 def test_a_server_that_refuses_is_told_of_and_asked_again() -> None:
     async def go() -> None:
         async with running() as told:
