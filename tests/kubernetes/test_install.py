@@ -304,18 +304,31 @@ GATEWAY: tuple[dict[str, Any], ...] = (
 )
 
 
+# of a kind that has no status
+TWICE = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "twice", "namespace": "shop"},
+    "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Ingress"]},
+}
+
+
 def test_the_operator_s_rights_are_enough(installed: ControlPlane, tmp_path: Path) -> None:
     installed.kubectl.apply(*GATEWAY)
     limit = next(item for item in VALID_TRAFFIC if item["kind"] == "RateLimitPolicy")
-    installed.kubectl.apply(limit)
+    installed.kubectl.apply(limit, TWICE)
 
     def written(operator: Operator) -> bool:
+        told = installed.kubectl.list("events.v1.events.k8s.io", "-n", "shop")
+        refused = [item["regarding"]["name"] for item in told if item["reason"] == "Refused"]
         limited = installed.kubectl.get("ratelimitpolicies.tulle.io", "web", "shop")
         door = installed.kubectl.get("gateway", "door", "shop")
-        return bool(limited and limited.get("status") and door and door.get("status"))
+        said = bool(limited and limited.get("status") and door and door.get("status"))
+        return said and "twice" in refused
 
     operator = operated(installed, "tulle-operator", tmp_path / "state", written)
-    assert operator.duties.status()["problems"] == []
+    status = operator.duties.status()
+    assert (status["problems"], status["events"]["problem"]) == ([], "")
     assert operator.source.problems == []
 
 
