@@ -51,6 +51,15 @@ class Label(click.ParamType[str]):
         return value
 
 
+class Kubeconfig(click.ParamType[str]):
+    """A file, by its whole path: an agent is started again from elsewhere. Or IN_POD."""
+
+    name = "kubeconfig"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value if value == IN_POD else str(Path(value).absolute())
+
+
 _OPTIONS: dict[str, dict[str, Any]] = {
     "--pod-cidr": {
         "type": Cidr(),
@@ -91,7 +100,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "Directory that all nodes share: manifests, and what each says of itself.",
     },
     "--kubernetes": {
-        "type": click.Path(path_type=str),
+        "type": Kubeconfig(),
         "metavar": f"KUBECONFIG|{IN_POD}",
         "help": "The node is one of this Kubernetes cluster: all objects come from its API server.",
     },
@@ -224,7 +233,7 @@ def _kubernetes(values: Mapping[str, Any]) -> KubernetesOptions | None:
         return None
     if values["cluster_dir"]:
         raise UsageError("--kubernetes and --cluster-dir: a node has one cluster")
-    kubeconfig = None if given == IN_POD else Path(given).absolute()
+    kubeconfig = None if given == IN_POD else Path(given)
     return KubernetesOptions(kubeconfig, server or "", duties)
 
 

@@ -81,6 +81,15 @@ def test_what_makes_no_sense_is_refused() -> None:
         node_options(NodePaths(), parsed("--node-name", "../x"))
 
 
+def test_a_kubeconfig_is_passed_on_by_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    passed_on = words(parsed("--kubernetes", "admin.conf"), OF_A_CLUSTER)
+    assert passed_on == ["--kubernetes", str(tmp_path / "admin.conf")]
+    assert words(parsed("--kubernetes", "in-pod"), OF_A_CLUSTER) == ["--kubernetes", "in-pod"]
+
+
 def test_a_node_of_kubernetes_has_what_the_api_server_says() -> None:
     line = ("--kubernetes", "/etc/kube.conf", "--kubernetes-server", "https://192.0.2.1")
     found = node_options(NodePaths(), parsed(*line, "--duties"))
