@@ -15,9 +15,9 @@ WAIT_S = 20.0
 SHARE_TOLERANCE = 0.1  # of all requests; five standard deviations for 600 of them
 
 
-def wait(true: Callable[[], bool], otherwise: Callable[[], str]) -> None:
+def wait(true: Callable[[], bool], otherwise: Callable[[], str], seconds: float = WAIT_S) -> None:
     """Raises DemoError with what `otherwise` says if it does not come true."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
             raise DemoError(otherwise())

@@ -18,6 +18,7 @@ REPLICAS = 3
 DOOR = "192.0.2.10"
 IN_CLIENT = ("kubectl", "exec", "-n", "shop", "-i", "client", "--", "/demo/load.py")
 _SETTLE_S = 1.0
+_ASKED_AGAIN_S = 90.0  # agents ask a server that was away less and less often
 
 
 def opening(screen: Screen, ground: Ground) -> None:
@@ -143,7 +144,7 @@ def without_server(screen: Screen, ground: Ground) -> None:
         ground.plane.start_api()
         screen.run("kubectl", "scale", "deployment/api", "-n", "shop", "--replicas=4")
         screen.run("kubectl", "rollout", "status", "deployment/api", "-n", "shop", "--timeout=120s")
-        wait(lambda: not _problems(), lambda: "; ".join(_problems()))
+        wait(lambda: not _problems(), lambda: "; ".join(_problems()), _ASKED_AGAIN_S)
         words = ("requests", "http://api/", "--new", "4", "--limit", str(REQUESTS))
         counts = spread(screen, (*IN_CLIENT, *words))
     screen.promise(without > 0, f"{without} requests answered without an API server")
