@@ -18,6 +18,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from . import figures, namespaces, report, rounds
 from .catalogue import ONE_NODE, PROXY, SEVERAL_NODES
+from .kubernetes import part
+from .kubernetes import run as measure_kubernetes
 from .load import Client, LoadError
 from .pace import ByCount, ByTime, Pace
 from .scale import run as measure_scale
@@ -35,6 +37,13 @@ Show = Callable[[float, str], None]
 @click.option("--nodes", is_flag=True, help="Measure between nodes, instead of on one.")
 @click.option("--proxy", is_flag=True, help="Measure ways through proxies instead.")
 @click.option("--scale", is_flag=True, help="Measure a large world on one node instead.")
+@click.option("--kubernetes", is_flag=True, help="A large cluster in a real API server instead.")
+@click.option(
+    "--percent",
+    type=click.IntRange(1, 100),
+    default=100,
+    help="With --kubernetes: how much of the 5,000 services, 50,000 pods and 1,000 nodes.",
+)
 @click.option("--quick", is_flag=True, help="As many rounds as fit into 50 s, set-up included.")
 @click.option("--rounds", "count", type=click.IntRange(min=1), help=f"{ROUNDS} unless --quick.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False))
@@ -49,6 +58,8 @@ def main(
     nodes: bool,
     proxy: bool,
     scale: bool,
+    kubernetes: bool,
+    percent: int,
     quick: bool,
     count: int | None,
     json_file: Path | None,
@@ -59,6 +70,8 @@ def main(
         raise click.ClickException("the bench makes network namespaces: run it as root")
     if scale:
         sys.exit(measure_scale(Size(), json_file))
+    if kubernetes:
+        sys.exit(measure_kubernetes(part(percent), json_file))
     suites = _chosen(SEVERAL_NODES if nodes else (PROXY if proxy else ONE_NODE,), names)
     results = []
     for suite in suites:

@@ -180,7 +180,7 @@ def node_file(size: Size, index: int, ready: bool = True) -> Json:
             "spec": {"podCIDR": cidr, "podCIDRs": [cidr]},
             "status": {"addresses": [{"address": _node_address(index), "type": "InternalIP"}]},
         },
-        "pods": [_pod(size, number, ready or number != pods[0]) for number in pods],
+        "pods": [pod(size, number, ready or number != pods[0]) for number in pods],
     }
 
 
@@ -223,7 +223,7 @@ def _endpoint(size: Size, pod: int, ready: bool) -> Json:
     }
 
 
-def _pod(size: Size, number: int, ready: bool) -> Json:
+def pod(size: Size, number: int, ready: bool) -> Json:
     app = f"app-{number // size.namespaces % size.apps}"
     return {
         "metadata": {
