@@ -36,6 +36,8 @@ REQUEST_S = 5.0  # ends before a lease that counts as lost can be another's
 _PAGE = 500
 _FORBIDDEN_S = 60.0
 _LOOK_AGAIN_S = 0.2
+# Addresses are waited for; of routes and policies there may be thousands.
+_FIRST = frozenset({"Gateway", "GatewayClass", "Ingress", "Service"})
 _TOO_MANY = 429
 
 
@@ -143,7 +145,7 @@ class Writer:
         if wanted is None or known == wanted:
             self._queue.discard(ref)
         elif ref not in self._busy:  # else it is looked at when that is done
-            self._queue.add(ref)
+            self._queue.add(ref, 0.0 if ref.kind in _FIRST else None)
 
     # --- comparing ---
 

@@ -196,6 +196,24 @@ def test_few_requests_at_a_time() -> None:
     assert len(api.writes()) == 100
 
 
+def test_addresses_come_before_thousands_of_routes() -> None:
+    api = FakeApi()
+    routes = [ObjectRef("HTTPRoute", "shop", f"r-{number}") for number in range(100)]
+    api.has(*map(document, [*routes, DOOR]))
+
+    async def go() -> None:
+        writer = writer_to(api)
+        async with running(writer):
+            await idle(writer)
+            writer.want({ref: ready() for ref in routes})
+            await until(lambda: len(api.writes()) > 10)
+            writer.want({ref: ready() for ref in [*routes, DOOR]})
+            await idle(writer)
+
+    asyncio.run(go())
+    assert 10 <= api.writes().index("Gateway/shop/door/status") < 50
+
+
 def test_an_object_that_has_gone_is_let_be_and_one_made_anew_is_told_of() -> None:
     api = FakeApi()
     writer = writer_to(api)
