@@ -18,6 +18,7 @@ from .metadata import AGENT, OPERATOR, metadata
 LEASE = "tulle"
 _RBAC = "rbac.authorization.k8s.io"
 _FOLLOW = ("list", "watch")
+_ASK = ("get", *_FOLLOW)  # what is refused or denied is looked at once more for its Event
 _SECRETS = Param("secretNamespaces")
 _READER, _CONFIDANT = "tulle-reader", "tulle-confidant"
 # What the operator says something about: each has a status of its own in the API.
@@ -79,8 +80,8 @@ def bindings() -> Iterable[Node]:
 def reading() -> list[Node]:
     """What every agent follows, single objects that it asks for, and events about what it met."""
     return [
-        *_rules((item.kind for item in WATCHED), _FOLLOW),
-        _rule("", map(plural, (OWN, *ELSEWHERE)), ("get", *_FOLLOW)),
+        *_rules((item.kind for item in WATCHED), _ASK),
+        _rule("", map(plural, (OWN, *ELSEWHERE)), _ASK),
         *(_rule(group, (plural(CRDS.kind),), _FOLLOW) for group in _groups(CRDS)),
         *(_rule(group, ("events",), ("create", "patch")) for group in ("", "events.k8s.io")),
     ]
@@ -91,8 +92,8 @@ def confiding() -> list[Node]:
 
 
 def writing() -> list[Node]:
-    """Statuses, each of an object that was read a moment before."""
-    return [*_rules(STATUSES, ("get",)), *_rules(STATUSES, ("patch",), "/status")]
+    """Statuses, of objects that all may read."""
+    return _rules(STATUSES, ("patch",), "/status")
 
 
 def electing() -> list[Node]:

@@ -53,7 +53,7 @@ def test_every_watched_kind_may_be_followed_in_every_group_it_is_read_in() -> No
     for item in WATCHED:
         for version in item.versions:
             group = version.rpartition("/")[0]
-            assert {(group, plural(item.kind), verb) for verb in ("list", "watch")} <= of_agents
+            assert {(group, plural(item.kind), verb) for verb in ("get", "watch")} <= of_agents
     assert {("", "pods", "get"), ("", "nodes", "get"), ("", "secrets", "watch")} <= of_agents
 
 

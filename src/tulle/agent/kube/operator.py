@@ -75,7 +75,7 @@ class Operator:
         has_namespace = self.source.has_namespace
         self.population = Population(client, NOWHERE, memory, self._clock, has_namespace)
         lease = Lease(client, options.namespace, LEASE, options.identity)
-        self.duties = Duties(client, self.source.resource_of, lease)
+        self.duties = Duties(client, self.source.resource_of, lease, options.identity)
         self.passes = 0
         self.problem = ""
         self._pacer = Pacer(self._pass)
