@@ -9,13 +9,14 @@ from typing import Any
 from msgspec import inspect
 
 from tulle.edges.manifests.schema import versions_of
+from tulle.edges.manifests.validate import CLUSTER_SCOPED
 from tulle.model.kinds import KINDS
 from tulle.model.traffic import TULLE_GROUP, BackendTrafficPolicy
 
 from .metadata import labels
 from .openapi import Schema, schema_of
 from .rbac import plural
-from .schema_rules import CEL, attached
+from .schema_rules import CEL, TARGETS, attached
 
 _SHORT = {
     "AuthPolicy": "authpol",
@@ -46,19 +47,18 @@ def without_cel(value: Any) -> Any:
 
 def _crd(kind: str) -> dict[str, Any]:
     """Helm leaves it, and with it the users' objects, when the release is uninstalled."""
-    name, cls = plural(kind), KINDS[kind]
-    way = "Direct" if cls is BackendTrafficPolicy else "Inherited"
+    name = plural(kind)
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
             "name": f"{name}.{TULLE_GROUP}",
-            "labels": {**labels(), "gateway.networking.k8s.io/policy": way},
+            "labels": {**labels(), **_policy_label(kind)},
             "annotations": {"helm.sh/resource-policy": "keep"},
         },
         "spec": {
             "group": TULLE_GROUP,
-            "scope": "Namespaced",
+            "scope": "Cluster" if kind in CLUSTER_SCOPED else "Namespaced",
             "names": {
                 "kind": kind,
                 "listKind": f"{kind}List",
@@ -72,6 +72,27 @@ def _crd(kind: str) -> dict[str, Any]:
     }
 
 
+def _policy_label(kind: str) -> dict[str, str]:
+    """By which tools know policies (GEP-713)."""
+    if not _is_policy(kind):
+        return {}
+    way = "Direct" if KINDS[kind] is BackendTrafficPolicy else "Inherited"
+    return {"gateway.networking.k8s.io/policy": way}
+
+
+def _is_policy(kind: str) -> bool:
+    return _spec(kind) in TARGETS
+
+
+def _spec(kind: str) -> type:
+    """The type of its spec."""
+    found = inspect.type_info(KINDS[kind])
+    assert isinstance(found, inspect.StructType)
+    (spec,) = (field.type for field in found.fields if field.name == "spec")
+    assert isinstance(spec, inspect.StructType)
+    return spec.cls
+
+
 def _versions(kind: str) -> Iterable[dict[str, Any]]:
     """The first is the one that is stored."""
     for index, version in enumerate(versions_of(KINDS[kind])):
@@ -81,38 +102,34 @@ def _versions(kind: str) -> Iterable[dict[str, Any]]:
             "storage": index == 0,
             "schema": {"openAPIV3Schema": _schema(kind)},
             "subresources": {"status": {}},
-            "additionalPrinterColumns": _columns(),
+            "additionalPrinterColumns": _columns(kind),
         }
 
 
-def _columns() -> list[dict[str, str]]:
+def _columns(kind: str) -> list[dict[str, str]]:
+    age = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+    if not _is_policy(kind):
+        return [age]
     target = ".spec.targetRefs[0]"
     accepted = '.status.ancestors[0].conditions[?(@.type=="Accepted")].status'
     return [
         {"name": "Target", "type": "string", "jsonPath": f"{target}.name"},
         {"name": "Kind", "type": "string", "jsonPath": f"{target}.kind"},
         {"name": "Accepted", "type": "string", "jsonPath": accepted},
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        age,
     ]
 
 
 def _schema(kind: str) -> Schema:
-    cls = KINDS[kind]
-    found = inspect.type_info(cls)
-    assert isinstance(found, inspect.StructType)
-    (spec,) = (field.type for field in found.fields if field.name == "spec")
-    assert isinstance(spec, inspect.StructType)
-    schema = schema_of(spec.cls)
-    rules = attached(spec.cls)
-    refs = schema["properties"]["targetRefs"]
-    schema["properties"]["targetRefs"] = {
-        **refs,
-        **rules,
-        "items": {**refs["items"], **rules["items"]},
-    }
+    spec = _spec(kind)
+    schema = schema_of(spec)
+    if _is_policy(kind):
+        rules, fields = attached(spec), schema["properties"]
+        items = {**fields["targetRefs"]["items"], **rules["items"]}
+        fields["targetRefs"] = {**fields["targetRefs"], **rules, "items": items}
     return {
         "type": "object",
-        "description": cleandoc(cls.__doc__ or ""),
+        "description": cleandoc(KINDS[kind].__doc__ or ""),
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},

@@ -67,11 +67,15 @@ def _schema(kind: inspect.Type) -> Schema:
             return {"type": word, "enum": list(values)}
         case inspect.VarTupleType(item_type=item):
             return {"type": "array", "items": _schema(item)} | _list_limits(kind)
+        case inspect.DictType(value_type=value):
+            return {"type": "object", "additionalProperties": _schema(value)}
+        case inspect.AnyType():
+            return {"x-kubernetes-preserve-unknown-fields": True}
         case inspect.UnionType(types=types):
-            (one,) = (member for member in types if not isinstance(member, inspect.NoneType))
-            return _schema(one)
-        case _:
-            raise TypeError(f"no schema for {kind}")
+            members = [member for member in types if not isinstance(member, inspect.NoneType)]
+            if len(members) == 1:
+                return _schema(members[0])
+    raise TypeError(f"no schema for {kind}")
 
 
 def _limits(kind: Any) -> Schema:

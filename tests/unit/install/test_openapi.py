@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
-from msgspec import Meta
+from msgspec import Meta, field
 
 from tulle.install.openapi import schema_of
 from tulle.model.kubernetes import Object
@@ -27,6 +27,8 @@ class Outer(Object, frozen=True):
     inner: Inner | None = None
     texts: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(max_length=3)] = ()
     on: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+    anything: Any = None
 
 
 def test_fields_limits_and_defaults() -> None:
@@ -53,13 +55,15 @@ def test_fields_limits_and_defaults() -> None:
                 "items": {"type": "string", "minLength": 1},
             },
             "on": {"type": "boolean", "default": False},
+            "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+            "anything": {"x-kubernetes-preserve-unknown-fields": True},
         },
     }
 
 
 def test_what_has_no_schema_is_an_error() -> None:
     class Odd(Object, frozen=True):
-        anything: object
+        either: int | str
 
     with pytest.raises(TypeError, match="no schema for"):
         schema_of(Odd)
