@@ -50,7 +50,7 @@ def write_of(ref: ObjectRef, wanted: Json, have: Json, now: str) -> Write | None
     """`have` is the whole object as the API has it; None: it says all of `wanted` already."""
     if "loadBalancer" in wanted and not _takes(ref, wanted, have):
         return None
-    old = have.get("status") or {}
+    old, wanted = have.get("status") or {}, worded(wanted)
     shared = next((name for name in _SHARED if name in wanted), "")
     if shared:
         return _merged(ref, shared, wanted[shared], have, now)
@@ -60,6 +60,25 @@ def write_of(ref: ObjectRef, wanted: Json, have: Json, now: str) -> Write | None
     document = {"apiVersion": have["apiVersion"], "kind": have["kind"]}
     metadata = {key: value for key, value in _identity(have).items() if key != "resourceVersion"}
     return Write(ref, "apply", {**document, "metadata": metadata, "status": status})
+
+
+def worded(status: Json) -> Json:
+    """With a message in every condition: there are servers of 1.20 that take an empty one for none,
+    and refuse the whole.
+
+    >>> worded({"listeners": [{"conditions": [{"reason": "Accepted", "message": ""}]}]})
+    {'listeners': [{'conditions': [{'reason': 'Accepted', 'message': 'Accepted'}]}]}
+    """
+    made = dict(status)
+    for name in ("listeners", *_SHARED):
+        if name in status:
+            made[name] = [worded(item) for item in status[name]]
+    if "conditions" in status:
+        made["conditions"] = [
+            item if item.get("message") else {**item, "message": item["reason"]}
+            for item in status["conditions"]
+        ]
+    return made
 
 
 def _takes(ref: ObjectRef, wanted: Json, have: Json) -> bool:

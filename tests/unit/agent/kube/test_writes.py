@@ -17,7 +17,7 @@ SERVICE = ObjectRef("Service", "shop", "web")
 
 
 def condition(kind: str = "Accepted", status: str = "True", **more: Any) -> Json:
-    return {"type": kind, "status": status, "reason": "Any", "message": "", **more}
+    return {"type": kind, "status": status, "reason": "Any", "message": "so", **more}
 
 
 def timed(item: Json, at: str = BEFORE) -> Json:
@@ -78,6 +78,21 @@ def test_what_is_said_already_is_not_written() -> None:
         "addresses": [{"type": "IPAddress", "value": "192.0.2.1", "filledIn": "by the server"}],
     }
     assert write_of(GATEWAY, wanted, live(GATEWAY, have), NOW) is None
+
+
+def test_no_message_is_empty() -> None:
+    quiet = condition(message="")
+    wanted = {"conditions": [quiet], "listeners": [{"name": "a", "conditions": [quiet]}]}
+    found = sent(write_of(GATEWAY, wanted, live(GATEWAY), NOW))
+    for said in (found["conditions"][0], found["listeners"][0]["conditions"][0]):
+        assert said["message"] == said["reason"]
+    assert write_of(GATEWAY, wanted, live(GATEWAY, found), NOW) is None
+    found = sent(write_of(ROUTE, {"parents": [entry("a", CONTROLLER, quiet)]}, live(ROUTE), NOW))
+    assert found["parents"][0]["conditions"][0]["message"] == "Any"
+    assert (
+        write_of(ROUTE, {"parents": [entry("a", CONTROLLER, quiet)]}, live(ROUTE, found), NOW)
+        is None
+    )
 
 
 def test_a_field_that_the_server_does_not_know_is_written_once_more_only_if_it_says_something() -> (
