@@ -24,9 +24,10 @@ _ANY = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _APPROVED = {"api-approved.kubernetes.io": "unapproved, for tests only"}
 
 
-def _map_of(key: str) -> Json:
-    """A list of which each item has an owner of its own."""
-    item = {**_ANY, "properties": {key: {"type": "string"}}, "required": [key]}
+def _map_of(key: str, *more: str, **parts: Json) -> Json:
+    """A list of which each item has an owner of its own, and has to have these words."""
+    words = {name: {"type": "string"} for name in (key, *more)}
+    item = {**_ANY, "properties": {**words, **parts}, "required": [key, *more]}
     return {
         "type": "array",
         "items": item,
@@ -35,12 +36,12 @@ def _map_of(key: str) -> Json:
     }
 
 
-_CONDITIONS = {"conditions": _map_of("type")}
-_ATOMIC = {"type": "array", "items": _ANY, "x-kubernetes-list-type": "atomic"}
-_STATUSES: dict[str, Json] = {
-    "Gateway": {**_CONDITIONS, "listeners": _map_of("name")},
-    "ListenerSet": {**_CONDITIONS, "listeners": _map_of("name")},
-}
+# as metav1.Condition
+_CONDITIONS = {"conditions": _map_of("type", "status", "reason", "message", "lastTransitionTime")}
+_ENTRY = {**_ANY, "properties": _CONDITIONS}
+_ATOMIC = {"type": "array", "items": _ENTRY, "x-kubernetes-list-type": "atomic"}
+_LISTENERS = {**_CONDITIONS, "listeners": _map_of("name", **_CONDITIONS)}
+_STATUSES: dict[str, Json] = {"Gateway": _LISTENERS, "ListenerSet": _LISTENERS}
 _OTHER_STATUS = {**_CONDITIONS, "parents": _ATOMIC, "ancestors": _ATOMIC}
 
 
