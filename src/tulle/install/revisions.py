@@ -63,10 +63,12 @@ class Revisions:
             raise Conflict(409, "", "another installation is under way") from error
 
     async def forget_old(self) -> None:
-        """All but the newest, and the newest that was deployed."""
+        """All but the newest, and those two that were deployed last: one is the way back."""
         found = await self.all()
+        deployed = [revision for revision in found if revision.state == "deployed"][-2:]
         for revision in found[:-_KEPT]:
-            await self._cluster.delete(self._named(str(revision.number)))
+            if revision not in deployed:
+                await self._cluster.delete(self._named(str(revision.number)))
 
     async def forget_all(self) -> None:
         for revision in await self.all():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,7 +79,7 @@ async def install(cluster: Cluster, wish: Wish, *, anew: bool) -> Revision:
     number = known[-1].number + 1 if known else 1
     revision = Revision(number, __version__, "rolling", values, objects)
     await revisions.claim(revision)
-    return await _roll(cluster, wish, revisions, revision, before)
+    return await _roll(cluster, wish, revision, known)
 
 
 async def roll_back(cluster: Cluster, wish: Wish, number: int | None) -> Revision:
@@ -94,7 +94,7 @@ async def roll_back(cluster: Cluster, wish: Wish, number: int | None) -> Revisio
         raise Refused(f"no such revision to go back to; there are: {numbers}")
     revision = replace(wanted[0], number=known[-1].number + 1, state="rolling")
     await revisions.claim(revision)
-    return await _roll(cluster, wish, revisions, revision, now)
+    return await _roll(cluster, wish, revision, known)
 
 
 async def uninstall(cluster: Cluster, wish: Wish, *, definitions: bool) -> None:
@@ -165,11 +165,10 @@ async def _try(cluster: Cluster, objects: Iterable[Json]) -> None:
         await cluster.apply(obj, dry=not is_first)
 
 
-async def _roll(
-    cluster: Cluster, wish: Wish, revisions: Revisions, to: Revision, before: Revision | None
-) -> Revision:
+async def _roll(cluster: Cluster, wish: Wish, to: Revision, known: Sequence[Revision]) -> Revision:
+    revisions, before = Revisions(cluster, wish.namespace), _deployed(known)
     try:
-        await _put(cluster, wish, to, before)
+        await _put(cluster, wish, to, known)
     except (TulleError, TimeoutError) as error:
         await revisions.keep(replace(to, state="failed"))
         if before is None:
@@ -187,7 +186,7 @@ async def _put_back(
     """What there is to say about it."""
     cluster.say(f"failed: {error}; going back to revision {before.number}")
     try:
-        await _put(cluster, wish, before, failed)
+        await _put(cluster, wish, before, [failed])
     except (TulleError, TimeoutError) as again:
         then = f"revision {before.number} was put back, but is not ready either ({again})"
     else:
@@ -195,7 +194,8 @@ async def _put_back(
     return f"revision {failed.number} failed, {then}: {error}"
 
 
-async def _put(cluster: Cluster, wish: Wish, to: Revision, before: Revision | None) -> None:
+async def _put(cluster: Cluster, wish: Wish, to: Revision, others: Iterable[Revision]) -> None:
+    """And nothing that is in `others` alone, of which one may not have come to its end."""
     deadline_s = time.monotonic() + wish.timeout_s
     definitions = [obj for obj in to.objects if obj["kind"] in _STAY]
     for obj in definitions:
@@ -206,9 +206,10 @@ async def _put(cluster: Cluster, wish: Wish, to: Revision, before: Revision | No
             await cluster.apply(obj)
     if wish.waits:
         await cluster.ready(to.objects, deadline_s)
-    names = {(obj["kind"], title(obj)) for obj in to.objects}
-    for obj in reversed(before.objects if before else ()):
-        if (obj["kind"], title(obj)) not in names and obj["kind"] not in _STAY:
+    names = {title(obj) for obj in to.objects}
+    found = {title(obj): obj for other in others for obj in other.objects}
+    for name, obj in reversed(found.items()):
+        if name not in names and obj["kind"] not in _STAY:
             await _prune(cluster, obj)
 
 

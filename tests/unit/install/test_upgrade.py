@@ -133,6 +133,34 @@ def test_an_upgrade_that_fails_puts_back_what_was() -> None:
     within(work)
 
 
+def test_what_a_broken_off_upgrade_made_is_pruned() -> None:
+    async def work(server: FakeCluster, cluster: Cluster) -> None:
+        first = await install(cluster, WISH, anew=True)
+        metadata = {"name": "extra", "namespace": WISH.namespace}
+        extra: Json = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+        await cluster.apply(extra)
+        broken = replace(first, number=2, state="rolling", objects=(*first.objects, extra))
+        await Revisions(cluster, WISH.namespace).claim(broken)
+        assert (await install(cluster, WISH, anew=False)).number == 3
+        assert ("ConfigMap", "extra") not in server.names()
+
+    within(work)
+
+
+def test_the_way_back_outlives_any_number_of_failures() -> None:
+    async def work(server: FakeCluster, cluster: Cluster) -> None:
+        first = await install(cluster, WISH, anew=True)
+        server.stuck.add("tulle:next")
+        for _ in range(6):
+            with pytest.raises(Unavailable, match="revision 1 is in force again"):
+                await install(cluster, NEXT, anew=False)
+        server.stuck.clear()
+        await install(cluster, NEXT, anew=False)
+        assert (await roll_back(cluster, WISH, None)).objects == first.objects
+
+    within(work)
+
+
 def test_going_back_is_a_revision_of_its_own() -> None:
     async def work(server: FakeCluster, cluster: Cluster) -> None:
         first = await install(cluster, WISH, anew=True)
