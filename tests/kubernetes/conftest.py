@@ -1,4 +1,4 @@
-"""One control plane for all tests; what they make in it has namespaces and nodes of their own."""
+"""A control plane for each file: what one leaves behind is in no other one's way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kubernetes.crds import definitions
 from tests.kubernetes.kubectl import Json
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
     with control_plane(f"tests-{os.getpid()}") as made:
         yield made
@@ -24,7 +24,7 @@ def plane() -> Iterator[ControlPlane]:
     assert made.name not in Path("/proc/self/mountinfo").read_text()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def crds(plane: ControlPlane) -> ControlPlane:
     """The same, knowing every kind that Tulle reads."""
     plane.kubectl.apply(*definitions(), manager="tests")

@@ -127,6 +127,7 @@ class ControlPlane:
                 "metadata": {"name": "default", "namespace": name},
                 "automountServiceAccountToken": False,
             },
+            manager="tests",  # by the server: controllers may be about to give it one
         )
 
     def make_node(self, lab: Cluster, name: str, ready: bool = True) -> Json:

@@ -187,7 +187,7 @@ def test_the_younger_sandbox_of_a_pod_takes_its_place(mesh: Mesh, shop: Any) -> 
         server.kill()
         server.communicate()
         pods.delete(new)
-    assert get(pods, friend, where[0]).strip() == "web"
+    wait_for(lambda: get(pods, friend, where[0]).strip() == "web")  # a DEL waits for no pass
 
 
 def test_check_tells_what_was_changed(mesh: Mesh, pods: Runtime) -> None:
