@@ -91,7 +91,7 @@ class ByHand(Plain):
         self, namespace: str, listen: tuple[str, int], upstream: tuple[str, int]
     ) -> subprocess.Popen[str]:
         words = ("--config-yaml", config(listen, upstream), "--concurrency", str(WORKERS))
-        line = [*enter(namespace), binary(), *words, "--use-dynamic-base-id", "-l", "error"]
+        line = [*enter(namespace), binary(), *words, "--disable-hot-restart", "-l", "error"]
         started = subprocess.Popen(
             line,
             stdin=subprocess.DEVNULL,

@@ -44,7 +44,7 @@ def test_backends_see_the_client_and_policies_judge_it(
     server = field.serve(node.place(where), backend, port=SERVED)
     text = CONFIG.read_text().replace("@FRONT@", VIP[version]).replace("@BACKEND@", backend)
     (tmp_path / "envoy.yaml").write_text(text)
-    options = ("-c", str(tmp_path / "envoy.yaml"), "--use-dynamic-base-id", "-l", "error")
+    options = ("-c", str(tmp_path / "envoy.yaml"), "--disable-hot-restart", "-l", "error")
     field.a.spawn(str(ENVOY), *options, cgroup=field.a.proxy_cgroup)
     client = field.open(field.a.place("client"), version, "TCP")
     client.connect((VIP[version], PORT))  # its SYN is sent again until Envoy is there
