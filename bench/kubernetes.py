@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,11 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tulle import abi
-from tulle.abi import ABI_HASH
 from tulle.cli.client import Agent
 from tulle.compile.parts import packed
 from tulle.edges import netns
-from tulle.edges.bpf import syscall
 from tulle.edges.bpf.maps import Map
 from tulle.edges.kubernetes.client import Client
 from tulle.edges.netlink.fabric import UPLINK
@@ -39,6 +36,7 @@ from tulle.errors import TulleError
 from tulle.model.paths import NodePaths
 
 from . import worlds
+from .inspect_node import memory_mib, pinned_map
 from .namespaces import SetupError
 from .scale import CHANGE_S, POLL_S, TCP, TULLE, Figure
 from .worlds import Json, Size
@@ -99,11 +97,8 @@ class Watching:
         return found
 
     def memory_mib(self, field: str) -> float:
-        """VmRSS, or VmHWM for the most that it ever was."""
         assert self._process is not None
-        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        (value,) = (line.split()[1] for line in lines if line.startswith(f"{field}:"))
-        return int(value) / 1024
+        return memory_mib(self._process.pid, field)
 
     def received(self) -> int:
         """Bytes that the node has had from the API server, as nobody else speaks to it."""
@@ -115,13 +110,8 @@ class Watching:
         text = netns.run_in(self._paths.netns, Path("/proc/thread-self/net/tcp").read_text)
         return sum(row.split()[3] == "01" for row in text.splitlines()[1:])
 
-    @contextmanager
-    def map(self, name: str) -> Iterator[Map]:
-        fd = syscall.get_pinned(f"{self._paths.bpffs}/v{ABI_HASH}/{name}")
-        try:
-            yield Map(name, fd)
-        finally:
-            os.close(fd)
+    def map(self, name: str) -> AbstractContextManager[Map]:
+        return pinned_map(self._paths, name)
 
     def stop(self) -> None:
         if self._process is not None:

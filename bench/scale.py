@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -26,16 +26,15 @@ from rich.console import Console
 from rich.table import Table
 
 from tulle import abi
-from tulle.abi import ABI_HASH
 from tulle.cli.client import Agent
 from tulle.compile.parts import packed
-from tulle.edges.bpf import syscall
 from tulle.edges.bpf.maps import Map
 from tulle.errors import TulleError
 from tulle.lab.cluster import Cluster
 from tulle.model.paths import NodePaths
 
 from . import worlds
+from .inspect_node import memory_mib, pinned_map
 from .namespaces import SetupError, command
 from .worlds import Json, Size
 
@@ -123,19 +122,10 @@ class BigNode:
             return 0
 
     def memory_mib(self, field: str) -> float:
-        """VmRSS, or VmHWM for the most that it ever was."""
-        pid = int(self.paths.lock.read_text())
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        (value,) = (line.split()[1] for line in lines if line.startswith(f"{field}:"))
-        return int(value) / 1024
+        return memory_mib(int(self.paths.lock.read_text()), field)
 
-    @contextmanager
-    def map(self, name: str) -> Iterator[Map]:
-        fd = syscall.get_pinned(f"{self.paths.bpffs}/v{ABI_HASH}/{name}")
-        try:
-            yield Map(name, fd)
-        finally:
-            os.close(fd)
+    def map(self, name: str) -> AbstractContextManager[Map]:
+        return pinned_map(self.paths, name)
 
     def remove(self) -> None:
         """Everything of it, also if it was made half-way."""
