@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tulle.agent.attachments import PodFacts
 from tulle.agent.cni import Attachment
 from tulle.agent.ipam import Leases
-from tulle.agent.sandboxes import PodFacts, Sandboxes
+from tulle.agent.sandboxes import Sandboxes
 from tulle.edges import netlink, netns
 from tulle.errors import KernelError
 from tulle.lab import node

@@ -15,8 +15,8 @@ from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.images import PAUSE, archive
 from tests.kubernetes.kubectl import Json
 from tests.kubernetes.programs import Programs
+from tulle.agent.attachments import SandboxRecord
 from tulle.agent.records import Records
-from tulle.agent.sandboxes import SandboxRecord
 from tulle.edges.cgroup import find_mount
 from tulle.install.cni_files import install
 from tulle.lab.cluster import Cluster

@@ -211,8 +211,8 @@ def test_garbage_is_collected(mesh: Mesh, pods: Runtime) -> None:
 
 def test_bad_calls_leave_nothing(mesh: Mesh, pods: Runtime) -> None:
     web = pods.container()
-    with pytest.raises(Failed, match="portMappings"):
-        pods.add(web, runtimeConfig={"portMappings": [{"hostPort": 80, "containerPort": 80}]})
+    with pytest.raises(Failed, match=r"runtimeConfig\.mac"):
+        pods.add(web, runtimeConfig={"mac": "02:00:00:00:00:01"})
     with pytest.raises(Failed, match="the node's own"):
         node = NodePaths(mesh.name).netns
         assert node is not None

@@ -16,9 +16,11 @@ import msgspec
 
 from tulle.edges.netlink import GATEWAYS, NODE_MAC, WORKLOAD_MAC
 from tulle.errors import Broken, Refused, TulleError, Unavailable, printable
-from tulle.model.kubernetes import Labels
+from tulle.model.kubernetes import ContainerPort, Labels
 from tulle.model.paths import require_label, require_subdomain
 from tulle.model.world import IPAddress, Key
+
+from .capabilities import check_supported, mappings_of
 
 Json = dict[str, Any]
 Verb = Literal["ADD", "DEL", "CHECK", "GC", "STATUS"]
@@ -41,8 +43,6 @@ _CONTAINER_ID = re.compile(r"[a-zA-Z0-9][\w.-]{0,255}", re.ASCII)
 _IFNAME = re.compile(r"[^\s/:\0]{1,15}")
 _UNFIT = re.compile(r"[^a-z0-9]+")
 _POD_NAME, _POD_NAMESPACE, _POD_UID = "K8S_POD_NAME", "K8S_POD_NAMESPACE", "K8S_POD_UID"
-# of runtimeConfig: what asks for nothing of ours
-_HARMLESS = {"dns", "io.kubernetes.cri.pod-annotations", "podAnnotations", "cgroupPath"}
 
 
 class CniError(Refused):
@@ -110,12 +110,16 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class CniCall:
-    """`valid` are the attachments that a GC leaves, `labels` those of the configuration."""
+    """`valid` are the attachments that a GC leaves, `labels` those of the configuration.
+
+    `mappings` are ports of the node that are to lead to what ADD makes.
+    """
 
     verb: Verb
     version: str
     attachment: Attachment
     labels: Labels = field(default_factory=dict)
+    mappings: tuple[ContainerPort, ...] = ()
     valid: frozenset[tuple[str, str]] = frozenset()
     previous: Json | None = None
     dns: Json = field(default_factory=dict)
@@ -143,6 +147,7 @@ def parse(verb: str, body: bytes) -> CniCall:
         version=config.cni_version,
         attachment=of,
         labels={item.key: item.value for item in config.args.cni.labels},
+        mappings=_mapped(config) if verb == "ADD" else (),
         valid=frozenset((a.container_id, a.ifname) for a in config.valid_attachments or ()),
         previous=config.prev_result,
         dns=config.dns,
@@ -188,21 +193,17 @@ def _told(error: str) -> tuple[int, str]:
 
 
 def _check_supported(config: _Configuration) -> None:
-    for name, value in config.runtime_config.items():
-        if name not in _HARMLESS and not _is_nothing(value):
-            reason = f"runtimeConfig.{printable(name)}: not supported, take it out of capabilities"
-            raise CniError(UNSUPPORTED_FIELD, reason)
+    try:
+        check_supported(config.runtime_config)
+    except Refused as error:
+        raise CniError(UNSUPPORTED_FIELD, str(error)) from error
 
 
-def _is_nothing(value: Any) -> bool:
-    """Runtimes pass capabilities on that a pod makes no use of.
-
-    >>> _is_nothing({"ingressRate": 0}), _is_nothing([{"hostPort": 80}])
-    (True, False)
-    """
-    if isinstance(value, dict):
-        return all(map(_is_nothing, value.values()))
-    return not value
+def _mapped(config: _Configuration) -> tuple[ContainerPort, ...]:
+    try:
+        return mappings_of(config.runtime_config)
+    except Refused as error:
+        raise CniError(BAD_CONFIGURATION, str(error)) from error
 
 
 def _attachment(verb: str, config: _Configuration, environment: Mapping[str, str]) -> Attachment:

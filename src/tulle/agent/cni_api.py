@@ -16,7 +16,8 @@ from tulle.edges.manifests.validate import validate
 from tulle.errors import Refused, TulleError, Unavailable
 from tulle.model.kubernetes import Container, ObjectMeta, ObjectRef, Pod, PodSpec
 
-from .agent import Agent
+from .agent import Agent, Pass
+from .attachments import PodFacts, SandboxRecord
 from .cni import (
     BAD_CONFIGURATION,
     LATEST,
@@ -28,7 +29,6 @@ from .cni import (
     parse,
     result,
 )
-from .sandboxes import PodFacts, SandboxRecord
 
 log = logging.getLogger("tulle")
 
@@ -71,7 +71,7 @@ class CniApi:
         facts = await self._facts(call)
         self._making += 1
         try:
-            record = await asyncio.to_thread(agent.sandboxes.add, wanted, facts)
+            record = await asyncio.to_thread(agent.sandboxes.add, wanted, facts, call.mappings)
         finally:
             self._making -= 1
         try:
@@ -81,6 +81,8 @@ class CniApi:
             here = now.world.workloads.get(record.key)
             if here is None or here.ifindex != record.ifindex:
                 raise Refused(f"pod {'/'.join(record.key)}: the name came up elsewhere just now")
+            if any(port.host_port for port in here.ports):
+                _check_admitted(now, record)
         except BaseException:
             # Without its policy in force it must not exist.
             await asyncio.to_thread(agent.sandboxes.delete, record.id)
@@ -142,6 +144,14 @@ class CniApi:
         except Refused as error:
             raise CniError(BAD_CONFIGURATION, f"args.cni.labels: {error}") from error
         return PodFacts(labels=call.labels, uid=wanted.uid)
+
+
+def _check_admitted(now: Pass, record: SandboxRecord) -> None:
+    """Raises Refused if it has not the ports of the node that it wants."""
+    ref = ObjectRef("Pod", *record.key)
+    for refusal in now.refusals:
+        if refusal.ref == ref:
+            raise Refused(f"pod {'/'.join(record.key)}: {refusal.reason}")
 
 
 def _check_told(call: CniCall, record: SandboxRecord) -> None:

@@ -10,91 +10,27 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Condition, RLock
-from typing import Literal
 
 import msgspec
 
 from tulle.edges import netlink, netns
 from tulle.errors import KernelError, TulleError
-from tulle.model.kubernetes import ContainerPort, Labels
+from tulle.model.kubernetes import ContainerPort
 from tulle.model.world import IPAddress, Key, Workload
 
+from .attachments import Id, PodFacts, SandboxRecord, told
 from .cni import BAD_ENVIRONMENT, NOT_AS_ADDED, Attachment, CniError
 from .ipam import Leases
 from .records import Records
 
 LESSEE = "cni"
-Id = tuple[str, str]  # container, and the interface within
-
-
-@dataclass(frozen=True, slots=True)
-class PodFacts:
-    """What is known of a pod besides its network."""
-
-    labels: Labels = field(default_factory=dict)
-    service_account: str = "default"
-    ports: tuple[ContainerPort, ...] = ()
-    weight: int = 1
-    uid: str = ""
-
-
-class SandboxRecord(msgspec.Struct, frozen=True):
-    """What is known of an attachment across restarts of the agent.
-
-    Labels and the like are those that were last known, for a start without the API server.
-    """
-
-    network: str
-    container_id: str
-    ifname: str
-    netns: str
-    inode: int  # of the namespace: another one may come to stand at its path
-    namespace: str
-    name: str
-    number: int
-    addresses: tuple[str, ...]
-    interface: str  # the node's side; random, so that no other ever had it
-    created_s: float  # CLOCK_MONOTONIC
-    uid: str = ""
-    labels: Labels = {}
-    service_account: str = "default"
-    ports: tuple[ContainerPort, ...] = ()
-    weight: int = 1
-    phase: Literal["making", "up", "ending"] = "making"
-    ifindex: int = 0
-    mtu: int = netlink.MTU
-
-    @property
-    def id(self) -> Id:
-        return self.container_id, self.ifname
-
-    @property
-    def key(self) -> Key:
-        return self.namespace, self.name
-
-    @property
-    def ips(self) -> tuple[IPAddress, ...]:
-        return tuple(ip_address(text) for text in self.addresses)
-
-    def workload(self) -> Workload:
-        return Workload(
-            namespace=self.namespace,
-            name=self.name,
-            labels=self.labels,
-            addresses=self.ips,
-            ifindex=self.ifindex,
-            ports=self.ports,
-            weight=self.weight,
-            service_account=self.service_account,
-        )
 
 
 class Sandboxes:
@@ -146,7 +82,9 @@ class Sandboxes:
             ifindex = workload.ifindex if (workload := self.all().get(key)) else 0
             return next((r.uid for r in self._records.values() if r.ifindex == ifindex), "")
 
-    def add(self, asked: Attachment, facts: PodFacts) -> SandboxRecord:
+    def add(
+        self, asked: Attachment, facts: PodFacts, mappings: Sequence[ContainerPort] = ()
+    ) -> SandboxRecord:
         """Make an interface in a namespace; one that is there already stays as it is.
 
         Raises Refused or KernelError; then nothing is left.
@@ -159,6 +97,7 @@ class Sandboxes:
                     return old
                 self._end(old)
             record = self._new_record(asked, facts, inode)
+            record = msgspec.structs.replace(record, mappings=tuple(mappings))
             try:
                 self._save(record)
                 record = msgspec.structs.replace(record, ifindex=self._build(record), phase="up")
@@ -220,8 +159,8 @@ class Sandboxes:
                 known = facts.get(record.key)
                 if known is None or (record.uid and known.uid and record.uid != known.uid):
                     continue
-                if (told := _told(record, known)) != record:
-                    self._save(told)
+                if (now := told(record, known)) != record:
+                    self._save(now)
 
     def recover(self, others: Collection[str]) -> list[str]:
         """Take over what an earlier agent left: what lives is kept, the rest is removed.
@@ -283,7 +222,7 @@ class Sandboxes:
             mtu=self._mtu,
             uid=asked.uid or facts.uid,
         )
-        return _told(record, facts)
+        return told(record, facts)
 
     def _build(self, record: SandboxRecord) -> int:
         inside, name, addresses = Path(record.netns), record.ifname, record.ips
@@ -361,16 +300,6 @@ class Sandboxes:
             self._records[record.id] = record
             self._workloads[record.id] = record.workload()
             self._made = None
-
-
-def _told(record: SandboxRecord, facts: PodFacts) -> SandboxRecord:
-    return msgspec.structs.replace(
-        record,
-        labels=dict(facts.labels),
-        service_account=facts.service_account,
-        ports=tuple(facts.ports),
-        weight=facts.weight,
-    )
 
 
 def _stem(wanted: Id) -> Key:

@@ -13,11 +13,11 @@ from tulle.model.paths import NodePaths
 from tulle.model.world import Key, Node, Workload
 from tulle.observe.names import Names
 
+from .attachments import PodFacts
 from .flowlog import FlowLog
 from .neighbours import Neighbours
 from .nodes import Others
 from .options import NodeOptions
-from .sandboxes import PodFacts
 
 
 class Source(Protocol):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
+from ipaddress import ip_address
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +15,11 @@ from tests.unit.agent.passes import pass_of
 from tests.unit.agent.test_cni import body
 from tests.unit.compile.objects import workload, world_of
 from tulle.agent import cni_api
+from tulle.agent.attachments import PodFacts, SandboxRecord
 from tulle.agent.cni_api import CniApi
-from tulle.agent.sandboxes import PodFacts, SandboxRecord
 from tulle.errors import KernelError, TulleError, Unavailable
+from tulle.model.kubernetes import ContainerPort
+from tulle.model.world import Node
 
 POD = workload("web-7")
 RECORD = SandboxRecord(
@@ -57,7 +61,7 @@ class FakeAgent:
             add=self._add, delete=self._delete, check=lambda _: RECORD, collect=self._collect
         )
 
-    def _add(self, wanted: object, facts: PodFacts) -> SandboxRecord:
+    def _add(self, wanted: object, facts: PodFacts, mappings: object) -> SandboxRecord:
         self.given.append(facts)
         return RECORD
 
@@ -133,6 +137,16 @@ def test_a_pod_that_did_not_get_into_the_mesh_is_removed(outcome: Any, code: int
     status, told = call(agent, "ADD", ADD)
     assert (status, told["code"]) == (400, code)
     assert agent.deleted == [RECORD.id]
+
+
+def test_a_pod_without_the_ports_of_the_node_that_it_wants_is_removed() -> None:
+    port = ContainerPort(80, "", "TCP", 8080)
+    rival = replace(workload("rival", ports=(port,)), ifindex=1)
+    node = Node(addresses=(ip_address("192.0.2.1"),))
+    agent = FakeAgent(pass_of(world_of(rival, replace(POD, ports=(port,)), node=node)))
+    told = call(agent, "ADD", ADD)[1]
+    assert (told["code"], agent.deleted) == (101, [RECORD.id])
+    assert "8080/TCP belongs to Pod shop/rival" in told["msg"]
 
 
 def test_names_of_our_own_workloads_are_not_given_away() -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from tulle.agent import sandboxes as module
+from tulle.agent.attachments import PodFacts
 from tulle.agent.cni import Attachment, CniError
 from tulle.agent.ipam import Leases
-from tulle.agent.sandboxes import PodFacts, Sandboxes
+from tulle.agent.sandboxes import Sandboxes
 from tulle.errors import KernelError, Refused
 from tulle.model.world import IPAddress
 

@@ -12,7 +12,7 @@ from tulle.edges.manifests.fields import FieldError
 from tulle.errors import Refused, Unavailable
 from tulle.model.world import Key
 
-from ..sandboxes import PodFacts
+from ..attachments import PodFacts
 from .cut import PodCut, pod_of
 from .facts import ports_of, weight_of_pod
 

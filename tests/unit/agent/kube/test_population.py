@@ -13,9 +13,9 @@ import pytest
 
 from tests.unit.agent.kube import test_census as census
 from tests.unit.edges.kubernetes.server import FakeServer
+from tulle.agent.attachments import PodFacts
 from tulle.agent.kube import population as module
 from tulle.agent.kube.population import Population
-from tulle.agent.sandboxes import PodFacts
 from tulle.edges.kubernetes.client import Client
 from tulle.errors import Refused, Unavailable
 from tulle.model.kubernetes import ContainerPort

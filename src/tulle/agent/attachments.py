@@ -1,0 +1,90 @@
+"""What is known of an interface that a container runtime asked for, and of its pod."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Literal
+
+import msgspec
+
+from tulle.edges import netlink
+from tulle.model.kubernetes import ContainerPort, Labels
+from tulle.model.world import IPAddress, Key, Workload
+
+from .capabilities import with_mappings
+
+Id = tuple[str, str]  # container, and the interface within
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """What is known of a pod besides its network."""
+
+    labels: Labels = field(default_factory=dict)
+    service_account: str = "default"
+    ports: tuple[ContainerPort, ...] = ()
+    weight: int = 1
+    uid: str = ""
+
+
+class SandboxRecord(msgspec.Struct, frozen=True):
+    """What is known of an attachment across restarts of the agent.
+
+    Labels and the like are those that were last known, for a start without the API server.
+    """
+
+    network: str
+    container_id: str
+    ifname: str
+    netns: str
+    inode: int  # of the namespace: another one may come to stand at its path
+    namespace: str
+    name: str
+    number: int
+    addresses: tuple[str, ...]
+    interface: str  # the node's side; random, so that no other ever had it
+    created_s: float  # CLOCK_MONOTONIC
+    uid: str = ""
+    labels: Labels = {}
+    service_account: str = "default"
+    ports: tuple[ContainerPort, ...] = ()
+    mappings: tuple[ContainerPort, ...] = ()  # of the runtime's
+    weight: int = 1
+    phase: Literal["making", "up", "ending"] = "making"
+    ifindex: int = 0
+    mtu: int = netlink.MTU
+
+    @property
+    def id(self) -> Id:
+        return self.container_id, self.ifname
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
+
+    @property
+    def ips(self) -> tuple[IPAddress, ...]:
+        return tuple(ip_address(text) for text in self.addresses)
+
+    def workload(self) -> Workload:
+        return Workload(
+            namespace=self.namespace,
+            name=self.name,
+            labels=self.labels,
+            addresses=self.ips,
+            ifindex=self.ifindex,
+            ports=with_mappings(self.ports, self.mappings),
+            weight=self.weight,
+            service_account=self.service_account,
+        )
+
+
+def told(record: SandboxRecord, facts: PodFacts) -> SandboxRecord:
+    return msgspec.structs.replace(
+        record,
+        labels=dict(facts.labels),
+        service_account=facts.service_account,
+        ports=tuple(facts.ports),
+        weight=facts.weight,
+    )
