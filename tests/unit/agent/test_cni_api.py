@@ -141,12 +141,12 @@ def test_a_pod_that_did_not_get_into_the_mesh_is_removed(outcome: Any, code: int
 
 def test_a_pod_without_the_ports_of_the_node_that_it_wants_is_removed() -> None:
     port = ContainerPort(80, "", "TCP", 8080)
-    rival = replace(workload("rival", ports=(port,)), ifindex=1)
+    rival = replace(workload("rival-8", ports=(port,)), ifindex=1)
     node = Node(addresses=(ip_address("192.0.2.1"),))
     agent = FakeAgent(pass_of(world_of(rival, replace(POD, ports=(port,)), node=node)))
     told = call(agent, "ADD", ADD)[1]
     assert (told["code"], agent.deleted) == (101, [RECORD.id])
-    assert "8080/TCP belongs to Pod shop/rival" in told["msg"]
+    assert "8080/TCP belongs to Pod shop/rival-8" in told["msg"]
 
 
 def test_names_of_our_own_workloads_are_not_given_away() -> None:
