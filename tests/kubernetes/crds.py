@@ -19,6 +19,7 @@ _CLUSTER_WIDE = {
     "CiliumLoadBalancerIPPool",
     "ClusterNetworkPolicy",
     "GatewayClass",
+    "MeshNode",
 }
 _ANY = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _APPROVED = {"api-approved.kubernetes.io": "unapproved, for tests only"}

@@ -38,10 +38,12 @@ from .hooks import Hooks
 from .hosts import HostsEntry
 from .ipam import Leases
 from .kept import KeptAddresses
+from .kube.guests import Guests
 from .local import Local
 from .memory import recall, remember
 from .mesh import Mesh, mesh, placed
 from .network import Network
+from .nodes import joined
 from .options import NodeOptions
 from .pacer import Pacer
 from .pod_cgroups import PodCgroups
@@ -122,6 +124,7 @@ class Agent:
         self._dismantled = False
         self._have: Image = {}
         self.pending: Mapping[Key, str] = {}  # Pods that no node runs, and why
+        self._guests = Guests(options.name)
         self._mesh: Mesh | None = None
         self._have_is_known = False
         self._drift_due = False
@@ -358,7 +361,7 @@ class Agent:
         if self.sources.own is not None:
             self.sandboxes.learn(self.sources.own())
         own, local = self.network.node(), self.local()
-        others = self.neighbours.scan()
+        others = joined(self.neighbours.scan(), self._guests.of(snapshot))
         return mesh(own, local, others, snapshot.named(NodeObject), self._mesh)
 
     def _interfaces(self) -> dict[int, Role]:

@@ -1,13 +1,15 @@
 """The mesh as this node sees it: what other nodes say, less what contradicts itself. Pure.
 
 Nodes and workloads have one name and one place each. Where two claim the same, the node whose name
-comes first has it, on every node alike; only of pod ranges is this node's own never given away.
+comes first has it, on every node alike, and guests have what no other node claims; only of pod
+ranges is this node's own never given away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from tulle.compile.ranges import Ranges
 from tulle.model.kubernetes import NodeObject, ObjectRef, Pod
@@ -18,6 +20,7 @@ from .published import NodeState, world_node
 
 Workloads = Mapping[Key, Workload]
 Everywhere = Mapping[str, Workloads]  # by node
+Rank = Callable[[str], tuple[bool, str]]  # of a node's name: who comes first has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,13 @@ def mesh(
 ) -> Mesh:
     """What stays as in `before` is the same object. `manifests` are the user's Node objects."""
     states = others.nodes
-    sources = (own, *manifests.values(), *(state.node for state in states.values()))
+    rank = partial(_rank, others.guests)
+    sources: tuple[object, ...] = (own, *manifests.values(), others.guests)
+    sources += tuple(state.node for state in states.values())
     if before is not None and before.made_from.nodes == sources:
         own, nodes, refusals = before.node, before.nodes, before.made_from.node_refusals
     else:
-        own, nodes, refusals = _nodes(own, states, manifests)
+        own, nodes, refusals = _nodes(own, states, manifests, rank)
     everywhere = {name: state.workloads for name, state in states.items() if name in nodes}
     everywhere[own.name] = workloads
     claims = dict(everywhere)
@@ -64,11 +69,16 @@ def mesh(
         clashes = before.made_from.clashes
     else:
         known = before.made_from if before is not None else _Sources()
-        everywhere, clashes = _one_place_each(everywhere, {} if known.clashes else known.workloads)
+        certain = {} if known.clashes else known.workloads
+        everywhere, clashes = _one_place_each(everywhere, certain, rank)
     local = everywhere.pop(own.name)
     made_from = _Sources(sources, refusals, claims, clashes)
     told = (*others.refusals, *refusals, *clashes)
     return Mesh(own, local, nodes, everywhere, told, made_from)
+
+
+def _rank(guests: frozenset[str], name: str) -> tuple[bool, str]:
+    return name in guests, name
 
 
 def _are(before: Everywhere, now: Everywhere) -> bool:
@@ -78,7 +88,7 @@ def _are(before: Everywhere, now: Everywhere) -> bool:
 
 
 def _nodes(
-    own: Node, states: Mapping[str, NodeState], manifests: Mapping[str, NodeObject]
+    own: Node, states: Mapping[str, NodeState], manifests: Mapping[str, NodeObject], rank: Rank
 ) -> tuple[Node, dict[str, Node], tuple[Refusal, ...]]:
     own = _with_manifest(own, manifests.get(own.name))
     described = {
@@ -88,7 +98,7 @@ def _nodes(
     for name, manifest in manifests.items():
         if name != own.name and name not in described:
             described[name] = world_node(manifest)
-    nodes, refusals = _disjoint(own, described)
+    nodes, refusals = _disjoint(own, described, rank)
     nodes = {name: replace(node, underlay=underlay_of(node, own)) for name, node in nodes.items()}
     return own, nodes, tuple(refusals)
 
@@ -157,13 +167,16 @@ def _with_manifest(node: Node, manifest: NodeObject | None) -> Node:
     )
 
 
-def _disjoint(own: Node, described: Mapping[str, Node]) -> tuple[dict[str, Node], list[Refusal]]:
+def _disjoint(
+    own: Node, described: Mapping[str, Node], rank: Rank
+) -> tuple[dict[str, Node], list[Refusal]]:
     """Without nodes whose pod range is another's too."""
     taken = Ranges()
     _take(own, taken)
     kept: dict[str, Node] = {}
     refusals = []
-    for name, node in sorted(described.items()):
+    for name in sorted(described, key=rank):
+        node = described[name]
         if clash := _clash(node, taken):
             reason = f"{clash}: give one of them another --pod-cidr"
             refusals.append(Refusal(ObjectRef("Node", "", name), reason))
@@ -187,7 +200,7 @@ def _take(node: Node, taken: Ranges) -> None:
 
 
 def _one_place_each(
-    everywhere: Everywhere, known: Everywhere
+    everywhere: Everywhere, known: Everywhere, rank: Rank
 ) -> tuple[dict[str, Workloads], tuple[Refusal, ...]]:
     """In `known`, if it is given, everybody has one place."""
     if not _has_clash(everywhere, known):
@@ -195,7 +208,8 @@ def _one_place_each(
     seen: dict[Key, str] = {}
     refusals = []
     kept: dict[str, Workloads] = {}
-    for node, of_node in sorted(everywhere.items()):
+    for node in sorted(everywhere, key=rank):
+        of_node = everywhere[node]
         lost = {key for key in of_node if key in seen}
         for key in sorted(lost):
             reason = f"runs on node {seen[key]} already: that on {node} is not in the mesh"

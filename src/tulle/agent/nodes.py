@@ -39,10 +39,27 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """The other nodes by name, and whose file is not in force."""
+    """The other nodes by name, and whose file is not in force.
+
+    `guests`, of which this node may be one, have what no other node claims.
+    """
 
     nodes: Mapping[str, NodeState] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
+    guests: frozenset[str] = frozenset()
+
+
+def joined(first: Others, *more: Others) -> Others:
+    """All that they tell of. A name is that node's who was told of first."""
+    nodes, refusals, guests = dict(first.nodes), list(first.refusals), set(first.guests)
+    for others in more:
+        for name, state in others.nodes.items():
+            if nodes.setdefault(name, state) is not state:
+                reason = "another node of the mesh has the name: this one is not in it"
+                refusals.append(Refusal(ObjectRef("Node", "", name), reason))
+        refusals += others.refusals
+        guests |= {name for name in others.guests if nodes.get(name) is others.nodes.get(name)}
+    return Others(nodes, tuple(refusals), frozenset(guests))
 
 
 def own_file(cluster: Path, node: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tulle.model.hosts import MeshNode
 from tulle.model.kubernetes import Pod
 from tulle.model.world import Key, Node, Workload
 
@@ -14,7 +15,9 @@ Json = dict[str, Any]
 
 def nodes(agent: Agent, now: Pass) -> list[Json]:
     world = now.world
-    created = agent.neighbours.created()
+    guests = now.snapshot.named(MeshNode)
+    created = {name: str(item.metadata.creation_timestamp or "") for name, item in guests.items()}
+    created |= agent.neighbours.created()
     counts = {name: len(workloads) for name, workloads in world.remote.items()}
     counts[world.node.name] = len(world.workloads)
     return [

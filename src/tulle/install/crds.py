@@ -22,7 +22,25 @@ _SHORT = {
     "AuthPolicy": "authpol",
     "BackendTrafficPolicy": "btpol",
     "FaultInjectionPolicy": "fault",
+    "MeshNode": "meshno",
+    "MeshWorkload": "meshwl",
     "RateLimitPolicy": "ratelimit",
+}
+_COLUMNS = {
+    "MeshNode": [
+        {"name": "Address", "type": "string", "jsonPath": ".spec.addresses[0]"},
+        {"name": "Pod-CIDRs", "type": "string", "jsonPath": ".spec.podCIDRs"},
+        {
+            "name": "Ready",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
+        },
+    ],
+    "MeshWorkload": [
+        {"name": "Node", "type": "string", "jsonPath": ".spec.node"},
+        {"name": "Address", "type": "string", "jsonPath": ".spec.addresses[0]"},
+        {"name": "Ready", "type": "boolean", "jsonPath": ".spec.ready"},
+    ],
 }
 _TIME = {"type": "string", "format": "date-time"}
 _TEXT = {"type": "string", "maxLength": 253}
@@ -65,7 +83,7 @@ def _crd(kind: str) -> dict[str, Any]:
                 "plural": name,
                 "singular": kind.lower(),
                 "shortNames": [_SHORT[kind]] if kind in _SHORT else [],
-                "categories": ["gateway-api", "tulle"],
+                "categories": ["gateway-api", "tulle"] if _is_policy(kind) else ["tulle"],
             },
             "versions": list(_versions(kind)),
         },
@@ -109,7 +127,7 @@ def _versions(kind: str) -> Iterable[dict[str, Any]]:
 def _columns(kind: str) -> list[dict[str, str]]:
     age = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
     if not _is_policy(kind):
-        return [age]
+        return [*_COLUMNS[kind], age]
     target = ".spec.targetRefs[0]"
     accepted = '.status.ancestors[0].conditions[?(@.type=="Accepted")].status'
     return [
@@ -136,12 +154,16 @@ def _schema(kind: str) -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": schema,
-            "status": _status(),
+            "status": _policy_status() if _is_policy(kind) else _status(),
         },
     }
 
 
 def _status() -> Schema:
+    return {"type": "object", "properties": {"conditions": _conditions()}}
+
+
+def _policy_status() -> Schema:
     """GEP-713's PolicyStatus."""
     reference = {
         "type": "object",

@@ -1,4 +1,4 @@
-"""What the types of tulle.io's policies cannot say, said for API servers.
+"""What the types of tulle.io's kinds cannot say, said for API servers.
 
 The same rules as edges/manifests has, whose errors are better: they tell of what gets here all the
 same. Where a schema alone can hold a rule it does, as any server knows it; rules in CEL, on times
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tulle.model.gateway_routes import SessionPersistenceSpec
+from tulle.model.hosts import MeshNodeSpec, MeshWorkloadSpec
 from tulle.model.http_filters import ExternalAuthFilter
 from tulle.model.references import GATEWAY_GROUP, BackendObjectReference
 from tulle.model.traffic import (
@@ -105,8 +106,15 @@ TARGETS: dict[type, tuple[tuple[str, str], ...]] = {
 }
 _NOT_FROM_CLAIMS = "host|authorization|content-length|transfer-encoding|connection"
 
+_ONE_A_FAMILY = _cel(
+    "self.size() < 2 || self[0].contains(':') != self[1].contains(':')",
+    "must hold one an address family at most",
+)
+
 # On fields of a struct, by what surrounds them.
 FIELDS: dict[tuple[type, str], Schema] = {
+    (MeshNodeSpec, "podCIDRs"): _ONE_A_FAMILY,
+    (MeshWorkloadSpec, "addresses"): _ONE_A_FAMILY,
     **{place: _span(*ends) for place, ends in SPANS.items()},
     (ClaimHeader, "header"): {"not": {"pattern": f"^(?i:{_NOT_FROM_CLAIMS})$"}},
     (FaultSpec, "headers"): _map_by("name"),

@@ -15,6 +15,7 @@ from .cluster_policy import ClusterNetworkPolicy
 from .contents import ConfigMap, Secret
 from .gateway import BackendTLSPolicy, Gateway, GatewayClass, ListenerSet, ReferenceGrant
 from .gateway_routes import Route
+from .hosts import MeshNode, MeshWorkload
 from .ingress import Ingress, IngressClass
 from .kubernetes import (
     EndpointSlice,
@@ -63,6 +64,8 @@ KubernetesObject = (
     | CiliumEgressGatewayPolicy
     | CiliumLoadBalancerIPPool
     | ClusterNetworkPolicy
+    | MeshNode
+    | MeshWorkload
     | RoutingObject
 )
 KINDS: dict[str, type[KubernetesObject]] = {

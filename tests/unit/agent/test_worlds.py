@@ -12,7 +12,8 @@ from tulle.edges.manifests.directory import Snapshot
 from tulle.model.kinds import KINDS
 from tulle.model.world import Node, Settings
 
-ELSEWHERE = {"Pod", "Node", "Service"}  # workloads, the mesh, and those with kept addresses
+# workloads, the mesh, and those with kept addresses
+ELSEWHERE = {"Pod", "Node", "Service", "MeshNode", "MeshWorkload"}
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - ELSEWHERE))

@@ -27,11 +27,13 @@ from tulle.model.world import IPNetwork, Node, Refusal, Settings
 
 from ..desired import Desired, desired
 from ..mesh import Mesh, mesh
+from ..nodes import joined
 from ..pacer import Pacer
 from ..transitions import Transitions
 from ..worlds import world_of
 from .decode import checked
 from .duties import Duties
+from .guests import Guests
 from .population import Population
 from .source import KubernetesSource
 from .start import LEASE
@@ -82,6 +84,7 @@ class Operator:
         self._asked_s: float | None = None  # since when a pass is waited for
         self._node = Node(NOWHERE, service_cidrs=options.service_cidrs)
         self._ids = Ids()
+        self._guests = Guests(NOWHERE)
         self._mesh: Mesh | None = None
         self._desired: Desired | None = None
         self._transitions = Transitions()
@@ -123,7 +126,8 @@ class Operator:
         self.duties.tell(decided)
 
     def _decide(self) -> Decided:
-        snapshot, others = self.source.scan(), self.population.scan()
+        snapshot = self.source.scan()
+        others = joined(self.population.scan(), self._guests.of(snapshot))
         nodes = snapshot.named(NodeObject)
         self._mesh = seen = mesh(self._node, {}, others, nodes, self._mesh)
         settings = Settings(endpoints="listed")

@@ -25,6 +25,7 @@ from tulle.model.gateway import (
     ReferenceGrant,
 )
 from tulle.model.gateway_routes import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute
+from tulle.model.hosts import MeshNode, MeshWorkload
 from tulle.model.ingress import Ingress, IngressClass
 from tulle.model.kinds import KubernetesObject, RoutingObject
 from tulle.model.kubernetes import (
@@ -56,6 +57,7 @@ from .contents import validate_config_map, validate_secret
 from .fields import FieldError, quote
 from .gateway import validate_backend_tls, validate_gateway, validate_listener_set
 from .gateway_routes import validate_route
+from .hosts import validate_mesh_node, validate_mesh_workload
 from .ingress import validate_ingress, validate_ingress_class
 from .node import validate_node
 from .pod import validate_pod
@@ -78,11 +80,12 @@ CLUSTER_SCOPED = frozenset(
         "ClusterNetworkPolicy",
         "GatewayClass",
         "IngressClass",
+        "MeshNode",
     }
 )
 
 # Names of these become host names or directories; the others only name themselves.
-_LABEL_NAMED = (Namespace, Pod, Service)
+_LABEL_NAMED = (Namespace, Pod, Service, MeshWorkload)
 _ANNOTATION_BYTES = 256 << 10
 _OWN_PREFIX = "tulle.io/"
 _OTHER_VALUES = (WEIGHT_ANNOTATION, SCOPE, MEMORY)  # than "true" and "false"
@@ -131,6 +134,10 @@ def validate(obj: KubernetesObject) -> KubernetesObject:
             return validate_egress_gateway(obj)
         case CiliumLoadBalancerIPPool():
             return validate_pool(obj)
+        case MeshNode():
+            return validate_mesh_node(obj)
+        case MeshWorkload():
+            return validate_mesh_workload(obj)
         case Namespace():
             return obj
         case _:
