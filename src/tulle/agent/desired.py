@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tulle.compile import Compiled, Ids, compile_world
-from tulle.compile.proxy import Scoped, scoped_images
+from tulle.compile.proxy import Scoped, ScopedImages, scoped_images
 from tulle.compile.routes import Standing, with_gateways
 from tulle.compile.services import Allocated, ServiceParts, with_addresses
 from tulle.compile.traffic import route
-from tulle.model.routing import Routing
+from tulle.model.routing import Front, Proxied, Routing, proxied_of
 from tulle.model.scopes import Scope
 from tulle.model.world import Refusal, World
 
@@ -25,8 +25,13 @@ class Desired:
     allocated: Allocated
     routing: Routing
     compiled: Compiled
-    proxies: Mapping[Scope, Scoped]
+    scoped: ScopedImages
+    proxied: frozenset[Proxied]
     standing: Standing = field(default_factory=Standing)
+
+    @property
+    def proxies(self) -> Mapping[Scope, Scoped]:
+        return self.scoped.of
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
@@ -41,11 +46,24 @@ def desired(given: World, ids: Ids, before: Desired | None = None) -> Desired:
     world, standing = with_gateways(given, before.standing if before else None)
     world, allocated = with_addresses(world, before.allocated if before else None)
     routing = route(world, before.routing if before else None)
+    proxied = _proxied(routing.fronts, before)
     compiled = compile_world(
-        world, ids, before=before.compiled if before else None, proxied=routing.proxied
+        world, ids, before=before.compiled if before else None, proxied=proxied
     )
     services = compiled.memo.services or ServiceParts()
     rule_sets = compiled.memo.isolation.rule_sets
-    old = before.proxies if before else None
-    proxies = scoped_images(world, routing, services, rule_sets, old)
-    return Desired(given, world, allocated, routing, compiled, proxies, standing)
+    old = before.scoped if before else None
+    scoped = scoped_images(world, routing, services, rule_sets, old)
+    return Desired(given, world, allocated, routing, compiled, scoped, proxied, standing)
+
+
+def _proxied(fronts: Mapping[str, Front], before: Desired | None) -> frozenset[Proxied]:
+    """The same object as before, if none has come, gone or moved."""
+    if before is None:
+        return proxied_of(fronts.values())
+    was = before.routing.fronts
+    new = [front for name, front in fronts.items() if was.get(name) is not front]
+    old = [front for name, front in was.items() if fronts.get(name) is not front]
+    if (not new and not old) or proxied_of(new) == proxied_of(old):
+        return before.proxied
+    return proxied_of(fronts.values())

@@ -7,7 +7,7 @@ order of precedence, what is attached where, which references hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
@@ -310,11 +310,11 @@ class Routing:
     refusals: tuple[Refusal, ...] = ()  # of objects whose status has no place for it
     memo: object = field(default=None, compare=False, repr=False)  # saves the next one work
 
-    @property
-    def proxied(self) -> frozenset[Proxied]:
-        """Where connections go to the proxy."""
-        return frozenset(
-            (item.service, address, item.port, item.protocol)
-            for item in self.fronts.values()
-            for address in item.addresses
-        )
+
+def proxied_of(fronts: Iterable[Front]) -> frozenset[Proxied]:
+    """Where connections go to the proxy."""
+    return frozenset(
+        (item.service, address, item.port, item.protocol)
+        for item in fronts
+        for address in item.addresses
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -35,6 +35,7 @@ class Proxied:
 
     image: XdsImage = field(default_factory=dict)
     fronts: Mapping[str, FrontMade] = field(default_factory=dict)
+    targets: Mapping[Target, int] = field(default_factory=dict)  # how many fronts lead there
     clusters: Mapping[tuple[Target, bool], Resource] = field(default_factory=dict)
     endpoints: Mapping[str, Known] = field(default_factory=dict)
     sources: tuple[IPAddress, ...] = ()
@@ -51,26 +52,61 @@ def proxy_image(
     `before` only saves work. Fronts without an address are none yet.
     """
     old = before or Proxied()
-    fronts = {
-        name: front_made(front, old.fronts.get(name))
-        for name, front in routing.fronts.items()
-        if front.addresses
-    }
-    targets = dict.fromkeys(target for made in fronts.values() for target in made.targets)
+    fronts = dict(_fronts(routing, old))
+    was = [made for name, made in old.fronts.items() if fronts.get(name) is not made]
+    now = [made for name, made in fronts.items() if old.fronts.get(name) is not made]
+    targets = _counted(old.targets, was, now)
     own = tuple(sources)
     kept = old.clusters if old.sources == own else {}
     wanted = [(target, _is_sticky(target, services)) for target in targets]
     clusters = {key: kept.get(key) or _cluster(*key, own) for key in wanted}
     endpoints = _endpoints(targets, services, old.endpoints)
-    image: dict[XdsKind, Mapping[str, Resource]] = {
+    whole: dict[XdsKind, Mapping[str, Resource]] = {
         "cluster": {target.name: resource for (target, _), resource in clusters.items()},
         "endpoints": {name: known.resource for name, known in endpoints.items()},
         "secret": _secrets(fronts.values(), targets),
-        "listener": _all(made.listeners for made in fronts.values()),
-        "route": _all(made.routes for made in fronts.values()),
     }
-    same = {kind: _settled(old.image.get(kind, {}), now) for kind, now in image.items()}
-    return Proxied(same, fronts, clusters, endpoints, own)
+    image: dict[XdsKind, Mapping[str, Resource]] = {
+        "listener": _settled(
+            old.image.get("listener", {}),
+            {name for made in was for name in made.listeners},
+            _all(made.listeners for made in now),
+        ),
+        "route": _settled(
+            old.image.get("route", {}),
+            {name for made in was for name in made.routes},
+            _all(made.routes for made in now),
+        ),
+    }
+    for kind, resources in whole.items():
+        known = old.image.get(kind, {})
+        image[kind] = _settled(known, known.keys(), resources)
+    return Proxied(image, fronts, targets, clusters, endpoints, own)
+
+
+def _fronts(routing: Routing, old: Proxied) -> Iterator[tuple[str, FrontMade]]:
+    for name, front in routing.fronts.items():
+        known = old.fronts.get(name)
+        if known is not None and known.front is front:
+            yield name, known
+        elif front.addresses:
+            yield name, front_made(front, known)
+
+
+def _counted(
+    old: Mapping[Target, int], was: Iterable[FrontMade], now: Iterable[FrontMade]
+) -> dict[Target, int]:
+    """How many fronts lead to each target."""
+    found = dict(old)
+    for made in now:
+        for target in made.targets:
+            found[target] = found.pop(target, 0) + 1  # the new one: certificates may differ
+    for made in was:
+        for target in made.targets:
+            found[target] -= 1
+            if not found[target]:
+                del found[target]
+    return found
 
 
 def _cluster(target: Target, sticky: bool, sources: Sequence[IPAddress]) -> Resource:
@@ -141,9 +177,16 @@ def _all(parts: Iterable[Mapping[str, Resource]]) -> dict[str, Resource]:
     return found
 
 
-def _settled(old: Mapping[K, V], new: Mapping[K, V]) -> Mapping[K, V]:
-    """With the values of before where they are equal; all of it, if nothing is different."""
-    same = {key: old[key] if old.get(key) == item else item for key, item in new.items()}
-    if len(same) == len(old) and all(old.get(key) is item for key, item in same.items()):
+def _settled(old: Mapping[K, V], gone: Set[K], new: Mapping[K, V]) -> Mapping[K, V]:
+    """`old` without what has gone and with what is new; itself, if nothing is different."""
+    changed = {
+        key: item
+        for key, item in new.items()
+        if (known := old.get(key)) is not item and known != item
+    }
+    left = gone - new.keys()
+    if not changed and not left:
         return old
-    return same
+    found = {key: item for key, item in old.items() if key not in left} if left else dict(old)
+    found.update(changed)
+    return found

@@ -24,6 +24,8 @@ from .image import Proxied, proxy_image
 from .policy import Policed, policy_image
 
 _NOTHING: Mapping[str, Resource] = {}
+_ASKING = ("gateways", "services", "namespaces")  # of the world, what may ask for a scope
+Asked = tuple[Scope, int]  # with the limit of memory that goes with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,15 @@ class Scoped:
     memory_bytes: int = 0
     proxied: Proxied = field(default_factory=Proxied)
     policed: Policed = field(default_factory=Policed)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopedImages:
+    """`of` each scope. The rest saves work next time."""
+
+    of: Mapping[Scope, Scoped]
+    asked: Mapping[str, Asked]
+    world: World
 
 
 def scope_of(world: World, ref: ObjectRef) -> Scope:
@@ -55,15 +66,15 @@ def scoped_images(
     routing: Routing,
     services: ServiceParts,
     rule_sets: Mapping[int, RuleSet],
-    before: Mapping[Scope, Scoped] | None = None,
-) -> Mapping[Scope, Scoped]:
+    before: ScopedImages | None = None,
+) -> ScopedImages:
     """The node's own is always there. `before` only saves work."""
     limits: dict[Scope, int] = {NODE: 0}
     fronts: dict[Scope, dict[str, Front]] = {}
-    for name, front in routing.fronts.items():
-        scope, memory_bytes = _asked(world, front.origin)
+    asked = _all_asked(world, routing, before)
+    for name, (scope, memory_bytes) in asked.items():
         limits[scope] = memory_bytes
-        fronts.setdefault(scope, {})[name] = front
+        fronts.setdefault(scope, {})[name] = routing.fronts[name]
     rules: dict[Scope, dict[int, RuleSet]] = {}
     for number, item in rule_sets.items():
         scope = scope_of_rules(world, (part.rule for part in item.parts))
@@ -71,17 +82,28 @@ def scoped_images(
         rules.setdefault(scope, {})[number] = item
     found: dict[Scope, Scoped] = {}
     for scope, memory_bytes in limits.items():
-        old = before.get(scope) if before else None
+        old = before.of.get(scope) if before else None
         share = Routing(fronts.get(scope, {}))
         proxied = proxy_image(share, services, world.node.ingress, old.proxied if old else None)
         policed = policy_image(rules.get(scope, {}), old.policed if old else None)
         image = _together(proxied.image, policed.image, old)
         found[scope] = Scoped(image, memory_bytes, proxied, policed)
-    return found
+    return ScopedImages(found, asked, world)
 
 
-def _asked(world: World, ref: ObjectRef) -> tuple[Scope, int]:
-    """With the limit of memory that goes with it."""
+def _all_asked(world: World, routing: Routing, before: ScopedImages | None) -> Mapping[str, Asked]:
+    """By the names of fronts, which tell what they stand for."""
+    same = before is not None and all(
+        getattr(world, name) is getattr(before.world, name) for name in _ASKING
+    )
+    known = before.asked if before is not None and same else {}
+    return {
+        name: known.get(name) or _asked(world, front.origin)
+        for name, front in routing.fronts.items()
+    }
+
+
+def _asked(world: World, ref: ObjectRef) -> Asked:
     obj: Gateway | Service | None = None
     if ref.kind == "Gateway":
         obj = world.gateways.get((ref.namespace, ref.name))

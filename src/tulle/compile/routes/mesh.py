@@ -8,7 +8,6 @@ no grant: whoever reaches a Service may do so by a route too.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import is_
@@ -69,9 +68,6 @@ class Meant(NamedTuple):
     ports: tuple[tuple[Place, ServicePort], ...]
 
 
-Meanings = Mapping[ObjectRef, tuple[Form, tuple[Meant, ...]]]
-
-
 class Made(NamedTuple):
     """A front and all that it was made from; None: nobody is there whom its routes are for."""
 
@@ -91,32 +87,53 @@ class Made(NamedTuple):
 
 
 class Mesh:
-    """All routes on Services. `before` is the one of an earlier world, and only saves work."""
+    """All routes on Services. `before` is the one of an earlier world, and only saves work: of what
+    no changed route touches, all is taken over."""
 
-    def __init__(self, world: World, before: Mesh | None = None) -> None:
-        self.made: dict[Place, Made] = {}
-        self._meanings: dict[ObjectRef, tuple[Form, tuple[Meant, ...]]] = {}
-        self._made_before = before.made if before else {}
-        same = before is not None and before._world.services is world.services
-        self._meanings_before: Meanings = before._meanings if before and same else {}
-        self._world: World = world
-        self._faces: dict[Place, dict[str, Face]] = defaultdict(dict)
-        self._attachments: list[tuple[Attachment, list[Face]]] = []
+    def __init__(
+        self, world: World, forms: Mapping[ObjectRef, Form], before: Mesh | None = None
+    ) -> None:
+        self._world, self._forms = world, forms
+        self._made_before = before._made if before else {}
+        old = before if before and before._world.services is world.services else None
+        self._meanings: dict[ObjectRef, tuple[Meant, ...]] = dict(old._meanings) if old else {}
+        self._at: dict[Place, set[ObjectRef]] = dict(old._at) if old else {}
+        self._faces: dict[Place, dict[str, Face]] = dict(old._faces) if old else {}
+        self._mixed: set[Place] = set(old._mixed) if old else set()
+        self._of_consumers: set[Place] = set(old._of_consumers) if old else set()
+        self._made: dict[Place, Made] = dict(old._made) if old else {}
+        self._fronts: dict[str, Front] = dict(old._fronts) if old else {}
+        self.attachments: dict[ObjectRef, tuple[Attachment, ...]] = (
+            dict(old.attachments) if old else {}
+        )
+        was = old._forms if old else {}
+        changed = {ref for ref, form in forms.items() if was.get(ref) is not form}
+        changed |= was.keys() - forms.keys()
+        self._touched: set[Place] = set()
+        for ref in changed:
+            self._seat(ref)
+        self._attach(changed.union(*map(self._face, self._touched)))
 
     @property
     def has_consumers(self) -> bool:
-        return any(clients != EVERYBODY for faces in self._faces.values() for clients in faces)
+        return bool(self._of_consumers)
 
-    def attach(self, form: Form) -> Iterator[Attachment]:
-        """One for each reference to a Service that there is."""
-        known = self._meanings_before.get(form.ref)
-        if known is None or known[0] is not form:
-            known = form, tuple(self._meant(form))
-        self._meanings[form.ref] = known
-        for meant in known[1]:
-            attachment = Attachment(form, meant.ref, None, meant.verdict)
-            self._attachments.append((attachment, self._faces_of(form, meant)))
-            yield attachment
+    def _seat(self, ref: ObjectRef) -> None:
+        """Where its new form says, and no longer where its old one did."""
+        for place in _places(self._meanings.pop(ref, ())):
+            self._those_at(place).discard(ref)
+        form = self._forms.get(ref)
+        if form is not None:
+            self._meanings[ref] = tuple(self._meant(form))
+            for place in _places(self._meanings[ref]):
+                self._those_at(place).add(ref)
+
+    def _those_at(self, place: Place) -> set[ObjectRef]:
+        """To be changed: no longer the set that the Mesh before has."""
+        if place not in self._touched:
+            self._touched.add(place)
+            self._at[place] = set(self._at.get(place, ()))
+        return self._at[place]
 
     def _meant(self, form: Form) -> Iterator[Meant]:
         own = form.route.metadata.namespace
@@ -135,56 +152,84 @@ class Mesh:
             return None
         return service
 
-    def _faces_of(self, form: Form, meant: Meant) -> list[Face]:
-        found = []
-        for place, port in meant.ports:
-            faces = self._faces[place]
-            face = faces.get(meant.clients)
-            if face is None:
-                face = faces[meant.clients] = Face(meant.service, port, meant.clients)
-            face.routes[form.ref] = Seat(form, ("",))
-            found.append(face)
-        return found
+    def _face(self, place: Place) -> set[ObjectRef]:
+        """Makes its faces anew; gives the routes that may be attached otherwise than before."""
+        faces: dict[str, Face] = {}
+        for ref in sorted(self._at[place]):
+            for meant in self._meanings[ref]:
+                for port in (port for there, port in meant.ports if there == place):
+                    face = faces.setdefault(meant.clients, Face(meant.service, port, meant.clients))
+                    face.routes[ref] = Seat(self._forms[ref], ("",))
+        self._faces[place] = faces
+        was_mixed = place in self._mixed
+        mixed = [_keep_one_kind(face) for face in faces.values()]
+        _note(self._mixed, place, any(mixed))
+        _note(self._of_consumers, place, any(clients != EVERYBODY for clients in faces))
+        return self._at[place] if was_mixed or place in self._mixed else set()
 
-    def part_kinds(self) -> None:
-        """One kind of route for each port and its clients, in the order that the GEP gives."""
-        mixed = [
-            face
-            for faces in self._faces.values()
-            for face in faces.values()
-            if len(face.routes) > 1 and len({ref.kind for ref in face.routes}) > 1
-        ]
-        for face in mixed:
-            kind = face.kind
-            face.routes = {ref: seat for ref, seat in face.routes.items() if ref.kind == kind}
-        if not mixed:
-            return
-        for attachment, faces_of in self._attachments:
-            if faces_of and not any(attachment.form.ref in face.routes for face in faces_of):
-                message = f"a {faces_of[0].kind} is on the same port"
-                attachment.verdict = Verdict(False, "Conflicted", message)
-
-    def forget_older(self) -> None:
-        """When all that there is has been made."""
-        self._made_before, self._meanings_before = {}, {}
-        self._faces, self._attachments = defaultdict(dict), []
-
-    def fronts(self, hosts: Hosts) -> Iterator[Front]:
-        clients = _addresses(self._world, self._faces.values())
-        for place in sorted(self._faces):
-            faces = self._faces[place]
-            made = Made(
-                next(iter(faces.values())).service,
-                tuple([(name, _forms(face)) for name, face in faces.items()]),
-                tuple([clients.get(name, ()) for name in faces]),
-                None,
+    def _attach(self, refs: Iterable[ObjectRef]) -> None:
+        """One attachment for each reference to a Service that there is."""
+        for ref in refs:
+            self.attachments[ref] = tuple(
+                Attachment(self._forms[ref], meant.ref, None, self._verdict(ref, meant))
+                for meant in self._meanings.get(ref, ())
             )
-            known = self._made_before.get(place)
-            if known is None or not known.holds(made):
-                known = made._replace(front=_front(place, faces, clients, hosts))
-            self.made[place] = known
-            if known.front is not None:
-                yield known.front
+            if not self.attachments[ref]:
+                del self.attachments[ref]
+
+    def _verdict(self, ref: ObjectRef, meant: Meant) -> Verdict:
+        faces = [self._faces[place][meant.clients] for place, _ in meant.ports]
+        if not faces or any(ref in face.routes for face in faces):
+            return meant.verdict
+        return Verdict(False, "Conflicted", f"a {faces[0].kind} is on the same port")
+
+    def fronts(self, hosts: Hosts) -> Mapping[str, Front]:
+        """By their names."""
+        consumers = [self._faces[place] for place in self._of_consumers]
+        clients = _addresses(self._world, consumers)
+        for place in sorted(self._touched | self._of_consumers):
+            name = front_name("service", *place)
+            self._fronts.pop(name, None)
+            if not self._faces[place]:
+                for gone in (self._at, self._faces, self._made):
+                    gone.pop(place, None)
+                continue
+            made = self._made[place] = self._make(place, clients, hosts)
+            if made.front is not None:
+                self._fronts[name] = made.front
+        self._made_before = {}
+        return self._fronts
+
+    def _make(
+        self, place: Place, clients: Mapping[str, tuple[IPAddress, ...]], hosts: Hosts
+    ) -> Made:
+        faces = self._faces[place]
+        made = Made(
+            next(iter(faces.values())).service,
+            tuple([(name, _forms(face)) for name, face in faces.items()]),
+            tuple([clients.get(name, ()) for name in faces]),
+            None,
+        )
+        known = self._made_before.get(place)
+        if known is not None and known.holds(made):
+            return known
+        return made._replace(front=_front(place, faces, clients, hosts))
+
+
+def _note(places: set[Place], place: Place, holds: bool) -> None:
+    (places.add if holds else places.discard)(place)
+
+
+def _places(meanings: Iterable[Meant]) -> Iterator[Place]:
+    return (place for meant in meanings for place, _ in meant.ports)
+
+
+def _keep_one_kind(face: Face) -> bool:
+    """In the order that the GEP gives. Whether there were several."""
+    kind = face.kind
+    kept = {ref: seat for ref, seat in face.routes.items() if ref.kind == kind}
+    several, face.routes = len(kept) < len(face.routes), kept
+    return several
 
 
 def _ports_meant(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from tulle.model.gateway_routes import GRPCRoute, HTTPRoute, Route
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import Front, Routing
-from tulle.model.world import Refusal, World
+from tulle.model.world import Key, Refusal, World
 
 from .attach import Attachment, Parents, part_kinds
 from .backend_tls import BackendPolicies
@@ -57,8 +55,9 @@ _SOURCES = frozenset(
 )
 _FACTS = ("services", "grants", "backend_tls", "config_maps")  # what answers follow from
 
-# Of one route, for the mesh (True) or for Gateways.
-Forms = Mapping[ObjectRef, tuple[tuple[bool, Form], ...]]
+# By the kind of route: of each, for the mesh (True) or for Gateways.
+Uses = tuple[tuple[bool, Form], ...]
+Forms = Mapping[str, Mapping[Key, Uses]]
 
 
 @dataclass(slots=True)
@@ -101,8 +100,8 @@ class _Pass:
         policies = BackendPolicies(world.backend_tls, self._contents, old.policies if old else None)
         self._facts = Facts(world, self._grants, policies)
         self._same_facts = old is not None and _are_same(_FACTS, old.world, world)
-        self._forms = dict(self._routes(old.forms if old else {}))
-        self._mesh = Mesh(world, old.mesh if old else None)
+        self._forms = self._routes(old)
+        self._mesh = Mesh(world, self._forms_of(mesh=True), old.mesh if old else None)
         self._ingresses: dict[ObjectRef, IngressForm] = {}
         self._old_ingresses = old.ingresses if old else {}
         self._refusals: list[Refusal] = []
@@ -118,7 +117,7 @@ class _Pass:
         status: dict[ObjectRef, Json] = {}
         for item in owned.values():
             self._serve(item, fronts, status)
-        fronts.update((front.name, front) for front in self._mesh.fronts(self._hosts))
+        fronts |= self._mesh.fronts(self._hosts)
         self._serve_ingresses(fronts, status)
         self._say(attachments, status)
         memo = Memo(
@@ -132,31 +131,41 @@ class _Pass:
             self._statuses,
             self._mesh,
         )
-        self._mesh.forget_older()
         self._hosts.forget_older()
         self._statuses.forget_older()
         known = before.fronts if before is not None else {}
         kept = {name: _unchanged(front, known.get(name)) for name, front in fronts.items()}
         return Routing(kept, status, tuple(self._refusals), memo)
 
-    def _routes(self, known: Forms) -> Iterator[tuple[ObjectRef, tuple[tuple[bool, Form], ...]]]:
-        world = self._world
-        kinds: tuple[Mapping[Any, Route], ...] = (
-            world.http_routes,
-            world.grpc_routes,
-            world.tls_routes,
-            world.tcp_routes,
-            world.udp_routes,
-        )
-        for routes in kinds:
-            for item in routes.values():
-                ref = ref_of(item)
-                forms = known.get(ref, ())
-                if not forms or forms[0][1].route is not item:
-                    forms = tuple((of_mesh, self._form(item, of_mesh)) for of_mesh in _uses(item))
-                elif not self._same_facts:
-                    forms = tuple(self._kept(of_mesh, form) for of_mesh, form in forms)
-                yield ref, forms
+    def _routes(self, old: Memo | None) -> Forms:
+        known = old.forms if old else {}
+        found: dict[str, Mapping[Key, Uses]] = {}
+        for kind in ("http_routes", "grpc_routes", "tls_routes", "tcp_routes", "udp_routes"):
+            before = known.get(kind, {})
+            if old is not None and self._same_facts and _are_same([kind], old.world, self._world):
+                found[kind] = before
+                continue
+            routes: Mapping[Key, Route] = getattr(self._world, kind)
+            found[kind] = {
+                key: self._uses(item, before.get(key, ())) for key, item in routes.items()
+            }
+        return found
+
+    def _uses(self, item: Route, known: Uses) -> Uses:
+        if not known or known[0][1].route is not item:
+            return tuple((of_mesh, self._form(item, of_mesh)) for of_mesh in _uses(item))
+        if self._same_facts:
+            return known
+        return tuple(self._kept(of_mesh, form) for of_mesh, form in known)
+
+    def _forms_of(self, *, mesh: bool) -> dict[ObjectRef, Form]:
+        return {
+            form.ref: form
+            for routes in self._forms.values()
+            for uses in routes.values()
+            for of_mesh, form in uses
+            if of_mesh is mesh
+        }
 
     def _kept(self, of_mesh: bool, form: Form) -> tuple[bool, Form]:
         """The form, or a new one if it had other answers now."""
@@ -175,14 +184,9 @@ class _Pass:
         )
 
     def _attach(self, owned: Iterable[Owned], parents: Parents) -> list[Attachment]:
-        ordered = sorted(self._forms.items(), key=lambda item: item[0])
-        attachments = [
-            found
-            for _, forms in ordered
-            for of_mesh, form in forms
-            for found in (self._mesh.attach(form) if of_mesh else parents.attach(form))
-        ]
-        self._mesh.part_kinds()
+        """To Gateways and what is on them."""
+        ordered = sorted(self._forms_of(mesh=False).items(), key=lambda item: item[0])
+        attachments = [found for _, form in ordered for found in parents.attach(form)]
         part_kinds((spot for item in owned for spot in item.all_spots()), attachments)
         return attachments
 
@@ -215,25 +219,15 @@ class _Pass:
             ]
 
     def _say(self, attachments: list[Attachment], status: dict[ObjectRef, Json]) -> None:
-        by_route: dict[ObjectRef, list[Attachment]] = defaultdict(list)
+        by_route: dict[ObjectRef, tuple[Attachment, ...]] = dict(self._mesh.attachments)
         for item in attachments:
-            by_route[item.form.ref].append(item)
-        for ref, found in by_route.items():
-            status[ref] = self._statuses.of(_as_written(found))
+            by_route[item.form.ref] = (*by_route.get(item.form.ref, ()), item)
+        status.update(self._statuses.of_all(by_route))
         status.update(policy_statuses(self._facts.policies, attachments))
         for gateway_class in self._world.gateway_classes.values():
             said = class_status(gateway_class)
             if said is not None:
                 status[ref_of(gateway_class)] = said
-
-
-def _as_written(attachments: list[Attachment]) -> list[Attachment]:
-    """In the order of the route's references, those to default Gateways last."""
-    if len(attachments) == 1:
-        return attachments
-    refs = attachments[0].form.route.spec.parent_refs
-    places = {ref: number for number, ref in reversed(list(enumerate(refs)))}
-    return sorted(attachments, key=lambda item: places.get(item.ref, len(refs)))
 
 
 def _uses(item: Route) -> Iterator[bool]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import ObjectRef
@@ -103,27 +104,53 @@ def set_status(item: SetOnGateway) -> Json:
     }
 
 
+class Told(NamedTuple):
+    """The status of a route, and what it was made from."""
+
+    attachments: tuple[Attachment, ...]
+    facts: tuple[object, ...]
+    status: Json
+
+
 class RouteStatuses:
     """Of routes; one of which nothing has changed is the same object as before."""
 
     def __init__(self, before: RouteStatuses | None = None) -> None:
         self._before = before._made if before else {}
-        self._made: dict[ObjectRef, tuple[tuple[object, ...], Json]] = {}
+        self._made: dict[ObjectRef, Told] = {}
 
-    def of(self, attachments: Sequence[Attachment]) -> Json:
-        """Of one route; it has at least one attachment."""
-        form = attachments[0].form
-        said = tuple((item.ref, item.verdict, item.form.resolved) for item in attachments)
-        facts = (form.route.metadata.generation, said)
-        known = self._before.get(form.ref)
-        if known is None or known[0] != facts:
-            known = (facts, route_status(attachments))
-        self._made[form.ref] = known
-        return known[1]
+    def of_all(
+        self, attachments: Mapping[ObjectRef, tuple[Attachment, ...]]
+    ) -> Iterator[tuple[ObjectRef, Json]]:
+        """Each route has at least one attachment."""
+        for ref, found in attachments.items():
+            known = self._before.get(ref)
+            if known is None or known.attachments is not found:
+                known = _told(_as_written(found), known)._replace(attachments=found)
+            self._made[ref] = known
+            yield ref, known.status
 
     def forget_older(self) -> None:
         """When all that there is has been made."""
         self._before = {}
+
+
+def _told(attachments: Sequence[Attachment], known: Told | None) -> Told:
+    form = attachments[0].form
+    said = tuple((item.ref, item.verdict, item.form.resolved) for item in attachments)
+    facts = (form.route.metadata.generation, said)
+    if known is not None and known.facts == facts:
+        return known
+    return Told((), facts, route_status(attachments))
+
+
+def _as_written(attachments: Sequence[Attachment]) -> Sequence[Attachment]:
+    """In the order of the route's references, those to default Gateways last."""
+    if len(attachments) == 1:
+        return attachments
+    refs = attachments[0].form.route.spec.parent_refs
+    places = {ref: number for number, ref in reversed(list(enumerate(refs)))}
+    return sorted(attachments, key=lambda item: places.get(item.ref, len(refs)))
 
 
 def route_status(attachments: Sequence[Attachment]) -> Json:

@@ -23,7 +23,7 @@ class Places:
 
 def places_of(now: frozenset[Proxied], before: Places) -> tuple[Places, set[Key]]:
     """The places by service, and the services of which some have changed."""
-    if now == before.all:
+    if now is before.all or now == before.all:
         return before, set()
     touched = {item[0] for item in now ^ before.all}
     found: dict[Key, set[Place]] = {}

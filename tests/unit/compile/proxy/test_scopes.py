@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.unit.compile.routes.worlds import (
     world_of,
 )
 from tulle.compile import Ids, compile_world
-from tulle.compile.proxy import Scoped, scope_of, scoped_images
+from tulle.compile.proxy import Scoped, ScopedImages, scope_of, scoped_images
 from tulle.compile.routes import route
 from tulle.compile.services import ServiceParts
 from tulle.model.kubernetes import ObjectRef
@@ -50,12 +51,16 @@ def asking(kind: str, name: str, scope: str, memory: str = "", base: World = BAS
     return replace(base, **{field: objects})
 
 
-def images(world: World, before: Any = None) -> dict[str, Scoped]:
+def images(world: World) -> Mapping[str, Scoped]:
+    return scoped(world).of
+
+
+def scoped(world: World, before: ScopedImages | None = None) -> ScopedImages:
     whole = completed(world)
     compiled = compile_world(whole, Ids())
     rule_sets = compiled.memo.isolation.rule_sets
     services = compiled.memo.services or ServiceParts()
-    return dict(scoped_images(whole, route(whole), services, rule_sets, before))
+    return scoped_images(whole, route(whole), services, rule_sets, before)
 
 
 def names(scoped: Scoped) -> dict[str, set[str]]:
@@ -123,7 +128,7 @@ def test_rules_of_all_namespaces_are_the_nodes() -> None:
 
 def test_what_is_unchanged_is_the_same() -> None:
     world = asking("Namespace", "shop", "namespace")
-    first = images(world)
-    again = images(world, first)
-    for scope, item in first.items():
+    first = scoped(world)
+    again = scoped(world, first).of
+    for scope, item in first.of.items():
         assert all(again[scope].image[kind] is items for kind, items in item.image.items())

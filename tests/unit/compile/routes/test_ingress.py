@@ -15,7 +15,7 @@ from tests.unit.compile.routes.worlds import (
 )
 from tulle.compile.routes import route
 from tulle.model.kubernetes import ObjectRef
-from tulle.model.routing import Front, RequestMatch, Routing, TextMatch, ValueMatch
+from tulle.model.routing import Front, RequestMatch, Routing, TextMatch, ValueMatch, proxied_of
 
 _WEB = {"service": {"name": "web", "port": {"number": 80}}}
 _API = {"service": {"name": "api", "port": {"number": 80}}}
@@ -76,7 +76,9 @@ def test_an_ingress_is_served_at_its_classs_address() -> None:
     assert given["ip"].startswith("192.0.2.")
     assert [str(item) for item in front(found).addresses] == [given["ip"]]
     service = ("default", "tulle-ingress-tulle")
-    assert found.proxied == {(service, item, 80, "TCP") for item in front(found).addresses}
+    assert proxied_of(found.fronts.values()) == {
+        (service, item, 80, "TCP") for item in front(found).addresses
+    }
     ((_, made),) = front(found).servers[0].hosts[0].entries
     assert made.id == "Ingress/shop/i/0"
     assert made.destinations[0].service == ("shop", "web")

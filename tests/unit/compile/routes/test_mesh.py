@@ -24,7 +24,7 @@ from tests.unit.compile.routes.worlds import (
 )
 from tulle.compile.routes import route
 from tulle.model.kubernetes import ObjectRef
-from tulle.model.routing import AppProtocol, Destination, Front, Routing, Stream
+from tulle.model.routing import AppProtocol, Destination, Front, Routing, Stream, proxied_of
 from tulle.model.world import Workload, World
 
 _PARENT = {"name": "web", "group": "", "kind": "Service"}
@@ -68,7 +68,7 @@ def test_a_producers_route_holds_for_everybody_on_all_ports() -> None:
         (server,) = front.servers
         assert (server.protocol, server.clients) == ("HTTP", ())
         assert {host.hostname: order(host) for host in server.hosts} == {"*": ["r/0"]}
-    assert found.proxied == {
+    assert proxied_of(found.fronts.values()) == {
         (("shop", "web"), address, item.port, "TCP")
         for item in found.fronts.values()
         for address in item.addresses

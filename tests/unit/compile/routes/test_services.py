@@ -22,6 +22,7 @@ from tests.unit.compile.routes.worlds import (
 )
 from tulle.compile.routes import route, with_gateways
 from tulle.model.kubernetes import ServicePort
+from tulle.model.routing import proxied_of
 from tulle.model.world import Node, World
 
 _KEY = ("shop", "tulle-gateway-gw")
@@ -52,7 +53,9 @@ def test_its_addresses_are_told_and_served() -> None:
     assert given["type"] == "IPAddress"
     assert [str(item) for item in front(found).addresses] == [given["value"]]
     assert given["value"].startswith("192.0.2.")
-    assert found.proxied == {(_KEY, address, 80, "TCP") for address in front(found).addresses}
+    assert proxied_of(found.fronts.values()) == {
+        (_KEY, address, 80, "TCP") for address in front(found).addresses
+    }
 
 
 @pytest.mark.parametrize(
