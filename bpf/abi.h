@@ -26,6 +26,8 @@ enum limit {
 	LIMIT_NAT = 262144,
 	LIMIT_FRAGMENTS = 8192,
 	LIMIT_GONE = 65536,
+	LIMIT_BANDWIDTH = 65536,
+	LIMIT_BUCKETS = 8192,
 	LIMIT_RULES = 65536,
 	LIMIT_EVENT_BYTES = 4194304,
 };
@@ -61,8 +63,9 @@ enum reason {
 	REASON_SOURCE_RANGE = 81,	  /* outside the service's loadBalancerSourceRanges */
 	REASON_NO_GATEWAY = 82,		  /* egress gateway policy whose gateway is not there */
 	REASON_NO_PROXY = 83,		  /* the node's proxy has no socket for it */
-	REASON_OTHER_RULES = 84, /* other L7 rules than those it was opened under judge it */
-	REASON_MAX = 85,
+	REASON_OTHER_RULES = 84,    /* other L7 rules than those it was opened under judge it */
+	REASON_OVER_BANDWIDTH = 85, /* more than the workload's bandwidth lets through */
+	REASON_MAX = 86,
 };
 
 /* Numeric identities below this are the same on every node. */
@@ -417,6 +420,27 @@ struct gone_key {
 	__u16 pad;
 };
 
+/* As the workload sees it. */
+enum direction {
+	DIRECTION_INGRESS = 1,
+	DIRECTION_EGRESS = 2,
+};
+
+struct bandwidth_key {
+	__u32 ifindex;	 /* of the node's side */
+	__u32 direction; /* enum direction */
+};
+
+struct bandwidth {
+	__u64 bits_per_s; /* not 0 */
+	__u64 burst_ns;	  /* the time in which that many are let through at once */
+};
+
+struct bucket {
+	__u64 paid_ns; /* CLOCK_MONOTONIC until which what has passed takes up the rate */
+	__u64 told_ns; /* when a drop was told last */
+};
+
 /* How full a map is. */
 struct fill {
 	__u32 map; /* the kernel's number for it */
@@ -428,7 +452,8 @@ enum node_flag {
 	NODE_VXLAN = 1, /* other nodes' workloads are reached through the overlay */
 	NODE_MASQUERADE_4 = 2,
 	NODE_MASQUERADE_6 = 4,
-	NODE_DSR = 8, /* external traffic to other nodes' backends keeps its source */
+	NODE_DSR = 8,	     /* external traffic to other nodes' backends keeps its source */
+	NODE_BANDWIDTH = 16, /* some workload's is limited */
 };
 
 /* What every packet program must know of its node. */
@@ -546,6 +571,7 @@ ABI_EXPORT(enum, node_flag);
 ABI_EXPORT(enum, vni);
 ABI_EXPORT(enum, gone_service);
 ABI_EXPORT(enum, decide_op);
+ABI_EXPORT(enum, direction);
 ABI_EXPORT(struct, endpoint);
 ABI_EXPORT(struct, ipcache_key);
 ABI_EXPORT(struct, ipcache_entry);
@@ -572,6 +598,9 @@ ABI_EXPORT(struct, ct_entry);
 ABI_EXPORT(struct, fragment_key);
 ABI_EXPORT(struct, fragment);
 ABI_EXPORT(struct, gone_key);
+ABI_EXPORT(struct, bandwidth_key);
+ABI_EXPORT(struct, bandwidth);
+ABI_EXPORT(struct, bucket);
 ABI_EXPORT(struct, fill);
 ABI_EXPORT(struct, state);
 ABI_EXPORT(struct, counter);

@@ -26,6 +26,7 @@ MAP(source_ranges, LPM_TRIE, struct source_range_key, struct source_range, LIMIT
     BPF_F_NO_PREALLOC);
 MAP(egress_gateway, LPM_TRIE, struct egress_key, struct egress_gateway, LIMIT_EGRESS_GATEWAY,
     BPF_F_NO_PREALLOC);
+MAP(bandwidth, HASH, struct bandwidth_key, struct bandwidth, LIMIT_BANDWIDTH, BPF_F_NO_PREALLOC);
 MAP(state, ARRAY, __u32, struct state, 1, 0);
 
 /* State: outlives agents and programs. */
@@ -34,6 +35,7 @@ MAP(nat, LRU_HASH, struct nat_key, struct nat_entry, LIMIT_NAT, 0);
 MAP(fragments, LRU_HASH, struct fragment_key, struct fragment, LIMIT_FRAGMENTS, 0);
 MAP(affinity, LRU_HASH, struct affinity_key, struct affinity, LIMIT_AFFINITY, 0);
 MAP(sock_nat, LRU_HASH, struct sock_nat_key, struct sock_nat, LIMIT_SOCK_NAT, 0);
+MAP(buckets, LRU_HASH, struct bandwidth_key, struct bucket, LIMIT_BUCKETS, 0);
 
 /* Only filled while sockets are swept: what vanished, and the key that it had in backends. */
 MAP(gone, HASH, struct gone_key, __u64, LIMIT_GONE, BPF_F_NO_PREALLOC);

@@ -29,10 +29,12 @@ int from_workload(struct __sk_buff *skb)
 		return action;
 	if (reason == REASON_LINK_LOCAL)
 		return TC_ACT_OK;
+	if (is_over_bandwidth(skb, &flow, skb->ifindex, DIRECTION_EGRESS))
+		return TC_ACT_SHOT;
 	if (verdict.to_proxy)
 		return enter_proxy(skb, &flow, &verdict);
 	if (verdict.dst_ifindex)
-		return deliver(skb, verdict.dst_ifindex);
+		return deliver(skb, &flow, verdict.dst_ifindex);
 	action = leave(skb, state, &flow, &verdict, &failed);
 	return failed ? settle(skb, &flow, &verdict, failed, 0) : action;
 }
@@ -55,6 +57,8 @@ int to_workload(struct __sk_buff *skb)
 	action = settle(skb, &flow, &verdict, reason, 0);
 	if (action == TC_ACT_OK && verdict.to_proxy)
 		return turn_round(skb, &flow, &verdict, skb->ifindex);
+	if (action == TC_ACT_OK && is_over_bandwidth(skb, &flow, skb->ifindex, DIRECTION_INGRESS))
+		return TC_ACT_SHOT;
 	if (action == TC_ACT_OK && asks_itself(&flow))
 		return reach_itself(skb, state, &flow, &verdict);
 	return action;

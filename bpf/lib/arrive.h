@@ -153,7 +153,7 @@ static __always_inline int enter(struct __sk_buff *skb, const struct state *stat
 		if (scratch->verdict.to_proxy)
 			return enter_proxy(skb, flow, &scratch->verdict);
 		if (scratch->where.ifindex)
-			return deliver(skb, scratch->where.ifindex);
+			return deliver(skb, flow, scratch->where.ifindex);
 		return TC_ACT_OK; /* nobody listens at the proxy's own address */
 	}
 	found = find_translation(flow, scratch, &arrival->service);

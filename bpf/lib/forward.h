@@ -3,6 +3,7 @@
 #pragma once
 
 #include "answer.h"
+#include "bandwidth.h"
 #include "emit.h"
 #include "nat.h"
 #include "network.h"
@@ -33,14 +34,22 @@ static __always_inline __u32 parse_skb(struct __sk_buff *skb, struct flow *flow)
 	return parse_linear(skb, flow);
 }
 
-/* Straight into the other workload's namespace, past the node's stack. */
-static __always_inline int deliver(struct __sk_buff *skb, __u32 ifindex)
+/* Straight into a workload's namespace, past the node's stack. */
+static __always_inline int hand_over(struct __sk_buff *skb, __u32 ifindex)
 {
 	static const __u8 macs[12] = {WORKLOAD_MAC, NODE_MAC};
 
 	if (bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
 		return TC_ACT_SHOT;
 	return bpf_redirect_peer(ifindex, 0);
+}
+
+/* To another one than it is from, or from outside. */
+static __always_inline int deliver(struct __sk_buff *skb, const struct flow *flow, __u32 ifindex)
+{
+	if (is_over_bandwidth(skb, flow, ifindex, DIRECTION_INGRESS))
+		return TC_ACT_SHOT;
+	return hand_over(skb, ifindex);
 }
 
 /* Fills in who the outer packet goes to. Returns 0 if it could. */
@@ -169,7 +178,7 @@ static __always_inline int send_back(struct __sk_buff *skb, const struct flow *f
 		return TC_ACT_SHOT;
 	switch (flow->hook) {
 	case HOOK_FROM_WORKLOAD:
-		return deliver(skb, skb->ifindex);
+		return hand_over(skb, skb->ifindex);
 	case HOOK_TO_WORKLOAD:
 		/* To the proxy's socket: what else the node's stack sends has nobody to tell. */
 		if (!flow->from_proxy || bpf_skb_store_bytes(skb, 0, turned, sizeof(turned), 0))
@@ -253,7 +262,7 @@ __noinline int send_on(struct __sk_buff *skb, const struct flow *flow, __u32 *re
 		return TC_ACT_SHOT;
 	find_whereabouts(&flow->dst, &scratch->where);
 	if (scratch->where.flags & ENDPOINT_WORKLOAD)
-		return deliver(skb, scratch->where.ifindex);
+		return deliver(skb, flow, scratch->where.ifindex);
 	if (scratch->where.flags & ENDPOINT_HOST)
 		return TC_ACT_OK;
 	/* Two nodes' services may each have the other as a backend. */

@@ -38,10 +38,11 @@ from tulle.observe.reasons import TEXT
 
 # What no packet can bring about: a hole in the maps, and a kernel without memory. To use up ports
 # takes thousands: tests/datapath/test_translation.py does it to eight. What comes of a proxy that
-# is away, and of rules that have changed, is in tests/datapath/test_rules.py.
+# is away, and of rules that have changed, is in tests/datapath/test_rules.py; limits of bandwidth,
+# which a container runtime asks for, are in tests/kubernetes/test_cni_capabilities.py.
 NOT_BY_TRAFFIC = {
     *("DROP", "MAX", "NO_POLICY", "CONNTRACK_FULL", "NAT_FULL", "NAT_PORTS_EXHAUSTED"),
-    *("NO_PROXY", "OTHER_RULES"),
+    *("NO_PROXY", "OTHER_RULES", "OVER_BANDWIDTH"),
 }
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 80), timeout=1)"
 SEND = """

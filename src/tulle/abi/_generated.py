@@ -47,6 +47,11 @@ class DecideOp(IntEnum):
     BALANCE = 3
 
 
+class Direction(IntEnum):
+    INGRESS = 1
+    EGRESS = 2
+
+
 class EndpointFlag(IntEnum):
     WORKLOAD = 1
     HOST = 2
@@ -100,6 +105,8 @@ class Limit(IntEnum):
     NAT = 262144
     FRAGMENTS = 8192
     GONE = 65536
+    BANDWIDTH = 65536
+    BUCKETS = 8192
     RULES = 65536
     EVENT_BYTES = 4194304
 
@@ -131,6 +138,7 @@ class NodeFlag(IntEnum):
     MASQUERADE_4 = 2
     MASQUERADE_6 = 4
     DSR = 8
+    BANDWIDTH = 16
 
 
 class PolicyPrefix(IntEnum):
@@ -175,7 +183,8 @@ class Reason(IntEnum):
     NO_GATEWAY = 82
     NO_PROXY = 83
     OTHER_RULES = 84
-    MAX = 85
+    OVER_BANDWIDTH = 85
+    MAX = 86
 
 
 class RuleId(IntEnum):
@@ -249,6 +258,54 @@ class Backend(NamedTuple):
     def unpack(cls, raw: _Bytes) -> "Backend":
         v = _Backend.unpack(raw)
         return cls(v[0], _be16(v[1]), v[2])
+
+
+_Bandwidth = Struct("=QQ")
+
+
+class Bandwidth(NamedTuple):
+    bits_per_s: int = 0
+    burst_ns: int = 0
+
+    def pack(self) -> _Bytes:
+        return _Bandwidth.pack(self.bits_per_s, self.burst_ns)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "Bandwidth":
+        v = _Bandwidth.unpack(raw)
+        return cls(v[0], v[1])
+
+
+_BandwidthKey = Struct("=II")
+
+
+class BandwidthKey(NamedTuple):
+    ifindex: int = 0
+    direction: int = 0
+
+    def pack(self) -> _Bytes:
+        return _BandwidthKey.pack(self.ifindex, self.direction)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "BandwidthKey":
+        v = _BandwidthKey.unpack(raw)
+        return cls(v[0], v[1])
+
+
+_Bucket = Struct("=QQ")
+
+
+class Bucket(NamedTuple):
+    paid_ns: int = 0
+    told_ns: int = 0
+
+    def pack(self) -> _Bytes:
+        return _Bucket.pack(self.paid_ns, self.told_ns)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "Bucket":
+        v = _Bucket.unpack(raw)
+        return cls(v[0], v[1])
 
 
 _Counter = Struct("=QQ")
@@ -824,6 +881,8 @@ class MapSpec(NamedTuple):
 MAPS = {
     "affinity": MapSpec(9, 24, 16, 65536),
     "backends": MapSpec(1, 8, 24, 524288),
+    "bandwidth": MapSpec(1, 8, 16, 65536),
+    "buckets": MapSpec(9, 8, 16, 8192),
     "conntrack": MapSpec(9, 40, 48, 262144),
     "egress_gateway": MapSpec(11, 36, 40, 65536),
     "endpoints": MapSpec(1, 16, 48, 524288),
@@ -834,7 +893,7 @@ MAPS = {
     "ipcache": MapSpec(11, 20, 24, 65536),
     "nat": MapSpec(9, 40, 56, 262144),
     "policy": MapSpec(11, 20, 16, 524288),
-    "reasons": MapSpec(6, 4, 16, 85),
+    "reasons": MapSpec(6, 4, 16, 86),
     "rules": MapSpec(5, 4, 16, 65536),
     "services": MapSpec(1, 20, 64, 262144),
     "slots": MapSpec(1, 16, 40, 1048576),
@@ -844,4 +903,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "27f267ef7e00539e"
+ABI_HASH = "28d13873386c8fa5"

@@ -314,7 +314,8 @@ class Agent:
         # until these are filled.
         self.hooks.attach(self._interfaces(), only_new=True)
         self.network.steer(compiled.steered)
-        self.datapath.configure(self.network.state(self.cgroups.make("proxy")))
+        limited = any(item.bandwidth for item in world.workloads.values())
+        self.datapath.configure(self.network.state(self.cgroups.make("proxy"), limited=limited))
         self.proxy.add(wanted.proxies)
         self.vanished.add(vanishing(self.datapath.maps, changes))
         self._drift.note(changes)

@@ -9,10 +9,11 @@ from typing import Literal
 import msgspec
 
 from tulle.edges import netlink
+from tulle.model.bandwidth import UNLIMITED, Bandwidth
 from tulle.model.kubernetes import ContainerPort, Labels
 from tulle.model.world import IPAddress, Key, Workload
 
-from .capabilities import with_mappings
+from .capabilities import NOTHING, Wishes, either, with_mappings
 
 Id = tuple[str, str]  # container, and the interface within
 
@@ -26,6 +27,7 @@ class PodFacts:
     ports: tuple[ContainerPort, ...] = ()
     weight: int = 1
     uid: str = ""
+    bandwidth: Bandwidth = UNLIMITED
 
 
 class SandboxRecord(msgspec.Struct, frozen=True):
@@ -49,7 +51,8 @@ class SandboxRecord(msgspec.Struct, frozen=True):
     labels: Labels = {}
     service_account: str = "default"
     ports: tuple[ContainerPort, ...] = ()
-    mappings: tuple[ContainerPort, ...] = ()  # of the runtime's
+    bandwidth: Bandwidth = UNLIMITED
+    wishes: Wishes = NOTHING  # of the runtime's
     weight: int = 1
     phase: Literal["making", "up", "ending"] = "making"
     ifindex: int = 0
@@ -74,9 +77,10 @@ class SandboxRecord(msgspec.Struct, frozen=True):
             labels=self.labels,
             addresses=self.ips,
             ifindex=self.ifindex,
-            ports=with_mappings(self.ports, self.mappings),
+            ports=with_mappings(self.ports, self.wishes.mappings),
             weight=self.weight,
             service_account=self.service_account,
+            bandwidth=either(self.bandwidth, self.wishes.bandwidth),
         )
 
 
@@ -87,4 +91,5 @@ def told(record: SandboxRecord, facts: PodFacts) -> SandboxRecord:
         service_account=facts.service_account,
         ports=tuple(facts.ports),
         weight=facts.weight,
+        bandwidth=facts.bandwidth,
     )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Literal
 
 import msgspec
 
 from tulle.errors import Refused, printable
+from tulle.model.bandwidth import LEAST, MOST, UNLIMITED, Bandwidth, Limit
 from tulle.model.kubernetes import ContainerPort, Protocol
 
 # of runtimeConfig: what asks for nothing of ours
 _HARMLESS = {"dns", "io.kubernetes.cri.pod-annotations", "podAnnotations", "cgroupPath"}
-_OURS = {"portMappings"}
+_OURS = {"portMappings", "bandwidth"}
+# what runtimes say where nobody has said anything
+_NO_BURST = {2**31 - 1, 2**32 - 1}
 
 
 class _PortMapping(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -23,12 +27,62 @@ class _PortMapping(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     host_ip: str = msgspec.field(name="hostIP", default="")
 
 
+class _Bandwidth(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """Bits, and bits per second."""
+
+    ingress_rate: int = 0
+    ingress_burst: int = 0
+    egress_rate: int = 0
+    egress_burst: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a pod is to have beside an interface; `mappings` are ports of the node for it."""
+
+    mappings: tuple[ContainerPort, ...] = ()
+    bandwidth: Bandwidth = UNLIMITED
+
+
+NOTHING = Wishes()
+
+
 def check_supported(given: Mapping[str, Any]) -> None:
     """Raises Refused for the first that Tulle knows nothing of."""
     for name, value in given.items():
         if name not in _HARMLESS | _OURS and not _is_nothing(value):
             reason = "not supported, take it out of capabilities"
             raise Refused(f"runtimeConfig.{printable(name)}: {reason}")
+
+
+def wishes_of(given: Mapping[str, Any]) -> Wishes:
+    """Raises Refused, which names the place."""
+    return Wishes(mappings_of(given), bandwidth_of(given))
+
+
+def bandwidth_of(given: Mapping[str, Any]) -> Bandwidth:
+    """Raises Refused, which names the place."""
+    where = "runtimeConfig.bandwidth"
+    asked = _converted(given.get("bandwidth"), _Bandwidth | None, where) or _Bandwidth()
+    return Bandwidth(
+        _limit(asked.ingress_rate, asked.ingress_burst, f"{where}.ingress"),
+        _limit(asked.egress_rate, asked.egress_burst, f"{where}.egress"),
+    )
+
+
+def _limit(rate: int, burst: int, where: str) -> Limit | None:
+    if not rate:
+        return None
+    if not LEAST <= rate <= MOST:
+        raise Refused(f"{where}Rate: must be from {LEAST} to {MOST} bits per second")
+    if burst < 0:
+        raise Refused(f"{where}Burst: must not be negative")
+    return Limit(rate, 0 if burst in _NO_BURST else burst)
+
+
+def either(first: Bandwidth, second: Bandwidth) -> Bandwidth:
+    """In each direction what the first says, or else the second."""
+    return Bandwidth(first.ingress or second.ingress, first.egress or second.egress)
 
 
 def mappings_of(given: Mapping[str, Any]) -> tuple[ContainerPort, ...]:

@@ -16,11 +16,11 @@ import msgspec
 
 from tulle.edges.netlink import GATEWAYS, NODE_MAC, WORKLOAD_MAC
 from tulle.errors import Broken, Refused, TulleError, Unavailable, printable
-from tulle.model.kubernetes import ContainerPort, Labels
+from tulle.model.kubernetes import Labels
 from tulle.model.paths import require_label, require_subdomain
 from tulle.model.world import IPAddress, Key
 
-from .capabilities import check_supported, mappings_of
+from .capabilities import NOTHING, Wishes, check_supported, wishes_of
 
 Json = dict[str, Any]
 Verb = Literal["ADD", "DEL", "CHECK", "GC", "STATUS"]
@@ -112,14 +112,14 @@ class Attachment:
 class CniCall:
     """`valid` are the attachments that a GC leaves, `labels` those of the configuration.
 
-    `mappings` are ports of the node that are to lead to what ADD makes.
+    `wishes` are what ADD is to make beside an interface.
     """
 
     verb: Verb
     version: str
     attachment: Attachment
     labels: Labels = field(default_factory=dict)
-    mappings: tuple[ContainerPort, ...] = ()
+    wishes: Wishes = NOTHING
     valid: frozenset[tuple[str, str]] = frozenset()
     previous: Json | None = None
     dns: Json = field(default_factory=dict)
@@ -147,7 +147,7 @@ def parse(verb: str, body: bytes) -> CniCall:
         version=config.cni_version,
         attachment=of,
         labels={item.key: item.value for item in config.args.cni.labels},
-        mappings=_mapped(config) if verb == "ADD" else (),
+        wishes=_wishes(config) if verb == "ADD" else NOTHING,
         valid=frozenset((a.container_id, a.ifname) for a in config.valid_attachments or ()),
         previous=config.prev_result,
         dns=config.dns,
@@ -199,9 +199,9 @@ def _check_supported(config: _Configuration) -> None:
         raise CniError(UNSUPPORTED_FIELD, str(error)) from error
 
 
-def _mapped(config: _Configuration) -> tuple[ContainerPort, ...]:
+def _wishes(config: _Configuration) -> Wishes:
     try:
-        return mappings_of(config.runtime_config)
+        return wishes_of(config.runtime_config)
     except Refused as error:
         raise CniError(BAD_CONFIGURATION, str(error)) from error
 

@@ -71,7 +71,7 @@ class CniApi:
         facts = await self._facts(call)
         self._making += 1
         try:
-            record = await asyncio.to_thread(agent.sandboxes.add, wanted, facts, call.mappings)
+            record = await asyncio.to_thread(agent.sandboxes.add, wanted, facts, call.wishes)
         finally:
             self._making -= 1
         try:

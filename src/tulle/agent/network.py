@@ -114,10 +114,10 @@ class Network:
             ingress=ingress_addresses(self._options.pod_cidrs),
         )
 
-    def state(self, proxy: Path | None = None) -> abi.State:
+    def state(self, proxy: Path | None = None, *, limited: bool = False) -> abi.State:
         """What the programs must know of the node; the epoch is the datapath's own.
 
-        `proxy` is the cgroup of the node's proxy.
+        `proxy` is the cgroup of the node's proxy; `limited` if any workload's bandwidth is.
         """
         found: dict[int, IPAddress] = {}
         for address in self.uplink.addresses if self.uplink else ():
@@ -125,6 +125,7 @@ class Network:
         flags = NodeFlag.VXLAN if self._settings.routing == "vxlan" else 0
         if self._settings.load_balancing == "dsr":
             flags |= NodeFlag.DSR
+        flags |= NodeFlag.BANDWIDTH if limited else 0
         if self._settings.masquerade:
             flags |= NodeFlag.MASQUERADE_4 if 4 in found else 0
             flags |= NodeFlag.MASQUERADE_6 if 6 in found else 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
@@ -22,10 +22,10 @@ import msgspec
 
 from tulle.edges import netlink, netns
 from tulle.errors import KernelError, TulleError
-from tulle.model.kubernetes import ContainerPort
 from tulle.model.world import IPAddress, Key, Workload
 
 from .attachments import Id, PodFacts, SandboxRecord, told
+from .capabilities import NOTHING, Wishes
 from .cni import BAD_ENVIRONMENT, NOT_AS_ADDED, Attachment, CniError
 from .ipam import Leases
 from .records import Records
@@ -82,9 +82,7 @@ class Sandboxes:
             ifindex = workload.ifindex if (workload := self.all().get(key)) else 0
             return next((r.uid for r in self._records.values() if r.ifindex == ifindex), "")
 
-    def add(
-        self, asked: Attachment, facts: PodFacts, mappings: Sequence[ContainerPort] = ()
-    ) -> SandboxRecord:
+    def add(self, asked: Attachment, facts: PodFacts, wishes: Wishes = NOTHING) -> SandboxRecord:
         """Make an interface in a namespace; one that is there already stays as it is.
 
         Raises Refused or KernelError; then nothing is left.
@@ -97,7 +95,7 @@ class Sandboxes:
                     return old
                 self._end(old)
             record = self._new_record(asked, facts, inode)
-            record = msgspec.structs.replace(record, mappings=tuple(mappings))
+            record = msgspec.structs.replace(record, wishes=wishes)
             try:
                 self._save(record)
                 record = msgspec.structs.replace(record, ifindex=self._build(record), phase="up")

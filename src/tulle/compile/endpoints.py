@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import NamedTuple
 
 from tulle import abi
-from tulle.abi import EndpointFlag, Identity, Vni
+from tulle.abi import Direction, EndpointFlag, Identity, Vni
+from tulle.model.bandwidth import Bandwidth
 from tulle.model.world import Key
 
 from .claims import Claim
@@ -18,6 +19,9 @@ from .survey import Survey
 
 Sets = Mapping[Who, tuple[int, ...]]  # ingress and egress
 Numbers = Mapping[Peer, int]
+# TCP gets the rate if it finds it whole again when it goes on after a timeout of at least 200 ms
+USUAL_BURST_NS = 250 * 10**6
+LONGEST_BURST_NS = 10**15
 
 
 class NodePart(NamedTuple):
@@ -82,12 +86,23 @@ def _host(claim: Claim, places: Places, numbers: Numbers, sets: Sets) -> Part:
 
 def _workload(row: Row, numbers: Numbers, sets: tuple[int, ...]) -> Part:
     (ingress, egress), ifindex, flags = sets, row.workload.ifindex, EndpointFlag.WORKLOAD
-    return {
+    part = {
         "endpoints": {
             address: abi.Endpoint(ifindex, numbers[peer], flags, row.vni, ingress, egress).pack()
             for address, peer in row.places
         }
     }
+    limits = dict(_limits(ifindex, row.workload.bandwidth))
+    return {**part, "bandwidth": limits} if limits else part
+
+
+def _limits(ifindex: int, given: Bandwidth) -> Iterator[tuple[bytes, bytes]]:
+    directions = (Direction.INGRESS, given.ingress), (Direction.EGRESS, given.egress)
+    for direction, limit in directions:
+        if limit is not None:
+            burst_ns = limit.burst_bits * 10**9 // limit.bits_per_s or USUAL_BURST_NS
+            row = abi.Bandwidth(limit.bits_per_s, min(burst_ns, LONGEST_BURST_NS))
+            yield abi.BandwidthKey(ifindex, direction).pack(), row.pack()
 
 
 def _node(claim: Claim, places: Places, numbers: Numbers) -> Part:

@@ -25,6 +25,7 @@ DERIVED = (
     "rules",
     "egress_gateway",
     "ipcache",
+    "bandwidth",
     "endpoints",
     "services",
 )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
+from .bandwidth import UNLIMITED, Bandwidth
 from .cilium import (
     CiliumCIDRGroup,
     CiliumClusterwideNetworkPolicy,
@@ -65,6 +66,7 @@ class Workload:
     terminating: bool = False
     service_account: str = "default"
     node: str = ""  # name of the node that it runs on; "" is this one
+    bandwidth: Bandwidth = UNLIMITED  # of this node's only
 
     @property
     def key(self) -> Key:

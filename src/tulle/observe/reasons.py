@@ -36,6 +36,7 @@ TEXT: Mapping[int, str] = {
     Reason.NO_GATEWAY: "its egress gateway is not there",
     Reason.NO_PROXY: "the node's proxy has no socket for it",
     Reason.OTHER_RULES: "other L7 rules than those it was opened under judge it now",
+    Reason.OVER_BANDWIDTH: "more than the workload's bandwidth",
 }
 
 # `DropReason` of Cilium's flow.proto; the nearest word where there is no equal
@@ -61,6 +62,7 @@ HUBBLE: Mapping[int, str] = {
     Reason.NO_GATEWAY: "NO_EGRESS_GATEWAY",
     Reason.NO_PROXY: "PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL",
     Reason.OTHER_RULES: "POLICY_DENIED",
+    Reason.OVER_BANDWIDTH: "DROP_RATE_LIMITED",
 }
 DROP_REASON_UNKNOWN = "DROP_REASON_UNKNOWN"
 

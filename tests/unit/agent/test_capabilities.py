@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
-from tulle.agent.capabilities import check_supported, mappings_of, with_mappings
+from tulle.agent.capabilities import (
+    bandwidth_of,
+    check_supported,
+    either,
+    mappings_of,
+    with_mappings,
+)
 from tulle.errors import Refused
+from tulle.model.bandwidth import Bandwidth, Limit
 from tulle.model.kubernetes import ContainerPort
 
 
@@ -37,6 +44,30 @@ def test_a_mapping_is_a_port_of_the_node() -> None:
 def test_a_bad_mapping_is_refused_by_its_place(mapping: Any, reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         mappings_of({"portMappings": [mapping]})
+
+
+def test_bandwidth_is_in_bits_and_a_runtime_that_knows_no_burst_names_none() -> None:
+    given = {"ingressRate": 8000, "ingressBurst": 2**32 - 1, "egressRate": 10**6}
+    asked = bandwidth_of({"bandwidth": {**given, "egressBurst": 64000}})
+    assert asked == Bandwidth(Limit(8000), Limit(10**6, 64000))
+    assert not bandwidth_of({}) and not bandwidth_of({"bandwidth": {"ingressRate": 0}})
+    own = Bandwidth(egress=Limit(5000))
+    assert either(own, asked) == Bandwidth(Limit(8000), Limit(5000))
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"ingressRate": 999}, r"bandwidth\.ingressRate: must be from 1000"),
+        ({"egressRate": 10**16}, r"bandwidth\.egressRate: must be"),
+        ({"egressRate": 10**4, "egressBurst": -1}, r"egressBurst: must not be negative"),
+        ({"egressRate": "1M"}, r"bandwidth\.egressRate: Expected"),
+        ({"latency": 1}, "bandwidth: Object contains unknown"),
+    ],
+)
+def test_a_bad_bandwidth_is_refused_by_its_field(given: Any, reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        bandwidth_of({"bandwidth": given})
 
 
 def test_what_is_not_known_is_refused_only_if_a_pod_uses_it() -> None:

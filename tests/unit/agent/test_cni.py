@@ -76,7 +76,7 @@ WRONG: list[tuple[str, bytes, int, str]] = [
     ("ADD", body({"cniVersion": "9\x1b[31m"}), 1, r"cniVersion '9\x1b[31m'"),
     ("ADD", body({"name": ""}), 7, "name: must not be empty"),
     ("ADD", body({"ipam": {"type": "host-local"}}), 2, "ipam: Tulle has no such option"),
-    ("ADD", body({"runtimeConfig": {"bandwidth": {"egressRate": 1}}}), 2, "Config.bandwidth"),
+    ("ADD", body({"runtimeConfig": {"bandwidth": {"egressRate": 1}}}), 7, "bandwidth.egressRate"),
     ("ADD", body({"runtimeConfig": {"mac": "02:00:00:00:00:01"}}), 2, "runtimeConfig.mac"),
     ("ADD", body({"runtimeConfig": {"ips": ["10.0.0.1"]}}), 2, "runtimeConfig.ips"),
     ("ADD", body({"prevResult": {"ips": []}}), 7, "prevResult: Tulle cannot be chained"),

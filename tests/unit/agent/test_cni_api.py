@@ -61,7 +61,7 @@ class FakeAgent:
             add=self._add, delete=self._delete, check=lambda _: RECORD, collect=self._collect
         )
 
-    def _add(self, wanted: object, facts: PodFacts, mappings: object) -> SandboxRecord:
+    def _add(self, wanted: object, facts: PodFacts, wishes: object) -> SandboxRecord:
         self.given.append(facts)
         return RECORD
 

@@ -9,11 +9,22 @@ import pytest
 
 from tests.unit.compile.evaluate import evaluate, verdict_of
 from tests.unit.compile.objects import endpoint, ipcache, workload, world_of
-from tulle.abi import EndpointFlag, Identity, IpcacheEntry, IpcacheFlag, IpcacheKey, Vni
+from tulle import abi
+from tulle.abi import (
+    BandwidthKey,
+    Direction,
+    EndpointFlag,
+    Identity,
+    IpcacheEntry,
+    IpcacheFlag,
+    IpcacheKey,
+    Vni,
+)
 from tulle.compile import Compiled, Ids, compile_world
 from tulle.compile.capacity import LIMITS
 from tulle.compile.explain import explain
 from tulle.compile.parts import flat, packed, unpacked
+from tulle.model.bandwidth import Bandwidth, Limit
 from tulle.model.verdict import Flow
 from tulle.model.world import Key, Node, Settings, Workload, World
 
@@ -53,6 +64,19 @@ def nodes_of(result: Compiled) -> dict[str, str]:
 
 
 # --- endpoints -----------------------------------------------------------------------------------
+
+
+def test_a_limit_is_the_interface_s_and_bursts_as_long_as_suits_its_rate() -> None:
+    limits = Bandwidth(Limit(8000, 800), Limit(10**6))
+    maps = flat(compile_world(world_of(replace(workload("web-7"), bandwidth=limits)), Ids()).image)
+    rows = {
+        BandwidthKey.unpack(key): abi.Bandwidth.unpack(row)
+        for key, row in maps["bandwidth"].items()
+    }
+    assert rows == {
+        (7, Direction.INGRESS): (8000, 100_000_000),
+        (7, Direction.EGRESS): (10**6, 250_000_000),
+    }
 
 
 def test_every_address_of_the_mesh_is_an_endpoint() -> None:

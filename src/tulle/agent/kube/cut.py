@@ -6,6 +6,7 @@ import msgspec
 from msgspec import field
 
 from tulle.edges.manifests.fields import FieldError
+from tulle.model.bandwidth import EGRESS_ANNOTATION, INGRESS_ANNOTATION
 from tulle.model.kubernetes import WEIGHT_ANNOTATION
 
 
@@ -15,6 +16,8 @@ class _Part(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=
 
 class _Annotations(_Part, frozen=True):
     weight: str | None = field(name=WEIGHT_ANNOTATION, default=None)
+    ingress_bandwidth: str | None = field(name=INGRESS_ANNOTATION, default=None)
+    egress_bandwidth: str | None = field(name=EGRESS_ANNOTATION, default=None)
     static: str | None = field(name="kubernetes.io/config.hash", default=None)
 
 

@@ -7,8 +7,16 @@ from typing import cast
 
 import msgspec
 
-from tulle.edges.manifests.fields import FieldError
+from tulle.edges.manifests.fields import FieldError, quote
 from tulle.edges.manifests.syntax import parse_address
+from tulle.model.bandwidth import (
+    EGRESS_ANNOTATION,
+    INGRESS_ANNOTATION,
+    UNLIMITED,
+    Bandwidth,
+    Limit,
+    limit_of,
+)
 from tulle.model.kubernetes import (
     ContainerPort,
     NodeAddress,
@@ -82,6 +90,27 @@ def weight_of_pod(pod: PodCut) -> int:
     annotations = pod.metadata.annotations
     text = annotations.weight if annotations else None
     return 1 if text is None else weight_of(text)
+
+
+def bandwidth_of_pod(pod: PodCut) -> Bandwidth:
+    """Raises FieldError."""
+    given = pod.metadata.annotations
+    if given is None:
+        return UNLIMITED
+    return Bandwidth(
+        _limit(given.ingress_bandwidth, INGRESS_ANNOTATION),
+        _limit(given.egress_bandwidth, EGRESS_ANNOTATION),
+    )
+
+
+def _limit(text: str | None, name: str) -> Limit | None:
+    if text is None:
+        return None
+    limit = limit_of(text)
+    if limit is None:
+        reason = f"{quote(text)} is no bandwidth from 1k to 1P, as 10M is"
+        raise FieldError(reason, "metadata", "annotations", name)
+    return limit
 
 
 def _addresses(pod: PodCut, ranges: Sequence[IPNetwork]) -> tuple[IPAddress, ...]:

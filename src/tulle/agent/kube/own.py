@@ -14,7 +14,7 @@ from tulle.model.world import Key
 
 from ..attachments import PodFacts
 from .cut import PodCut, pod_of
-from .facts import ports_of, weight_of_pod
+from .facts import bandwidth_of_pod, ports_of, weight_of_pod
 
 WAIT_S = 10.0
 _AGAIN_S = 0.1
@@ -98,4 +98,5 @@ def facts_of(pod: PodCut) -> PodFacts:
     # a kubelet knows its static Pods by this, and has given the API server a mirror only
     uid = (meta.annotations and meta.annotations.static) or meta.uid
     account = pod.spec.service_account_name or "default"
-    return PodFacts(meta.labels or {}, account, ports_of(pod), weight_of_pod(pod), uid)
+    ports, limits = ports_of(pod), bandwidth_of_pod(pod)
+    return PodFacts(meta.labels or {}, account, ports, weight_of_pod(pod), uid, limits)

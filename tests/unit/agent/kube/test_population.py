@@ -18,6 +18,7 @@ from tulle.agent.kube import population as module
 from tulle.agent.kube.population import Population
 from tulle.edges.kubernetes.client import Client
 from tulle.errors import Refused, Unavailable
+from tulle.model.bandwidth import EGRESS_ANNOTATION, INGRESS_ANNOTATION, Bandwidth, Limit
 from tulle.model.kubernetes import ContainerPort
 
 
@@ -125,11 +126,16 @@ def test_a_pod_that_starts_is_found_before_the_watch_tells_of_it(tmp_path: Path)
             await own.find(("shop", "new"), "elsewhere")
         with pytest.raises(Refused, match="has no such Pod"):
             await own.find(("shop", "none"), "")
-        annotations = {"kubernetes.io/config.hash": "by-the-kubelet"}
+        annotations = {"kubernetes.io/config.hash": "by-the-kubelet", EGRESS_ANNOTATION: "5M"}
         static = census.pod("static", "a", "", metadata={"annotations": annotations})
         put(told.server, "Pod", static)
         facts = await own.find(("shop", "static"), "by-the-kubelet")
         assert (facts.labels, facts.uid) == ({"app": "static"}, "by-the-kubelet")
+        assert facts.bandwidth == Bandwidth(egress=Limit(5_000_000))
+        annotations = {INGRESS_ANNOTATION: "fast"}
+        put(told.server, "Pod", census.pod("odd", "a", "", metadata={"annotations": annotations}))
+        with pytest.raises(Refused, match=r'ingress-bandwidth.*"fast" is no bandwidth'):
+            await own.find(("shop", "odd"), "")
 
     play(tmp_path, story)
 
