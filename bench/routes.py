@@ -221,7 +221,8 @@ def of_proxies() -> None:
     cores = Cores(min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0)))
     phase = Requests("load", connections=16, keep_alive=True, seconds=LOAD_S)
     by_hand = (ByHand("by-hand"), ByHandTwice("by-hand-twice"))
-    made = (*by_hand, Sidecars("sidecars"), TulleProxy("tulle-proxy", 1))
+    alone = TulleProxy("tulle-proxy-alone", 1, "--no-proxy-standby")
+    made = (*by_hand, Sidecars("sidecars"), TulleProxy("tulle-proxy", 1), alone)
     for scenario in made:
         try:
             client = Client(scenario.setup(cores), cores.client)

@@ -30,14 +30,15 @@ TULLE = str(Path(sys.executable).with_name("tulle"))
 class Tulle:
     """A lab node with `count` services, of which the client uses one."""
 
-    def __init__(self, name: str, count: int) -> None:
-        self.name = name
+    def __init__(self, name: str, count: int, *options: str) -> None:
+        """`options` are those of `tulle lab up`."""
+        self.name, self._options = name, options
         self._count = count
         self._node = f"bench-{os.getpid()}-{count}"
         self._directory: Path | None = None
 
     def setup(self, cores: Cores) -> Target:
-        command(TULLE, "lab", "up", self._node)
+        command(TULLE, "lab", "up", *self._options, self._node)
         services = kubeproxy.services(self._count, endpoint="")
         self._put_in_force(services)
         self._directory = namespaces.directory(self.name)

@@ -19,6 +19,7 @@ import pytest
 
 from tests.unit.edges.envoy.sample import cluster, listener, ref, route
 from tulle import xds
+from tulle.agent.options import ProxyOptions
 from tulle.agent.proxy import WAIT_S, Proxy
 from tulle.edges import netns
 from tulle.edges.cgroup import NodeCgroup, find_mount
@@ -100,7 +101,11 @@ def image(says: str) -> XdsImage:
 
 @asynccontextmanager
 async def agent(
-    paths: NodePaths, workers: int = 1, told: list[Access] | None = None
+    paths: NodePaths,
+    workers: int = 1,
+    told: list[Access] | None = None,
+    *,
+    standby: bool = True,
 ) -> AsyncIterator[Proxy]:
     """What an agent has of the proxy, until it dies; access logs go to `told`."""
 
@@ -108,7 +113,8 @@ async def agent(
         if told is not None:
             told.extend(entry.access() for entry in entries)
 
-    proxy = Proxy(paths, NODE, NodeCgroup(find_mount(), paths.cgroup), workers, take)
+    cgroups, options = NodeCgroup(find_mount(), paths.cgroup), ProxyOptions(workers, standby)
+    proxy = Proxy(paths, NODE, cgroups, options, take)
     await proxy.start()
     running = asyncio.create_task(proxy.run())
     try:
@@ -358,6 +364,29 @@ def test_they_outlive_the_agent(paths: NodePaths) -> None:
             assert await updated(proxy, number) == updates, "was sent what it had already"
             await put(proxy, image("goodbye"))
             assert await asyncio.to_thread(ask, paths) == "goodbye"
+
+    asyncio.run(main())
+
+
+def test_one_alone(paths: NodePaths) -> None:
+    """As an agent is told to have no other, and the next one is told to have one."""
+
+    async def main() -> None:
+        async with agent(paths) as proxy:
+            await put(proxy, image("hello"))
+            await both_up(proxy)
+            elder = pids(proxy)[0]
+        async with agent(paths, standby=False) as proxy:
+            await put(proxy, image("hello"))
+            await until(lambda: pids(proxy) == [elder], "the younger is ended")
+            os.kill(elder, signal.SIGKILL)
+            await until(lambda: elder not in pids(proxy), "its end is seen")
+            await until(lambda: states(proxy) == ["serving"], "another one")
+            assert await asyncio.to_thread(ask, paths) == "hello"
+        async with agent(paths) as proxy:
+            await put(proxy, image("hello"))
+            await both_up(proxy)
+            await proxy.stop()
 
     asyncio.run(main())
 

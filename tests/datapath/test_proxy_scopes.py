@@ -13,6 +13,7 @@ import pytest
 from tests.datapath.test_envoys import PORT, Clients, ask, image, paths, until
 from tests.unit.edges.envoy.sample import cluster, listener, route
 from tulle.agent import proxy_scopes
+from tulle.agent.options import ProxyOptions
 from tulle.agent.proxy import UNLIMITED
 from tulle.agent.proxy_scopes import ProxyScopes
 from tulle.compile.proxy import Scoped
@@ -37,7 +38,9 @@ async def agent(paths: NodePaths) -> AsyncIterator[ProxyScopes]:
         """Nobody reads them."""
 
     async with asyncio.timeout(90):
-        scopes = ProxyScopes(paths, NodeCgroup(find_mount(), paths.cgroup), 1, take, lambda: False)
+        scopes = ProxyScopes(
+            paths, NodeCgroup(find_mount(), paths.cgroup), ProxyOptions(1), take, lambda: False
+        )
         await scopes.start()
         running = asyncio.create_task(scopes.run())
         try:

@@ -112,7 +112,7 @@ class Agent:
         self.proxy = ProxyScopes(
             paths,
             self.cgroups,
-            options.proxy_workers,
+            options.proxy,
             self.flows.add,
             lambda: self.flows.is_followed,
         )

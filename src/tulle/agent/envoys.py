@@ -1,4 +1,5 @@
-"""The Envoys of one scope: two of a kind, of which the elder serves and the younger stands by.
+"""The Envoys of one scope: two of a kind, of which the elder serves and the younger stands by, or
+one alone if the operator wants it so.
 
 Both have the same configuration and listen on the same ports; the kernel gives connections to the
 elder, and to the other one in the moment in which that dies (edges/bpf/elder.py). When they should
@@ -35,11 +36,11 @@ from tulle.model.paths import NodePaths, place_of
 from tulle.model.scopes import Scope
 
 from .backoff import Backoff
+from .options import ProxyOptions
 from .records import write_atomically
 
 log = logging.getLogger("tulle")
 
-INSTANCES = 2
 STEP_S = 1.0  # at most between two looks at what drains and what is logged
 BUSY_STEP_S = 0.02  # while one starts
 HELD_S = 1.0  # who lived so long is started again at once
@@ -80,7 +81,7 @@ class Envoys:
         paths: NodePaths,
         scope: Scope,
         cgroups: NodeCgroup,
-        workers: int,
+        options: ProxyOptions,
         settled: Callable[[], frozenset[str]],
     ) -> None:
         self.problem = ""
@@ -89,7 +90,8 @@ class Envoys:
         self.is_limited = True  # whether the limit holds, as far as anybody has tried
         self._limit_bytes = 0  # that is in force
         self._paths, self._scope = paths, scope
-        self._cgroups, self._workers = cgroups, workers
+        self._cgroups, self._workers = cgroups, options.workers
+        self._instances = 2 if options.standby else 1
         self._settled = settled
         self._wanted: bool | None = None  # nobody has said yet
         self._wake = asyncio.Event()
@@ -194,19 +196,19 @@ class Envoys:
         return STEP_S if is_done else BUSY_STEP_S
 
     async def _hold(self, now: list[Record]) -> bool:
-        """Take a step towards two that are as they should be; whether they are."""
+        """Take a step towards as many as are wanted, as they should be; whether they are."""
         if self._limit_bytes != (self.memory_bytes or MEMORY_BYTES):
             await asyncio.to_thread(self._limit, self.memory_bytes or MEMORY_BYTES)
         spec = self._spec()
         current = [each for each in now if each.spec == spec]
         if not self._are_settled(current):
             return False
-        if len(current) < INSTANCES:
+        if len(current) < self._instances:
             if time.monotonic() >= self._not_before_s:  # one after the other: so one is ready soon
                 self._start(spec)
             return False
         self.problem = ""
-        await self._drain([each for each in now if each not in current])
+        await self._drain([each for each in now if each not in current[: self._instances]])
         return True
 
     def _limit(self, limit_bytes: int) -> None:

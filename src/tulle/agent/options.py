@@ -26,6 +26,17 @@ class KubernetesOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyOptions:
+    """`workers` are threads of each Envoy that serve connections.
+
+    Without `standby` there is one Envoy and not two: new connections wait while it starts again.
+    """
+
+    workers: int = 2
+    standby: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class NodeOptions:
     """`name` is the node's in the mesh, `cluster` the directory that its nodes share.
 
@@ -42,7 +53,7 @@ class NodeOptions:
     uplink: str = ""
     host_cgroups: tuple[Path, ...] = ()
     xdp: XdpMode = "off"
-    proxy_workers: int = 2  # threads of each Envoy that serve connections
+    proxy: ProxyOptions = field(default_factory=ProxyOptions)
     settings: Settings = field(default_factory=Settings)
 
     @property

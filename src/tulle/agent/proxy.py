@@ -23,6 +23,7 @@ from tulle.model.scopes import MEMORY, NODE, Scope
 from tulle.model.world import Refusal
 
 from .envoys import Envoys
+from .options import ProxyOptions
 from .telling import Telling
 
 Json = dict[str, Any]
@@ -35,11 +36,11 @@ class Proxy:
     """Methods are for the event loop's thread."""
 
     def __init__(
-        self, paths: NodePaths, scope: Scope, cgroups: NodeCgroup, workers: int, take: Take
+        self, paths: NodePaths, scope: Scope, cgroups: NodeCgroup, options: ProxyOptions, take: Take
     ) -> None:
         """`take` gets what Envoys tell of requests and connections."""
         self.ads = Ads()
-        self.envoys = Envoys(paths, scope, cgroups, workers, lambda: self.ads.settled_nodes)
+        self.envoys = Envoys(paths, scope, cgroups, options, lambda: self.ads.settled_nodes)
         self.image: XdsImage = {}  # what they should have, and what may be in use still
         self._take, self._told, self._telling = take, 0, Telling()
         logs = AccessLogs(self._count)

@@ -24,6 +24,7 @@ from tulle.model.scopes import Scope, tenant_of
 from tulle.model.world import Refusal
 
 from .envoys import DRAIN_S
+from .options import ProxyOptions
 from .proxy import Proxy, are_same
 from .records import write_atomically
 
@@ -45,13 +46,13 @@ class ProxyScopes:
         self,
         paths: NodePaths,
         cgroups: NodeCgroup,
-        workers: int,
+        options: ProxyOptions,
         take: Take,
         followed: Callable[[], bool],
     ) -> None:
         """`take` gets what Envoys tell of requests and connections; all, while `followed`."""
         self._paths, self._cgroups = paths, cgroups
-        self._workers, self._take, self._followed = workers, take, followed
+        self._options, self._take, self._followed = options, take, followed
         self._proxies: dict[Scope, Proxy] = {}
         self._tasks: dict[Scope, asyncio.Task[None]] = {}
         self._inherited: set[Scope] = set()  # of which nobody has said what they should have
@@ -206,7 +207,7 @@ class ProxyScopes:
             self._failed[scope] = str(error)
 
     async def _open(self, scope: Scope) -> None:
-        proxy = Proxy(self._paths, scope, self._cgroups, self._workers, self._take)
+        proxy = Proxy(self._paths, scope, self._cgroups, self._options, self._take)
         await proxy.start()
         write_atomically(self._paths.proxy(scope) / "scope", scope.encode())
         self._proxies[scope] = proxy

@@ -18,7 +18,7 @@ from tulle.model.paths import LOCAL, NodePaths
 from . import nodes
 from .client import Agent
 from .down import report_down
-from .options import OF_A_CLUSTER, OF_A_LAB, up_options, words
+from .options import OF_A_CLUSTER, OF_A_LAB, OF_A_NODE, up_options, words
 from .output import format_option, print_json, table
 
 NOT_FOUND = 127  # as a shell has it
@@ -70,7 +70,7 @@ def up(names: tuple[str, ...], cluster_name: str | None, output: str, **values: 
     cluster = starting.choose_cluster(cluster_name, names)
     shared = starting.shared_arguments(cluster, names, words(values, OF_A_CLUSTER))
     cidrs = [ip_network(text) for text in values["pod_cidr"]]
-    own = words(values, ["--node-label", "--xdp", "--proxy-workers"])
+    own = words(values, OF_A_NODE)
     made: list[str] = []
     try:
         lines = {}

@@ -131,6 +131,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "NUMBER",
         "help": "Threads of the node's proxy that serve connections.  [default: 2]",
     },
+    "--no-proxy-standby": {
+        "is_flag": True,
+        "help": "One Envoy, and none that stands by: less memory, but new connections wait for up "
+        "to a second when it is killed.",
+    },
     "--host-cgroup": {
         "type": click.Path(path_type=str),
         "multiple": True,
@@ -149,7 +154,8 @@ OF_A_CLUSTER = (
     "--kubernetes-server",
     "--duties",
 )
-OF_A_LAB = ("--pod-cidr", *OF_A_CLUSTER, "--node-label", "--xdp", "--proxy-workers")
+OF_A_NODE = ("--node-label", "--xdp", "--proxy-workers", "--no-proxy-standby")
+OF_A_LAB = ("--pod-cidr", *OF_A_CLUSTER, *OF_A_NODE)
 
 
 def up_options(flags: Iterable[str] = _OPTIONS) -> Callable[[F], F]:
@@ -185,7 +191,7 @@ def words(values: Mapping[str, Any], flags: Iterable[str] = _OPTIONS) -> list[st
 
 def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
     """Raises Refused if they make no sense."""
-    from tulle.agent.options import NodeOptions
+    from tulle.agent.options import NodeOptions, ProxyOptions
 
     base = NodeOptions()
     cluster, kubernetes = values["cluster_dir"], _kubernetes(values)
@@ -212,7 +218,10 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
         uplink=values["uplink"] or "",
         host_cgroups=tuple(path for word in values["host_cgroup"] for path in _cgroups(word)),
         xdp=values["xdp"] or base.xdp,
-        proxy_workers=values["proxy_workers"] or base.proxy_workers,
+        proxy=ProxyOptions(
+            workers=values["proxy_workers"] or base.proxy.workers,
+            standby=not values["no_proxy_standby"],
+        ),
         settings=settings,
     )
 

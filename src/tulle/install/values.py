@@ -84,6 +84,7 @@ VALUES = (
     ),
     Value("agent.extraArgs", [], "More options of `tulle up`."),
     Value("agent.proxyWorkers", 2, "Threads of each of a node's proxies.", least=1),
+    Value("agent.proxyStandby", True, "Whether an Envoy stands by for the one that serves."),
     Value("agent.priorityClass", "system-node-critical", "Without an agent a node gets no pods."),
     Value(
         "agent.resources",

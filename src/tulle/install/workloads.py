@@ -191,6 +191,7 @@ def _agent_args() -> list[Node]:
         Text("--xdp={}", (Param("xdp"),)),
         When(Param("uplink"), Text("--uplink={}", (Param("uplink"),))),
         Text("--proxy-workers={}", (Param("agent.proxyWorkers"),)),
+        When(Unless(Param("agent.proxyStandby")), "--no-proxy-standby"),
         Each("agent.hostCgroups", Item("--host-cgroup={}")),
         Each("agent.extraArgs", Item()),
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.edges.envoy.sample import cluster
+from tulle.agent.options import ProxyOptions
 from tulle.agent.proxy import Proxy, merged
 from tulle.edges.cgroup import NodeCgroup
 from tulle.edges.envoy.access import Entry
@@ -39,7 +40,10 @@ def test_what_a_failed_pass_added_goes_with_the_next_one_that_holds(
         return {"cluster": {name: cluster(name, type="STATIC")}}
 
     async def main() -> None:
-        proxy, told = Proxy(NodePaths("n"), NODE, NodeCgroup(tmp_path, "tulle-n"), 1, take), []
+        proxy, told = (
+            Proxy(NodePaths("n"), NODE, NodeCgroup(tmp_path, "tulle-n"), ProxyOptions(1), take),
+            [],
+        )
         monkeypatch.setattr(proxy.ads, "update", lambda image: told.append(set(image["cluster"])))
         before = image("before")
         for wanted, holds in ((before, True), (image("failed"), False), (before, True)):
