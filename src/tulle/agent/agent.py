@@ -225,7 +225,7 @@ class Agent:
         await self.proxy.stop()
         remove_datapath(self.paths.bpffs)
         await asyncio.to_thread(self.network.dismantle)
-        self.neighbours.withdraw()
+        await self.neighbours.withdraw()
         await asyncio.to_thread(self.cgroups.remove, self.cgroups.root)
         return ended
 

@@ -42,7 +42,7 @@ class Neighbours:
         """When each node joined, as an RFC 3339 time."""
         return self._directory.created() if self._directory else {}
 
-    def withdraw(self) -> None:
+    async def withdraw(self) -> None:
         """The node is being taken down. Raises OSError."""
         withdraw(self._paths)
 

@@ -17,12 +17,14 @@ class KubernetesOptions:
     """Where the API server is; without `kubeconfig` the agent runs in a pod.
 
     `server` goes before the one that is named there. Of the agents with `duties` one at a time
-    writes what all of them know: statuses.
+    writes what all of them know: statuses. A node that `joins` is no Node of the cluster: it tells
+    of itself.
     """
 
     kubeconfig: Path | None = None
     server: str = ""
     duties: bool = False
+    joins: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class Neighbourhood(Protocol):
     def created(self) -> dict[str, str]:
         """When each node joined, as an RFC 3339 time."""
 
-    def withdraw(self) -> None:
+    async def withdraw(self) -> None:
         """The node is being taken down. Raises OSError."""
 
     def watch(self, changed: Callable[[], object]) -> None:

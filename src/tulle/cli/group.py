@@ -31,6 +31,7 @@ VERBS = (
     "upgrade",
     "uninstall",
     "operator",
+    "host",
 )
 HIDDEN = ("install-cni",)  # for pods of ours, not for people
 
@@ -75,6 +76,8 @@ class Verbs(click.Group):
                 from .uninstall import command
             case "operator":
                 from .operator import command
+            case "host":
+                from .host import command
             case "install-cni":
                 from .install_cni import command
             case _:

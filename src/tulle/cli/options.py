@@ -113,6 +113,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "is_flag": True,
         "help": "Agents of the cluster that have this write statuses, one of them at a time.",
     },
+    "--join": {
+        "is_flag": True,
+        "help": "The node is no Node of that cluster but a host beside it: its workloads become "
+        "MeshWorkloads there.",
+    },
     "--node-name": {
         "help": "The node's name in the mesh.  [default: with --cluster-dir or --kubernetes the "
         "host's name]",
@@ -234,16 +239,21 @@ def gateway_cidrs(given: Iterable[str]) -> tuple[IPNetwork, ...]:
 def _kubernetes(values: Mapping[str, Any]) -> KubernetesOptions | None:
     from tulle.agent.options import KubernetesOptions
 
-    given, server, duties = (values[n] for n in ("kubernetes", "kubernetes_server", "duties"))
+    given, server = values["kubernetes"], values["kubernetes_server"]
+    duties, joins = values["duties"], values["join"]
     if not given:
-        for flag, value in (("--kubernetes-server", server), ("--duties", duties)):
-            if value:
+        for flag in ("--kubernetes-server", "--duties", "--join"):
+            if values[_parameter(flag)]:
                 raise UsageError(f"{flag} needs --kubernetes")
         return None
+    if joins and duties:
+        raise UsageError("--join and --duties: a host writes of itself only")
+    if joins and not values["pod_cidr"]:
+        raise UsageError("--join needs --pod-cidr: a range that no node of the mesh has")
     if values["cluster_dir"]:
         raise UsageError("--kubernetes and --cluster-dir: a node has one cluster")
     kubeconfig = None if given == IN_POD else Path(given)
-    return KubernetesOptions(kubeconfig, server or "", duties)
+    return KubernetesOptions(kubeconfig, server or "", duties, joins)
 
 
 def _cgroups(word: str) -> list[Path]:

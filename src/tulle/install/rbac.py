@@ -20,7 +20,7 @@ _RBAC = "rbac.authorization.k8s.io"
 _FOLLOW = ("list", "watch")
 _ASK = ("get", *_FOLLOW)  # what is refused or denied is looked at once more for its Event
 _SECRETS = Param("secretNamespaces")
-_READER, _CONFIDANT = "tulle-reader", "tulle-confidant"
+READER, _CONFIDANT = "tulle-reader", "tulle-confidant"
 # What the operator says something about: each has a status of its own in the API.
 STATUSES = (
     "AuthPolicy",
@@ -36,6 +36,7 @@ STATUSES = (
     "HTTPRoute",
     "Ingress",
     "ListenerSet",
+    "MeshNode",
     "RateLimitPolicy",
     "Service",
     "TCPRoute",
@@ -59,7 +60,7 @@ def plural(kind: str) -> str:
 
 def roles() -> Iterable[Node]:
     """Cluster-wide ones, the operator's in its own namespace, and those on Secrets."""
-    yield _role("ClusterRole", _READER, None, reading())
+    yield _role("ClusterRole", READER, None, reading())
     yield _role("ClusterRole", OPERATOR, None, writing())
     yield _role("Role", OPERATOR, NAMESPACE, electing())
     everywhere = _role("ClusterRole", _CONFIDANT, None, confiding())
@@ -70,7 +71,7 @@ def roles() -> Iterable[Node]:
 
 def bindings() -> Iterable[Node]:
     both = (AGENT, OPERATOR)
-    yield _binding("ClusterRole", _READER, None, both)
+    yield _binding("ClusterRole", READER, None, both)
     yield _binding("ClusterRole", OPERATOR, None, (OPERATOR,))
     yield _binding("Role", OPERATOR, NAMESPACE, (OPERATOR,))
     yield When(Unless(_SECRETS), _binding("ClusterRole", _CONFIDANT, None, both))
@@ -92,8 +93,12 @@ def confiding() -> list[Node]:
 
 
 def writing() -> list[Node]:
-    """Statuses, of objects that all may read."""
-    return _rules(STATUSES, ("patch",), "/status")
+    """Statuses, of objects that all may read; of hosts' workloads who backs what, and their end."""
+    return [
+        *_rules(STATUSES, ("patch",), "/status"),
+        *_rules(("EndpointSlice",), ("create", "patch", "delete")),
+        *_rules(("MeshWorkload",), ("delete",)),
+    ]
 
 
 def electing() -> list[Node]:
@@ -101,6 +106,7 @@ def electing() -> list[Node]:
     return [
         _rule(group, ("leases",), ("create",)),  # a name cannot be asked for here
         {**_rule(group, ("leases",), ("get", "update")), "resourceNames": [LEASE]},
+        _rule(group, ("leases",), ("list",)),  # of hosts
     ]
 
 

@@ -97,6 +97,8 @@ def test_a_node_of_kubernetes_has_what_the_api_server_says() -> None:
     assert found.name == socket.gethostname().lower()
     assert found.pod_cidrs == () and found.settings.endpoints == "listed"
     assert not any(item in NodeOptions().service_cidrs for item in found.service_cidrs)
+    beside = node_options(NodePaths(), parsed(*line, "--join", "--pod-cidr", "10.1.0.0/24"))
+    assert beside.kubernetes and beside.kubernetes.joins
     inside = node_options(NodePaths(), parsed("--kubernetes", "in-pod")).kubernetes
     assert inside == KubernetesOptions()
 
@@ -105,6 +107,7 @@ def test_a_node_of_kubernetes_has_what_the_api_server_says() -> None:
     "line",
     [
         ("--duties",),
+        ("--join", "--pod-cidr", "10.1.0.0/24"),
         ("--kubernetes-server", "https://192.0.2.1"),
         ("--kubernetes", "x", "--cluster-dir", "y"),
     ],
@@ -125,3 +128,9 @@ def test_cgroups_of_the_host_by_pattern(tmp_path: Path) -> None:
     assert found(f"{tmp_path}/kubepods*") == ["kubepods", "kubepods.slice"]
     assert found(f"{tmp_path}/user*") == []
     assert found(f"{tmp_path}/user.slice") == ["user.slice"]
+
+
+@pytest.mark.parametrize("more", [(), ("--pod-cidr", "10.1.0.0/24", "--duties")])
+def test_a_host_beside_a_cluster_has_a_range_and_no_duties(more: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="--join"):
+        node_options(NodePaths(), parsed("--kubernetes", "x", "--join", *more))

@@ -68,11 +68,13 @@ def test_agents_write_events_and_nothing_else() -> None:
 WRITING = {"create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "*"}
 
 
-def test_the_operator_writes_statuses_its_lease_and_events() -> None:
+def test_the_operator_writes_statuses_its_lease_and_events_and_who_backs_what() -> None:
     writes = {right for right in rights("tulle-operator", settled()) if right[4] in WRITING}
     of_objects = {right for right in writes if right[3] not in ("events", "leases")}
     assert {(right[3], right[4]) for right in of_objects} == {
-        (f"{plural(kind)}/status", "patch") for kind in STATUSES
+        *((f"{plural(kind)}/status", "patch") for kind in STATUSES),
+        *(("endpointslices", verb) for verb in ("create", "patch", "delete")),
+        ("meshworkloads", "delete"),
     }
     leases = [right for right in writes if right[3] == "leases"]
     assert {(where, verb) for _, where, _, _, verb in leases} == {

@@ -1,22 +1,26 @@
-"""What one writes for all: statuses with the addresses that were given out, Events of refusals."""
+"""What one writes for all: statuses with the addresses that were given out, Events of refusals, and
+who of the hosts that joined backs which Service."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from tulle.edges.manifests.directory import Snapshot
 from tulle.model.kinds import KINDS
 from tulle.model.kubernetes import Service
 from tulle.model.routing import Routing
-from tulle.model.world import Key, Refusal
+from tulle.model.world import Key, Refusal, World
 
-from . import events, writer
+from . import events, hosting, writer
 from .election import Election, Lease
 from .events import Happening, Recorder
+from .feeds import undisturbed
+from .hosting import Hosting, Resource
 from .statuses import statuses
-from .writer import Resource, Writer
+from .writer import Writer
 
 Json = dict[str, Any]
 
@@ -25,7 +29,7 @@ _SHOWN = 20  # problems, in a status
 _TOLD = frozenset(KINDS) - {"Pod", "Node"}
 
 
-class Api(writer.Api, events.Api, Protocol):
+class Api(writer.Api, events.Api, hosting.Api, Protocol):
     """What duties need of a client."""
 
 
@@ -51,6 +55,9 @@ class InForce(Protocol):
     @property
     def refusals(self) -> Sequence[Refusal]: ...
 
+    @property
+    def world(self) -> World: ...
+
 
 class Duties:
     """Only for one event loop. Whoever does not hold the lease knows all that the holder does."""
@@ -61,11 +68,16 @@ class Duties:
         resource: Callable[[str], Resource | None],
         lease: Lease,
         instance: str = "tulle",
+        namespace: str = "default",
     ) -> None:
-        """`resource` knows what the server has of a kind; as `instance` it tells of refusals."""
+        """`resource` knows what the server has of a kind; as `instance` it tells of refusals.
+
+        `namespace` is where hosts have their Leases.
+        """
         self._lease, self._election = lease, Election(lease, self._write)
         self.writer = Writer(api, resource, self._election.holds)
         self._recorder = Recorder(api, resource, instance)
+        self._hosting = Hosting(api, resource, namespace, self._election.holds)
         self._now: InForce | None = None
         self._news = asyncio.Event()
         self._seen: tuple[object, ...] = ()  # what the last statuses were made from
@@ -75,6 +87,7 @@ class Duties:
     def tell(self, now: InForce) -> None:
         """After each pass."""
         self._now = now
+        self._hosting.tell(now)
         self._news.set()
 
     async def run(self) -> None:
@@ -85,6 +98,7 @@ class Duties:
     def problems(self) -> list[str]:
         """What a user should know of: what could not be told."""
         found = sorted(f"status of {ref}: {text}" for ref, text in self.writer.problems.items())
+        found += sorted(f"{ref}: {text}" for ref, text in self._hosting.problems.items())
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         return [found[0] + more] if found and self._election.holds() else []
 
@@ -108,6 +122,8 @@ class Duties:
             group.create_task(self.writer.run())
             group.create_task(self._recorder.run())
             group.create_task(self._keep_wanting())
+            look_after = partial(self._hosting.run, self._news.set)
+            group.create_task(undisturbed(look_after, "what hosts tell"))
 
     async def _keep_wanting(self) -> None:
         """Passes follow each other more quickly than anybody reads statuses."""
@@ -122,11 +138,13 @@ class Duties:
         if now is None:
             return
         status, services = now.routing.status, now.allocated.services
+        hosts = self._hosting.ready()
         # refusals are few; of the others each stays the same object while nothing of it changes
-        seen = (id(now.snapshot), id(status), id(services), now.refusals)
+        seen = (id(now.snapshot), id(status), id(services), now.refusals, hosts)
         if seen == self._seen:
             return
-        wanted = await asyncio.to_thread(statuses, now.snapshot, status, services, now.refusals)
+        about = (now.snapshot, status, services, now.refusals, hosts)
+        wanted = await asyncio.to_thread(statuses, *about)
         self._seen, self._made_from = seen, now
         self.writer.want(wanted)
         self._tell_refusals(now.refusals)

@@ -23,7 +23,7 @@ from tulle.edges.manifests.directory import Snapshot
 from tulle.errors import TulleError
 from tulle.model.kubernetes import NodeObject, Service
 from tulle.model.routing import Routing
-from tulle.model.world import IPNetwork, Node, Refusal, Settings
+from tulle.model.world import IPNetwork, Node, Refusal, Settings, World
 
 from ..desired import Desired, desired
 from ..mesh import Mesh, mesh
@@ -63,6 +63,7 @@ class Decided:
     routing: Routing
     allocated: Allocated
     refusals: tuple[Refusal, ...]
+    world: World
 
 
 class Operator:
@@ -77,7 +78,8 @@ class Operator:
         has_namespace = self.source.has_namespace
         self.population = Population(client, NOWHERE, memory, self._clock, has_namespace)
         lease = Lease(client, options.namespace, LEASE, options.identity)
-        self.duties = Duties(client, self.source.resource_of, lease, options.identity)
+        of, who = self.source.resource_of, options.identity
+        self.duties = Duties(client, of, lease, who, options.namespace)
         self.passes = 0
         self.problem = ""
         self._pacer = Pacer(self._pass)
@@ -136,7 +138,7 @@ class Operator:
         self._ids = wanted.compiled.ids
         told = (*snapshot.refusals, *seen.refusals, *wanted.refusals)
         routing = self._transitions.of(wanted.routing)
-        return Decided(snapshot, routing, wanted.allocated, told)
+        return Decided(snapshot, routing, wanted.allocated, told, wanted.world)
 
     # what probes ask
 

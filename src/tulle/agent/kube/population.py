@@ -1,6 +1,6 @@
 """The other nodes and their Pods, as an API server tells of them.
 
-Nobody is told of this node: its Pods are in the API already.
+Nobody is told of this node, whose Pods are in the API already, unless it joins from beside.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ..nodes import Others
 from .census import Census
 from .cut import shrink
 from .feeds import Feed, FeedSink, problems_of, shown, undisturbed
+from .joining import Joining
 from .kinds import Watched
 from .own import OwnPods
 from .remembered import Remembered
@@ -53,8 +54,10 @@ class Population:
         memory: Path,
         clock: Clock,
         has_namespace: Callable[[str], bool],
+        joining: Joining | None = None,
     ) -> None:
         """`node` is this one's name. `memory` keeps over a restart what was known."""
+        self._joining = joining
         self._client, self._clock = client, clock
         self._lock = threading.Lock()
         self._census = Census(node)
@@ -81,10 +84,13 @@ class Population:
             return self._recalled
 
     def tell(self, node: Node, workloads: Mapping[Key, Workload]) -> None:
-        """Nobody: this node's Pods are in the API."""
+        if self._joining:
+            self._joining.tell(node, workloads)
 
-    def withdraw(self) -> None:
-        """Whoever made the Node deletes it."""
+    async def withdraw(self) -> None:
+        """Whoever made a Node deletes it."""
+        if self._joining:
+            await self._joining.withdraw()
 
     def created(self) -> dict[str, str]:
         with self._lock:

@@ -21,7 +21,7 @@ from tulle.edges.kubernetes.config import Access, from_kubeconfig, from_pod
 from tulle.edges.kubernetes.errors import NotFound
 from tulle.edges.kubernetes.lease import Lease
 from tulle.edges.manifests.checkpoint import Checkpoint
-from tulle.errors import ManifestError, Unavailable
+from tulle.errors import ManifestError, Refused, Unavailable
 from tulle.model.kubernetes import NodeObject
 from tulle.model.paths import NodePaths
 from tulle.model.world import IPNetwork
@@ -33,6 +33,7 @@ from .decode import checked, decode
 from .denials import watch
 from .duties import Duties
 from .events import Recorder
+from .joining import Joining
 from .population import NODES, Population
 from .source import KubernetesSource
 
@@ -57,25 +58,37 @@ async def prepare(
     clock = time.monotonic
     source = KubernetesSource(client, Checkpoint(paths.last_good, checked), clock, options.name)
     memory = paths.durable / "others.json"
-    population = Population(client, options.name, memory, clock, source.has_namespace)
+    joining = None
+    if where.joins:
+        await _refuse_node(client, options.name)
+        joining = Joining(client, access.namespace, options.name, source.scan)
+    has_namespace = source.has_namespace
+    population = Population(client, options.name, memory, clock, has_namespace, joining)
     duties = _duties(client, access, source, options.name) if where.duties else None
     recorder = Recorder(client, source.resource_of, options.name)
     return options, Sources(
         source,
         population,
-        (source.run, population.run, recorder.run, *([duties.run] if duties else [])),
+        (
+            source.run,
+            population.run,
+            recorder.run,
+            *(item.run for item in (duties, joining) if item),
+        ),
         facts=population.own.find,
         own=population.own.all,
         problems=lambda: [
             *source.problems,
             *population.problems,
             *(duties.problems if duties else ()),
+            *(joining.problems if joining else ()),
         ],
         status=lambda: {
             **source.status(),
             "others": population.status(),
             "events": recorder.status(),
             **({"duties": duties.status()} if duties else {}),
+            **({"joined": joining.status()} if joining else {}),
         },
         tell=duties.tell if duties else None,
         flows=partial(watch, recorder),
@@ -83,9 +96,18 @@ async def prepare(
     )
 
 
+async def _refuse_node(client: Client, name: str) -> None:
+    """Raises Refused if the cluster has a Node of that name, which is another machine."""
+    try:
+        await client.get(NODES.path(name=name))
+    except Unavailable:  # not found, or not known now: then `nodes.joined` says so
+        return
+    raise Refused(f"Node {name}: the cluster has one: name this host otherwise with --node-name")
+
+
 def _duties(client: Client, access: Access, source: KubernetesSource, node: str) -> Duties:
     lease = Lease(client, access.namespace, LEASE, f"{node}_{os.getpid()}")
-    return Duties(client, source.resource_of, lease, node)
+    return Duties(client, source.resource_of, lease, node, access.namespace)
 
 
 def access_of(where: KubernetesOptions) -> Access:

@@ -11,6 +11,7 @@ import msgspec
 
 from tulle.compile.routes.conditions import Verdict, conditions
 from tulle.edges.manifests.directory import Snapshot
+from tulle.model.hosts import MeshNode
 from tulle.model.kinds import KubernetesObject
 from tulle.model.kubernetes import ObjectRef, Service
 from tulle.model.world import Key, Refusal
@@ -34,7 +35,9 @@ _SHARED = {
 # Others have no status (NetworkPolicy): what is wrong with one is told by an Event.
 _POLICIES = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "ClusterNetworkPolicy")
 _MESSAGE_BYTES = 4096  # a condition's message takes 32 KiB; nobody reads more
-_VALID = Verdict(True, "Valid")
+_VALID, _ACCEPTED = Verdict(True, "Valid"), Verdict(True, "Accepted")
+_RENEWED = Verdict(True, "LeaseRenewed")
+_EXPIRED = Verdict(False, "LeaseExpired", "its agent does not renew its Lease")
 
 
 class Told(NamedTuple):
@@ -49,12 +52,14 @@ def statuses(
     status: Mapping[ObjectRef, Json],
     services: Mapping[Key, Service],
     refusals: Sequence[Refusal],
+    hosts: Mapping[str, bool | None],
 ) -> dict[ObjectRef, Told]:
-    """`status` is a Routing's, `services` have their addresses; only of objects that the API has.
+    """`status` is a Routing's, `services` have their addresses, `hosts` are there or not; only of
+    objects that the API has.
 
     What nothing changed is the same object as it was given.
     """
-    said = _said(snapshot, status, services, refusals)
+    said = _said(snapshot, status, services, refusals) | dict(_hosts(snapshot, refusals, hosts))
     return {ref: Told(_uid(snapshot.get(ref)), item) for ref, item in said.items()}
 
 
@@ -117,6 +122,24 @@ def _valid(snapshot: Snapshot, refusals: Sequence[Refusal]) -> Iterator[tuple[Ob
                 yield ref, _all_valid(obj.metadata.generation if obj else 0)
     for ref, reasons in problems.items():
         yield ref, _not_all_valid(snapshot.get(ref), reasons)
+
+
+def _hosts(
+    snapshot: Snapshot, refusals: Sequence[Refusal], ready: Mapping[str, bool | None]
+) -> Iterator[tuple[ObjectRef, Json]]:
+    for name, host in snapshot.named(MeshNode).items():
+        is_ready = ready.get(name)
+        if is_ready is None:  # what an earlier one said holds
+            continue
+        refs = (ObjectRef("Node", "", name), ObjectRef("MeshNode", "", name))
+        reasons = "; ".join(item.reason for item in refusals if item.ref in refs)
+        accepted = Verdict(False, "Refused", reasons[:_MESSAGE_BYTES]) if reasons else _ACCEPTED
+        said = conditions(
+            host.metadata.generation,
+            Accepted=accepted,
+            Ready=_RENEWED if is_ready else _EXPIRED,
+        )
+        yield refs[1], {"conditions": said}
 
 
 @lru_cache(1024)

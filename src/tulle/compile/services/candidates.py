@@ -103,7 +103,7 @@ class Source:
     def _selected(self, view: View, port: ServicePort, version: int) -> Iterator[Candidate]:
         spec = self.service.spec
         for workload in self.members:
-            number = _target_port(workload, port)
+            number = target_port(workload, port)
             address = next((ip for ip in workload.addresses if ip.version == version), None)
             if number is None or address is None or workload.weight < 1:
                 continue
@@ -147,7 +147,7 @@ def _is_ready(endpoint: Endpoint) -> bool:
     return endpoint.conditions.ready is not False
 
 
-def _target_port(workload: Workload, port: ServicePort) -> int | None:
+def target_port(workload: Workload, port: ServicePort) -> int | None:
     target = port.target_port or port.port
     return named_port(workload, target, port.protocol) if isinstance(target, str) else target
 

@@ -13,7 +13,7 @@ from tulle.edges.manifests.directory import Snapshot
 from tulle.model.gateway import Gateway, GatewaySpec
 from tulle.model.kubernetes import ObjectMeta, ObjectRef
 from tulle.model.routing import Routing
-from tulle.model.world import Refusal
+from tulle.model.world import Refusal, World
 
 DOOR = ObjectRef("Gateway", "shop", "door")
 FILE = ObjectRef("Checkpoint", "", "last-good")  # no object of an API
@@ -25,6 +25,7 @@ class Pass:
     routing: Routing
     allocated: Allocated = field(default_factory=Allocated)
     refusals: tuple[Refusal, ...] = ()
+    world: World = field(default_factory=World)
 
 
 def pass_of(message: str) -> Pass:

@@ -7,6 +7,7 @@ import msgspec
 from tulle.agent.kube.statuses import statuses
 from tulle.edges.manifests.directory import Snapshot
 from tulle.edges.manifests.parse import parse
+from tulle.model.hosts import MeshNode, MeshNodeSpec
 from tulle.model.ingress import Ingress, IngressSpec
 from tulle.model.kinds import KubernetesObject, ref_of
 from tulle.model.kubernetes import (
@@ -64,7 +65,7 @@ def with_address(service: Service, address: str) -> Service:
 
 def test_a_routing_says_what_it_says() -> None:
     said: dict[ObjectRef, Json] = {GATEWAY: {"conditions": []}, ROUTE: {"parents": [1]}}
-    found = statuses(snapshot(), said, {}, ())
+    found = statuses(snapshot(), said, {}, (), {})
     assert found[GATEWAY].status is said[GATEWAY]
     assert found[ROUTE].status is said[ROUTE]
 
@@ -74,23 +75,23 @@ def test_nothing_is_said_of_what_the_api_does_not_have() -> None:
     made = ObjectRef("GatewayClass", "", "tulle")
     stand_in = ("shop", "tulle-gateway-door")
     service = with_address(snapshot().of(Service)["shop", "web"], "192.0.2.1")
-    found = statuses(snapshot(), {made: {"conditions": []}}, {stand_in: service}, ())
+    found = statuses(snapshot(), {made: {"conditions": []}}, {stand_in: service}, (), {})
     assert found.keys() == {ROUTE, POLICY}
 
 
 def test_a_route_that_has_left_our_gateways_has_no_entries() -> None:
-    assert statuses(snapshot(), {}, {}, ())[ROUTE].status == {"parents": []}
+    assert statuses(snapshot(), {}, {}, (), {})[ROUTE].status == {"parents": []}
 
 
 def test_an_address_that_was_given_is_told() -> None:
     now = snapshot()
     service = now.of(Service)["shop", "web"]
     given = with_address(service, "192.0.2.1")
-    found = statuses(now, {}, {("shop", "web"): given}, ())
+    found = statuses(now, {}, {("shop", "web"): given}, (), {})
     assert found[SERVICE].status == {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
-    assert SERVICE not in statuses(now, {}, {("shop", "web"): service}, ())
+    assert SERVICE not in statuses(now, {}, {("shop", "web"): service}, (), {})
     now = Snapshot({"Service": {("shop", "web"): given}}, ())
-    assert SERVICE not in statuses(now, {}, {("shop", "web"): given}, ())
+    assert SERVICE not in statuses(now, {}, {("shop", "web"): given}, (), {})
 
 
 def test_what_is_no_longer_balanced_has_no_addresses() -> None:
@@ -98,7 +99,7 @@ def test_what_is_no_longer_balanced_has_no_addresses() -> None:
     had = with_address(now.of(Service)["shop", "web"], "192.0.2.1")
     had = msgspec.structs.replace(had, spec=msgspec.structs.replace(had.spec, type="ClusterIP"))
     now = Snapshot({"Service": {("shop", "web"): had}, "Ingress": {("shop", "web"): INGRESS}}, ())
-    found = statuses(now, {}, {}, ())
+    found = statuses(now, {}, {}, (), {})
     none = {"loadBalancer": {"ingress": []}}
     assert {ref: told.status for ref, told in found.items()} == {
         SERVICE: none,
@@ -107,7 +108,7 @@ def test_what_is_no_longer_balanced_has_no_addresses() -> None:
 
 
 def valid(*refusals: Refusal, of: ObjectRef = POLICY) -> Json:
-    [said] = statuses(snapshot(), {}, {}, refusals)[of].status["conditions"]
+    [said] = statuses(snapshot(), {}, {}, refusals, {})[of].status["conditions"]
     condition = dict(said)
     assert condition.pop("type") == "Valid"
     found: Json = condition
@@ -125,7 +126,7 @@ def test_a_policy_that_is_in_force_is_valid() -> None:
 
 def test_a_status_is_of_one_object() -> None:
     other = ObjectRef("CiliumNetworkPolicy", "shop", "bent")
-    found = statuses(snapshot(), {}, {}, [Refusal(other, "no")])
+    found = statuses(snapshot(), {}, {}, [Refusal(other, "no")], {})
     assert (found[POLICY].uid, found[other].uid) == ("u-3", "")
 
 
@@ -147,3 +148,18 @@ def test_a_policy_that_was_refused_is_told_of_without_its_generation() -> None:
 
 def test_a_message_has_an_end() -> None:
     assert len(valid(Refusal(POLICY, "x" * 100_000))["message"]) < 10_000
+
+
+def test_of_a_host_whether_it_is_there_and_taken() -> None:
+    spec = MeshNodeSpec(("192.0.2.1",), ("10.0.0.0/24",))
+    hosts: dict[Any, Any] = {n: MeshNode(ObjectMeta(n), spec) for n in ("a", "b", "new")}
+    now = Snapshot({"MeshNode": hosts}, ())
+    clash = Refusal(ObjectRef("Node", "", "b"), "overlaps")
+    found = statuses(now, {}, {}, [clash], {"a": True, "b": False, "new": None})
+    said = {
+        ref.name: {c["type"]: (c["status"], c["message"]) for c in told.status["conditions"]}
+        for ref, told in found.items()
+    }
+    assert said.keys() == {"a", "b"}, "of one that nobody has watched yet nothing is said"
+    assert said["a"] == {"Accepted": ("True", ""), "Ready": ("True", "")}
+    assert said["b"]["Accepted"] == ("False", "overlaps") and said["b"]["Ready"][0] == "False"

@@ -1,0 +1,30 @@
+"""`tulle host`: what a cluster has to know before a host may join its mesh."""
+
+from __future__ import annotations
+
+import click
+
+from .kubernetes import NAMESPACE
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--workload",
+    "workloads",
+    multiple=True,
+    metavar="NAMESPACE/NAME",
+    help="What it may run, by name; NAMESPACE/* for anything there.",
+)
+@click.option("--user", default="", help="As whom it comes.  [default: a service account]")
+@click.option("-n", "--namespace", default=NAMESPACE, help="Of the installation.")
+def command(name: str, workloads: tuple[str, ...], user: str, namespace: str) -> None:
+    """Print the rights of the host NAME, for `kubectl apply -f -`.
+
+    With a kubeconfig of that account or user, `tulle up --kubernetes FILE --join --node-name NAME`
+    makes it a host of the mesh.
+    """
+    from tulle.install.hosts import host_objects
+    from tulle.install.plain import to_yaml
+
+    click.echo(to_yaml(host_objects(name, namespace, workloads, user)), nl=False)
