@@ -115,6 +115,7 @@ class Population:
                 group.create_task(self._keep_remembering())
         finally:
             self._remember()
+            self._memory.close()
 
     @property
     def problems(self) -> list[str]:
