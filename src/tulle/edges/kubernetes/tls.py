@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import ssl
+from asyncio.sslproto import SSLProtocol
 
 from tulle.errors import Refused
 
 from .config import Access
+
+# What each connection keeps to read into, and each watch is one: 256 KiB, unless told. A record
+# of TLS is 16.
+SSLProtocol.max_size = 32 << 10
 
 
 def context_of(access: Access) -> ssl.SSLContext:
