@@ -12,20 +12,19 @@ from tulle.model.world import IPAddress, IPNetwork, Key, Refusal, Workload
 
 from ..nodes import Others
 from ..published import NodeState, world_node
-from .cut import PodCut, pod_of
+from .cut import pod_of
 from .decode import decode
-from .facts import node_of, workload_of
+from .facts import Dweller, dweller_of, node_of, placed
 
 
 @dataclass(slots=True)
 class _Place:
-    """What is known of one node. `made` says what became of each Pod, and of which version."""
+    """What is known of one node. With other `ranges` nothing of `state` holds."""
 
     node: NodeObject | None = None
     problem: str = ""
     ranges: tuple[IPNetwork, ...] = ()
-    pods: dict[Key, PodCut] = field(default_factory=dict)
-    made: dict[Key, tuple[PodCut, Workload | Refusal | None]] = field(default_factory=dict)
+    pods: dict[Key, Dweller] = field(default_factory=dict)
     state: NodeState | None = None
     stale: bool = True
 
@@ -65,7 +64,7 @@ class Census:
             return False
         ranges = world_node(node).pod_cidrs
         if ranges != place.ranges:
-            place.ranges, place.made = ranges, {}
+            place.ranges, place.state = ranges, None
         place.node, place.problem = node, ""
         return self._touch(place)
 
@@ -87,21 +86,20 @@ class Census:
 
     def put_pod(self, key: Key, raw: bytes) -> bool:
         try:
-            pod = pod_of(raw)
+            pod = dweller_of(key, pod_of(raw))
         except FieldError as error:
             self.drop_pod(key)
             self._unreadable[key] = Refusal(ObjectRef("Pod", *key), f"{error}: it is cut off")
             self._others = None
             return True
         forgiven = self._unreadable.pop(key, None) is not None
-        home = pod.spec.node_name or ""
         before = self._homes.get(key)
-        if before == home and self._places[home].pods[key] == pod:
+        if before == pod.home and self._places[before].pods[key] == pod:
             return forgiven
-        if before is not None and before != home:
+        if before is not None and before != pod.home:
             self.drop_pod(key)
-        self._homes[key] = home
-        place = self._places.setdefault(home, _Place())
+        self._homes[key] = pod.home
+        place = self._places.setdefault(pod.home, _Place())
         place.pods[key] = pod
         return self._touch(place)
 
@@ -112,7 +110,6 @@ class Census:
             return forgiven and self._touch(_Place())
         place = self._places[home]
         del place.pods[key]
-        place.made.pop(key, None)
         if not place.pods and place.node is None and not place.problem:
             del self._places[home]
         return self._touch(place)
@@ -125,7 +122,7 @@ class Census:
                 if place.problem:
                     refusals.append(Refusal(ObjectRef("Node", "", name), place.problem))
                 if place.node is not None:
-                    state = states[name] = _state_of(name, place)
+                    state = states[name] = _state_of(place)
                     refusals += state.refusals
             self._others = Others(states, tuple(refusals))
         return self._others
@@ -135,33 +132,36 @@ class Census:
         return True
 
 
-def _state_of(name: str, place: _Place) -> NodeState:
+def _state_of(place: _Place) -> NodeState:
     before = place.state
     if before is not None and not place.stale:
         return before
     assert place.node is not None
+    known = before.workloads if before is not None else {}
+    found: dict[Key, Workload] = {}
+    refusals: list[Refusal] = []
     for key, pod in place.pods.items():
-        known = place.made.get(key)
-        if known is None or known[0] is not pod:
-            place.made[key] = (pod, workload_of(pod, name, place.ranges))
-    found = (made for _, made in place.made.values())
-    refusals = tuple(item for item in found if isinstance(item, Refusal))
-    workloads = _one_address_each(place.made)
+        what = pod.what
+        if isinstance(what, Workload) and known.get(key) is not what:
+            what = placed(what, place.ranges)
+        if isinstance(what, Workload):
+            found[key] = what
+        elif what is not None:
+            refusals.append(what)
+    workloads: Mapping[Key, Workload] = _one_address_each(found, place.pods)
     if before is not None and workloads == before.workloads:
         workloads = before.workloads
-    place.state, place.stale = NodeState(place.node, workloads, {}, refusals), False
+    place.state, place.stale = NodeState(place.node, workloads, {}, tuple(refusals)), False
     return place.state
 
 
 def _one_address_each(
-    made: Mapping[Key, tuple[PodCut, Workload | Refusal | None]],
+    found: Mapping[Key, Workload], pods: Mapping[Key, Dweller]
 ) -> Mapping[Key, Workload]:
     """An address may be a new Pod's before it is told that the old one has gone."""
     owners: dict[IPAddress, tuple[bool, str, Key]] = {}
-    found = {key: item for key, (_, item) in made.items() if isinstance(item, Workload)}
     for key, item in found.items():
-        created = made[key][0].metadata.creation_timestamp or ""
-        claim = (not item.terminating, created, key)
+        claim = (not item.terminating, pods[key].created, key)
         for address in item.addresses:
             owners[address] = max(owners.get(address, claim), claim)
     return {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -24,43 +26,77 @@ from tulle.model.kubernetes import (
     ObjectRef,
     Protocol,
 )
-from tulle.model.world import IPAddress, IPNetwork, Refusal, Workload
+from tulle.model.world import IPAddress, IPNetwork, Key, Refusal, Workload
 
 from ..addresses import ingress_addresses, node_addresses
 from ..published import ENDED, INGRESS, INTERNAL, weight_of, world_node
 from .cut import PodCut, PortCut
 
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
+_ALIKE = 1024  # kept to find again: a list is in the order of names, so those alike are near
 
 
-def workload_of(pod: PodCut, node: str, ranges: Sequence[IPNetwork]) -> Workload | Refusal | None:
-    """None if it has no address of its own: it shares the node's, or has none yet or any more."""
-    status = pod.status
-    if pod.spec.host_network or pod.spec.node_name != node or status.phase in ENDED:
-        return None
-    meta = pod.metadata
+class Dweller(NamedTuple):
+    """What a Pod is to other nodes. `what` is None if it has no address of its own: it shares the
+    node's, or has none yet or any more.
+    """
+
+    home: str
+    what: Workload | Refusal | None
+    created: str = ""
+
+
+def dweller_of(key: Key, pod: PodCut) -> Dweller:
+    """Texts and labels that many have are the same objects: there may be 100,000 of these."""
+    home = sys.intern(pod.spec.node_name or "")
+    status, meta = pod.status, pod.metadata
+    if pod.spec.host_network or status.phase in ENDED:
+        return Dweller(home, None)
     try:
-        addresses = _addresses(pod, ranges)
+        addresses = _addresses(pod)
         weight = weight_of_pod(pod)
     except FieldError as error:
-        ref = ObjectRef("Pod", meta.namespace, meta.name)
-        return Refusal(ref, f"on node {node}, {error}: it is cut off")
+        return Dweller(home, _refusal(key, home, error))
     if not addresses:
-        return None
+        return Dweller(home, None)
     ready = [item.status for item in status.conditions or () if item.type == "Ready"]
-    return Workload(
-        namespace=meta.namespace,
-        name=meta.name,
-        labels=meta.labels or {},
+    workload = Workload(
+        *key,
+        labels=_labels(tuple((meta.labels or {}).items())),
         addresses=addresses,
         ifindex=0,
-        ports=ports_of(pod),
+        ports=_same_ports(ports_of(pod)),
         weight=weight,
         ready="True" in ready,
         terminating=meta.deletion_timestamp is not None,
-        service_account=pod.spec.service_account_name or "default",
-        node=node,
+        service_account=sys.intern(pod.spec.service_account_name or "default"),
+        node=home,
     )
+    return Dweller(home, workload, sys.intern(meta.creation_timestamp or ""))
+
+
+def placed(workload: Workload, ranges: Sequence[IPNetwork]) -> Workload | Refusal:
+    """A node speaks for its own ranges only: there its Pods are looked for."""
+    for place, address in enumerate(workload.addresses):
+        if not any(address in network for network in ranges):
+            path = ("status", "podIPs", place, "ip")
+            error = FieldError("is not in its node's podCIDRs", *path)
+            return _refusal(workload.key, workload.node, error)
+    return workload
+
+
+def _refusal(key: Key, node: str, error: FieldError) -> Refusal:
+    return Refusal(ObjectRef("Pod", *key), f"on node {node}, {error}: it is cut off")
+
+
+@lru_cache(_ALIKE)
+def _labels(pairs: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    return {sys.intern(name): sys.intern(value) for name, value in pairs}
+
+
+@lru_cache(_ALIKE)
+def _same_ports(ports: tuple[ContainerPort, ...]) -> tuple[ContainerPort, ...]:
+    return ports
 
 
 def ports_of(pod: PodCut) -> tuple[ContainerPort, ...]:
@@ -113,17 +149,13 @@ def _limit(text: str | None, name: str) -> Limit | None:
     return limit
 
 
-def _addresses(pod: PodCut, ranges: Sequence[IPNetwork]) -> tuple[IPAddress, ...]:
-    """A node speaks for its own ranges only: there its Pods are looked for."""
+def _addresses(pod: PodCut) -> tuple[IPAddress, ...]:
+    """Raises FieldError."""
     texts = [item.ip for item in pod.status.pod_ips or () if item.ip]
-    found = []
-    for place, text in enumerate(texts or ([pod.status.pod_ip] if pod.status.pod_ip else [])):
-        path = ("status", "podIPs", place, "ip")
-        address = parse_address(text, *path)
-        if not any(address in network for network in ranges):
-            raise FieldError("is not in its node's podCIDRs", *path)
-        found.append(address)
-    return tuple(found)
+    texts = texts or ([pod.status.pod_ip] if pod.status.pod_ip else [])
+    return tuple(
+        parse_address(text, "status", "podIPs", place, "ip") for place, text in enumerate(texts)
+    )
 
 
 def node_of(node: NodeObject) -> NodeObject:

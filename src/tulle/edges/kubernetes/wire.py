@@ -5,6 +5,7 @@ An object's own words stay bytes: whoever asked for it knows what they mean.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -115,7 +116,7 @@ def _item(raw: bytes) -> Item:
     meta = _objects.decode(raw).metadata
     if not meta.name:
         raise msgspec.ValidationError("an object without a name")
-    return Item((meta.namespace or "", meta.name), meta.version or "", raw)
+    return Item((sys.intern(meta.namespace or ""), meta.name), meta.version or "", raw)
 
 
 class Lines:
