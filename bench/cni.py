@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -95,18 +96,28 @@ def measure(call: Plugin, pods: int) -> bool:
     good = True
     for at_once in (1, 8, pods):
         for verb in ("ADD", "DEL"):
-            began = time.monotonic()
+            cpu, began = cpu_ms(), time.monotonic()
             times = call.times_ms(verb, names, at_once)
             each = (time.monotonic() - began) * 1000 / pods
+            plugins, agent = ((now - then) / pods for now, then in zip(cpu_ms(), cpu, strict=True))
             line = f"{verb} of {pods} pods, {at_once:3} at a time: {each:6.1f} ms a pod"
             if at_once == pods:
                 good = good and each < LIMIT_MS
                 line += f" (limit {LIMIT_MS:.0f})"
             p99 = quantiles(times, n=100)[98]
-            print(f"{line}; of one, median {median(times):.1f} ms, p99 {p99:.1f} ms", flush=True)
+            line += f"; of one, median {median(times):.1f} ms, p99 {p99:.1f} ms"
+            print(f"{line}; CPU {plugins:.1f} ms plugin, {agent:.1f} ms agent", flush=True)
     for name in names:
         netns.delete(RUN / "netns" / name)
     return good
+
+
+def cpu_ms() -> tuple[float, float]:
+    """That plugins and the agent have used."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    stat = Path(f"/proc/{PATHS.lock.read_text()}/stat").read_text().rpartition(")")[2].split()
+    agent = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+    return (usage.ru_utime + usage.ru_stime) * 1000, agent * 1000
 
 
 def with_kills(call: Plugin, cycles: int) -> bool:

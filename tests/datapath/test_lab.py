@@ -171,7 +171,7 @@ def test_new_agent_keeps_what_lives_and_drops_what_lost_its_network(lab: NodePat
     lost = first.create("shop", "lost")
     names = netns.run_in(lab.netns, netlink.interfaces)
     interface = next(name for name, index in names.items() if index == lost.ifindex)
-    netns.run_in(lab.netns, lambda: netlink.disconnect(interface))
+    netns.run_in(lab.netns, lambda: netlink.disconnect([interface]))
     second = workloads_of(lab)
     assert second.recover() == ["workload shop/lost: its network is gone"]
     assert second.all() == {web.key: web}

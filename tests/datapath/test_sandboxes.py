@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tulle.agent.attachments import PodFacts
+from tulle.agent.attachments import PodFacts, SandboxRecord, Wanted
 from tulle.agent.cni import Attachment
 from tulle.agent.ipam import Leases
 from tulle.agent.sandboxes import Sandboxes
@@ -51,6 +51,12 @@ def sandboxes(lab: NodePaths) -> Sandboxes:
     return Sandboxes(lab.state, lab.netns, Leases(lab.durable / "leases.json"))
 
 
+def add(some: Sandboxes, asked: Attachment) -> SandboxRecord:
+    (made,) = some.add([Wanted(asked, PodFacts())])
+    assert isinstance(made, SandboxRecord), made
+    return made
+
+
 def ours(lab: NodePaths) -> list[str]:
     return sorted(filter(netlink.is_ours, netns.run_in(lab.netns, netlink.interfaces)))
 
@@ -63,21 +69,21 @@ def test_the_interface_has_the_name_and_the_addresses_that_were_told(
     lab: NodePaths, box: Path
 ) -> None:
     some = sandboxes(lab)
-    record = some.add(attachment(box, "net1"), PodFacts())
+    record = add(some, attachment(box, "net1"))
     there = netns.run_in(box, netlink.own_addresses)
     index = netns.run_in(box, netlink.interfaces)["net1"]
     assert there == {index: record.ips} and ours(lab) == [record.interface]
     assert some.check(attachment(box, "net1")) == record
     some.set_mtu(1400)
     assert netns.run_in(box, partial(netlink.uplink, "net1", {})).mtu == 1400
-    assert some.delete(record.id)
+    assert some.delete([record.id]) == [True]
     assert ours(lab) == [] and "net1" not in netns.run_in(box, netlink.interfaces)
     assert netns.exists(box)
 
 
 def test_a_namespace_that_vanishes_is_noticed(lab: NodePaths, box: Path) -> None:
     some = sandboxes(lab)
-    some.add(attachment(box), PodFacts())
+    add(some, attachment(box))
     netns.delete(box)
     deadline = time.monotonic() + 10
     while ours(lab) and time.monotonic() < deadline:  # the kernel takes its time over it
@@ -92,8 +98,8 @@ def test_an_agent_killed_at_any_moment_leaves_all_or_nothing(lab: NodePaths, box
         if child == 0:
             some = sandboxes(lab)
             threading.Timer(step * 0.001, os.kill, (os.getpid(), signal.SIGKILL)).start()
-            some.add(attachment(box), PodFacts())
-            some.delete(("c1", "eth0"))
+            add(some, attachment(box))
+            some.delete([("c1", "eth0")])
             time.sleep(5)
             os._exit(1)
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
@@ -101,16 +107,22 @@ def test_an_agent_killed_at_any_moment_leaves_all_or_nothing(lab: NodePaths, box
         some.recover([])
         held = Leases(lab.durable / "leases.json").held()
         assert len(ours(lab)) == len(some.all()) == len(held)
-        record = some.add(attachment(box), PodFacts())
+        record = add(some, attachment(box))
         assert ours(lab) == [record.interface]
-        some.delete(record.id)
+        some.delete([record.id])
         assert ours(lab) == [] and Leases(lab.durable / "leases.json").held() == {}
 
 
 def test_what_the_kernel_refuses_is_told_by_its_number(lab: NodePaths, box: Path) -> None:
     def connect(name: str, inside: str, mtu: int = 1500) -> None:
-        work = partial(netlink.connect_node_side, name, box, ADDRESSES, mtu, inside)
-        netns.run_in(lab.netns, work)
+        pairs = [
+            netlink.Pair(name, box, ADDRESSES, mtu, inside),
+            netlink.Pair(f"{name[:-1]}f", box.with_name("nowhere"), ADDRESSES),
+        ]
+        made = netns.run_in(lab.netns, partial(netlink.connect_node_sides, pairs))
+        assert isinstance(made[1], KernelError)  # and does not hinder the other
+        if isinstance(made[0], KernelError):
+            raise made[0]
 
     connect("tl00000001", "eth0")
     connect("tl00000001", "eth0")  # once more is no error
@@ -121,4 +133,5 @@ def test_what_the_kernel_refuses_is_told_by_its_number(lab: NodePaths, box: Path
     assert caught.value.errno
     assert ours(lab) == ["tl00000001"]
     with pytest.raises(KernelError, match="interface eth7"):
-        netns.run_in(box, partial(netlink.connect_workload_side, ADDRESSES, "eth7"))
+        pair = netlink.Pair("", box, ADDRESSES, inside="eth7")
+        netns.run_in(box, partial(netlink.connect_workload_side, pair))

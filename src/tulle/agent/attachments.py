@@ -14,6 +14,7 @@ from tulle.model.kubernetes import ContainerPort, Labels
 from tulle.model.world import IPAddress, Key, Workload
 
 from .capabilities import NOTHING, Wishes, either, with_mappings
+from .cni import Attachment
 
 Id = tuple[str, str]  # container, and the interface within
 
@@ -28,6 +29,19 @@ class PodFacts:
     weight: int = 1
     uid: str = ""
     bandwidth: Bandwidth = UNLIMITED
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An interface to be made."""
+
+    asked: Attachment
+    facts: PodFacts
+    wishes: Wishes = NOTHING
+
+    @property
+    def id(self) -> Id:
+        return self.asked.id
 
 
 class SandboxRecord(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from tulle.errors import Refused, TulleError, Unavailable
 from tulle.model.kubernetes import Container, ObjectMeta, ObjectRef, Pod, PodSpec
 
 from .agent import Agent, Pass
-from .attachments import PodFacts, SandboxRecord
+from .attachments import PodFacts, SandboxRecord, Wanted
 from .cni import (
     BAD_CONFIGURATION,
     LATEST,
@@ -29,19 +29,18 @@ from .cni import (
     parse,
     result,
 )
+from .queue import Queue
 
 log = logging.getLogger("tulle")
 
 Json = dict[str, Any]
-
-
 GATHER_S = 0.05
 
 
 class CniApi:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._making = 0
+        self._queue = Queue()
         self._pass_due: asyncio.TimerHandle | None = None
         self._verbs = {
             "ADD": self._add,
@@ -69,14 +68,10 @@ class CniApi:
         agent, wanted = self._agent, call.attachment
         self._check_name(call)
         facts = await self._facts(call)
-        self._making += 1
+        sandboxes, about = agent.sandboxes, wanted.id
+        to_make = Wanted(wanted, facts, call.wishes)
+        record = await self._queue.ask(sandboxes.add, about, to_make)
         try:
-            record = await asyncio.to_thread(agent.sandboxes.add, wanted, facts, call.wishes)
-        finally:
-            self._making -= 1
-        try:
-            if self._making:  # who comes together shares a pass
-                await asyncio.sleep(GATHER_S)
             now = await agent.converge()
             here = now.world.workloads.get(record.key)
             if here is None or here.ifindex != record.ifindex:
@@ -85,12 +80,13 @@ class CniApi:
                 _check_admitted(now, record)
         except BaseException:
             # Without its policy in force it must not exist.
-            await asyncio.to_thread(agent.sandboxes.delete, record.id)
+            await self._queue.ask(sandboxes.delete, about, about)
             raise
         return result(call, record.interface, record.ips, record.mtu)
 
     async def _delete(self, call: CniCall) -> None:
-        if await asyncio.to_thread(self._agent.sandboxes.delete, call.attachment.id):
+        about = call.attachment.id
+        if await self._queue.ask(self._agent.sandboxes.delete, about, about):
             self._request_soon()
 
     async def _check(self, call: CniCall) -> None:

@@ -13,10 +13,11 @@ from threading import Lock
 
 import msgspec
 
+from tulle.errors import Refused
 from tulle.model.world import IPAddress, IPNetwork
 
 from .addresses import POD_CIDRS, addresses_of, next_number
-from .records import write_atomically
+from .records import write_below
 
 
 class Journal(msgspec.Struct):
@@ -34,21 +35,32 @@ class Leases:
         self._lock = Lock()
         self._journal = _read(path)
 
-    def take(self, owner: str) -> int:
-        """A number that nobody has. Raises Refused, which names the CIDR that is full; OSError."""
+    def take(self, owners: Sequence[str]) -> list[int | Refused]:
+        """For each a number that nobody has, or which CIDR is full. Raises OSError."""
+        with self._lock:
+            held, last = dict(self._journal.held), self._journal.last
+            given: list[int | Refused] = []
+            for owner in owners:
+                try:
+                    last = next_number(self._cidrs, held.keys(), last)
+                except Refused as error:
+                    given.append(error)
+                else:
+                    held[last] = owner
+                    given.append(last)
+            self._save(Journal(last, held))
+            return given
+
+    def free(self, numbers: Mapping[int, str]) -> None:
+        """Of owners: give them back; one that somebody else has by now stays theirs.
+
+        Raises OSError.
+        """
         with self._lock:
             held = self._journal.held
-            number = next_number(self._cidrs, held.keys(), self._journal.last)
-            self._save(Journal(number, {**held, number: owner}))
-            return number
-
-    def free(self, number: int, owner: str) -> None:
-        """Give a number back; one that somebody else has by now stays theirs. Raises OSError."""
-        with self._lock:
-            held = dict(self._journal.held)
-            if held.get(number) == owner:
-                del held[number]
-                self._save(Journal(self._journal.last, held))
+            left = {number: who for number, who in held.items() if numbers.get(number) != who}
+            if len(left) != len(held):
+                self._save(Journal(self._journal.last, left))
 
     def held(self) -> Mapping[int, str]:
         with self._lock:
@@ -71,8 +83,7 @@ class Leases:
                 self._save(Journal(last, held))
 
     def _save(self, journal: Journal) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(self._path, msgspec.json.encode(journal))
+        write_below(self._path, msgspec.json.encode(journal))
         self._journal = journal
 
 

@@ -32,6 +32,15 @@ def write_atomically(path: Path, content: bytes) -> None:
     new.replace(path)
 
 
+def write_below(path: Path, content: bytes) -> None:
+    """As `write_atomically`, in a directory that is made if there is none. Raises OSError."""
+    try:
+        write_atomically(path, content)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(path, content)
+
+
 class Records(Generic[T]):
     """The records of one type in one directory. Raises OSError where the file system does."""
 
@@ -40,8 +49,7 @@ class Records(Generic[T]):
         self._decoder = msgspec.json.Decoder(record)
 
     def save(self, key: Key, record: T) -> None:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(self._path(key), msgspec.json.encode(record))
+        write_below(self._path(key), msgspec.json.encode(record))
 
     def remove(self, key: Key) -> None:
         """Remove the record of `key`; none is no error."""

@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
 from ipaddress import ip_address
 from pathlib import Path
-from threading import Condition, RLock
+from threading import Lock, RLock
 
 import msgspec
 
 from tulle.edges import netlink, netns
-from tulle.errors import KernelError, TulleError
+from tulle.errors import KernelError, Refused, TulleError
 from tulle.model.world import IPAddress, Key, Workload
 
-from .attachments import Id, PodFacts, SandboxRecord, told
-from .capabilities import NOTHING, Wishes
+from .attachments import Id, PodFacts, SandboxRecord, Wanted, told
 from .cni import BAD_ENVIRONMENT, NOT_AS_ADDED, Attachment, CniError
 from .ipam import Leases
 from .records import Records
@@ -45,8 +44,7 @@ class Sandboxes:
         self._mtu = netlink.MTU
         self.problems: list[str] = []  # those without the MTU that they should have, and why
         self._lock = RLock()
-        self._busy: set[Id] = set()
-        self._idle = Condition(self._lock)
+        self._changing = Lock()  # one batch at a time
 
     def all(self) -> Mapping[Key, Workload]:
         """Those that are in the mesh. What has not changed since the last call is the same object.
@@ -82,40 +80,39 @@ class Sandboxes:
             ifindex = workload.ifindex if (workload := self.all().get(key)) else 0
             return next((r.uid for r in self._records.values() if r.ifindex == ifindex), "")
 
-    def add(self, asked: Attachment, facts: PodFacts, wishes: Wishes = NOTHING) -> SandboxRecord:
-        """Make an interface in a namespace; one that is there already stays as it is.
+    def add(self, wanted: Sequence[Wanted]) -> list[SandboxRecord | Exception]:
+        """Make interfaces in namespaces; those that are there already stay as they are.
 
-        Raises Refused or KernelError; then nothing is left.
+        Why there is none: Refused, KernelError or OSError; then nothing of it is left.
         """
-        with self._alone(asked.id):
-            inode = self._inode(asked)
-            old = self._records.get(asked.id)
-            if old is not None:
-                if old.phase == "up" and old.inode == inode and self._stands(old):
-                    return old
-                self._end(old)
-            record = self._new_record(asked, facts, inode)
-            record = msgspec.structs.replace(record, wishes=wishes)
-            try:
-                self._save(record)
-                record = msgspec.structs.replace(record, ifindex=self._build(record), phase="up")
-                self._save(record)
-            except BaseException:
-                self._end(record)
-                raise
-            return record
+        with self._changing:
+            done: dict[Id, SandboxRecord | Exception] = {}
+            fresh = []
+            for one in wanted:
+                try:
+                    inode = self._inode(one.asked)
+                    old = self._records.get(one.asked.id)
+                    if old and old.phase == "up" and old.inode == inode and self._stands(old):
+                        done[old.id] = old
+                        continue
+                    self._end([old] if old else [])
+                except (TulleError, OSError) as error:
+                    done[one.asked.id] = error
+                else:
+                    fresh.append((one, inode))
+            done |= self._make(fresh)
+            return [done[one.asked.id] for one in wanted]
 
-    def delete(self, wanted: Id) -> bool:
-        """Take an interface out again; whether there was one. Raises KernelError."""
-        with self._alone(wanted):
-            record = self._records.get(wanted)
-            if record is not None:
-                self._end(record)
-            return record is not None
+    def delete(self, wanted: Sequence[Id]) -> list[bool | Exception]:
+        """Take interfaces out again: whether there was one, or what hinders it."""
+        with self._changing:
+            records = {one: self._records.get(one) for one in wanted}
+            failed = self._end_each([record for record in records.values() if record])
+            return [failed.get(one, records[one] is not None) for one in wanted]
 
     def check(self, asked: Attachment) -> SandboxRecord:
         """Raises CniError if it is not as `add` made it, KernelError."""
-        with self._alone(asked.id):
+        with self._changing:
             record = self._records.get(asked.id)
             if record is None or record.phase != "up":
                 raise CniError(NOT_AS_ADDED, f"container {asked.container_id} was never added")
@@ -158,7 +155,7 @@ class Sandboxes:
                 if known is None or (record.uid and known.uid and record.uid != known.uid):
                     continue
                 if (now := told(record, known)) != record:
-                    self._save(now)
+                    self._save([now])
 
     def recover(self, others: Collection[str]) -> list[str]:
         """Take over what an earlier agent left: what lives is kept, the rest is removed.
@@ -171,7 +168,7 @@ class Sandboxes:
         for _, record in self._store.load():
             index = there.get(record.interface, 0)
             if record.phase == "up" and index and _inode_of(record.netns) == record.inode:
-                self._save(msgspec.structs.replace(record, ifindex=index))
+                self._save([msgspec.structs.replace(record, ifindex=index)])
                 continue
             why = "its network is gone" if record.phase == "up" else f"left {record.phase}"
             self._records[record.id] = record
@@ -201,10 +198,41 @@ class Sandboxes:
         with self._lock:
             now = self._records.get(record.id)
             if now and now.interface == record.interface:  # it may have ended meanwhile
-                self._save(msgspec.structs.replace(now, mtu=mtu))
+                self._save([msgspec.structs.replace(now, mtu=mtu)])
 
-    def _new_record(self, asked: Attachment, facts: PodFacts, inode: int) -> SandboxRecord:
-        number = self._leases.take(_lessee(asked.id))
+    def _make(self, fresh: Sequence[tuple[Wanted, int]]) -> dict[Id, SandboxRecord | Exception]:
+        """All of it with one write of leases, one thread, and few messages to the kernel."""
+        done: dict[Id, SandboxRecord | Exception] = {}
+        records = []
+        try:
+            numbers = self._leases.take([_lessee(one.asked.id) for one, _ in fresh])
+            for (one, inode), number in zip(fresh, numbers, strict=True):
+                if isinstance(number, Refused):
+                    done[one.asked.id] = number
+                else:
+                    records.append(self._new_record(one, inode, number))
+            self._save(records)
+            built = self._build(records)
+            up = [
+                msgspec.structs.replace(record, ifindex=index, phase="up")
+                for record, index in zip(records, built, strict=True)
+                if isinstance(index, int)
+            ]
+            self._save(up)
+        except BaseException:
+            self._end(records)
+            raise
+        done |= {record.id: record for record in up}
+        failed = {
+            record.id: index
+            for record, index in zip(records, built, strict=True)
+            if not isinstance(index, int)
+        }
+        self._end_each([record for record in records if record.id in failed])
+        return done | failed
+
+    def _new_record(self, one: Wanted, inode: int, number: int) -> SandboxRecord:
+        asked, facts = one.asked, one.facts
         record = SandboxRecord(
             network=asked.network,
             container_id=asked.container_id,
@@ -219,17 +247,28 @@ class Sandboxes:
             created_s=time.monotonic(),
             mtu=self._mtu,
             uid=asked.uid or facts.uid,
+            wishes=one.wishes,
         )
         return told(record, facts)
 
-    def _build(self, record: SandboxRecord) -> int:
-        inside, name, addresses = Path(record.netns), record.ifname, record.ips
-        work = partial(
-            netlink.connect_node_side, record.interface, inside, addresses, record.mtu, name
-        )
-        ifindex = netns.run_in(self._node_netns, work)
-        netns.run_in(inside, partial(netlink.connect_workload_side, addresses, name))
-        return ifindex
+    def _build(self, records: Sequence[SandboxRecord]) -> list[int | KernelError]:
+        """The ifindex of each node's side, or what hindered it."""
+        pairs = [netlink.Pair(r.interface, Path(r.netns), r.ips, r.mtu, r.ifname) for r in records]
+
+        def work() -> list[int | KernelError]:
+            if self._node_netns:
+                netns.enter(self._node_netns)
+            made = netlink.connect_node_sides(pairs)
+            for number, pair in enumerate(pairs):
+                try:
+                    if isinstance(made[number], int):
+                        netns.enter(pair.netns)
+                        netlink.connect_workload_side(pair)
+                except KernelError as error:
+                    made[number] = error
+            return made
+
+        return netns.on_thread(work) if pairs else []
 
     def _inode(self, asked: Attachment) -> int:
         """Of the namespace that was named. Raises CniError if it is none, or the node's own."""
@@ -247,57 +286,56 @@ class Sandboxes:
 
     def _end_all(self, ids: Collection[Id], why: str) -> list[str]:
         """In words. One that cannot be ended does not keep the others."""
-        told = []
-        for wanted in ids:
-            record = self._records.get(wanted)
-            if record is None:
-                continue
-            trouble = ""
-            try:
-                self.delete(wanted)
-            except (TulleError, OSError) as error:
-                trouble = f"; cannot be removed: {error}"
-            told.append(f"sandbox of pod {record.namespace}/{record.name}: {why}{trouble}")
-        return told
+        with self._lock:
+            records = [self._records[one] for one in ids if one in self._records]
+        ending = []
+        for record, outcome in zip(records, self.delete([r.id for r in records]), strict=True):
+            trouble = f"; cannot be removed: {outcome}" if isinstance(outcome, Exception) else ""
+            ending.append(f"sandbox of pod {record.namespace}/{record.name}: {why}{trouble}")
+        return ending
 
-    def _end(self, record: SandboxRecord) -> None:
+    def _end_each(self, records: Sequence[SandboxRecord]) -> dict[Id, Exception]:
+        """What hinders some of them; they keep no others."""
+        with suppress(TulleError, OSError):
+            self._end(records)
+            return {}
+        failed: dict[Id, Exception] = {}
+        for record in records:
+            try:
+                self._end([record])
+            except (TulleError, OSError) as error:
+                failed[record.id] = error
+        return failed
+
+    def _end(self, records: Sequence[SandboxRecord]) -> None:
+        """All at once: the kernel makes others wait while it takes an interface away."""
+        if not records:
+            return
+        self._save([msgspec.structs.replace(record, phase="ending") for record in records])
+        interfaces = [record.interface for record in records]
+        netns.run_in(self._node_netns, partial(netlink.disconnect, interfaces))
         with self._lock:
-            self._save(msgspec.structs.replace(record, phase="ending"))
-        netns.run_in(self._node_netns, partial(netlink.disconnect, record.interface))
-        with self._lock:
-            self._store.remove(_stem(record.id))
-            self._records.pop(record.id, None)
-            self._workloads.pop(record.id, None)
+            for record in records:
+                self._store.remove(_stem(record.id))
+                self._records.pop(record.id, None)
+                self._workloads.pop(record.id, None)
             self._made = None
-        self._leases.free(record.number, _lessee(record.id))
+        self._leases.free({record.number: _lessee(record.id) for record in records})
 
     def _sweep(self, interfaces: Collection[str]) -> list[str]:
         """Remove interfaces without a record, as an unreadable one leaves them: open ones."""
-        removed = []
-        for name in sorted(filter(netlink.is_ours, interfaces)):
-            removed.append(f"interface {name}: it belongs to no workload")
-            netns.run_in(self._node_netns, partial(netlink.disconnect, name))
-        return removed
+        strays = sorted(filter(netlink.is_ours, interfaces))
+        if strays:
+            netns.run_in(self._node_netns, partial(netlink.disconnect, strays))
+        return [f"interface {name}: it belongs to no workload" for name in strays]
 
-    @contextmanager
-    def _alone(self, wanted: Id) -> Iterator[None]:
-        """One call at a time for an attachment: a runtime may give up on one and send the next."""
-        with self._idle:
-            self._idle.wait_for(lambda: wanted not in self._busy)
-            self._busy.add(wanted)
-        try:
-            yield
-        finally:
-            with self._idle:
-                self._busy.discard(wanted)
-                self._idle.notify_all()
-
-    def _save(self, record: SandboxRecord) -> None:
+    def _save(self, records: Iterable[SandboxRecord]) -> None:
         with self._lock:
-            self._store.save(_stem(record.id), record)
-            self._records[record.id] = record
-            self._workloads[record.id] = record.workload()
-            self._made = None
+            for record in records:
+                self._store.save(_stem(record.id), record)
+                self._records[record.id] = record
+                self._workloads[record.id] = record.workload()
+                self._made = None
 
 
 def _stem(wanted: Id) -> Key:

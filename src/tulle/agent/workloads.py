@@ -301,7 +301,9 @@ class Workloads:
             self._hosts_whole = True
 
     def _new_record(self, key: Key, owner: Owner) -> Record:
-        number = self._leases.take(_lessee(key))
+        (number,) = self._leases.take([_lessee(key)])
+        if isinstance(number, Refused):
+            raise number
         return Record(
             namespace=key[0],
             name=key[1],
@@ -315,19 +317,16 @@ class Workloads:
 
     def _build(self, record: Record) -> int:
         place = self._place(record)
-        addresses = record.workload().addresses
+        pair = netlink.Pair(record.interface, place.netns, record.workload().addresses, record.mtu)
         with self._lock:
             self._write_hosts(record, render_services(self._services, record.namespace))
         self.cgroups.make(place.cgroup.name)
         netns.create(place.netns)
-        ifindex = netns.run_in(
-            self.node_netns,
-            partial(
-                netlink.connect_node_side, record.interface, place.netns, addresses, record.mtu
-            ),
-        )
-        netns.run_in(place.netns, partial(netlink.connect_workload_side, addresses))
-        return ifindex
+        (made,) = netns.run_in(self.node_netns, partial(netlink.connect_node_sides, [pair]))
+        if isinstance(made, KernelError):
+            raise made
+        netns.run_in(place.netns, partial(netlink.connect_workload_side, pair))
+        return made
 
     def _try_to_end(self, record: Record) -> str:
         """What hindered it, for a message; `delete` may try again."""
@@ -349,7 +348,7 @@ class Workloads:
     def _dismantle(self, record: Record) -> None:
         place = self._place(record)
         self.cgroups.remove(place.cgroup)
-        netns.run_in(self.node_netns, partial(netlink.disconnect, record.interface))
+        netns.run_in(self.node_netns, partial(netlink.disconnect, [record.interface]))
         netns.delete(place.netns)
         place.hosts.unlink(missing_ok=True)
         with self._lock:
@@ -358,7 +357,7 @@ class Workloads:
             self._workloads.pop(record.key, None)
             self._made = None
             self._hosts_written.pop(record.key, None)
-        self._leases.free(record.number, _lessee(record.key))
+        self._leases.free({record.number: _lessee(record.key)})
 
     def _sweep(self) -> list[str]:
         """Remove things without a record, as an unreadable record leaves them."""
@@ -370,7 +369,7 @@ class Workloads:
             if _NETNS_NAME.fullmatch(path.name) and path not in known:
                 removed.append(f"network namespace {path.name}: it belongs to no workload")
                 interface = path.name.rpartition("-")[2]
-                netns.run_in(self.node_netns, partial(netlink.disconnect, interface))
+                netns.run_in(self.node_netns, partial(netlink.disconnect, [interface]))
                 netns.delete(path)
         used = {place.cgroup for place in places}
         for cgroup in self.cgroups.children(self.cgroups.root):

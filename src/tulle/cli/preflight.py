@@ -24,7 +24,7 @@ from tulle.edges.bpf.loader import Objects
 from tulle.edges.bpf.sockets import SocketSweep
 from tulle.edges.cgroup import NodeCgroup, find_mount
 from tulle.edges.envoy import process
-from tulle.errors import Broken, TulleError
+from tulle.errors import Broken, KernelError, TulleError
 from tulle.lab.node import destroy
 from tulle.model.paths import NodePaths
 
@@ -243,8 +243,11 @@ class Trial:
         node, workload = self._node_netns(), self.paths.namespaces / "workload"
         netns.create(node)
         netns.create(workload)
-        connect = partial(netlink.connect_node_side, _INTERFACE, workload, [_ADDRESS])
-        self.ifindex = netns.run_in(node, connect)
+        pair = netlink.Pair(_INTERFACE, workload, [_ADDRESS])
+        (made,) = netns.run_in(node, partial(netlink.connect_node_sides, [pair]))
+        if isinstance(made, KernelError):
+            raise made
+        self.ifindex = made
         return "made a pair between two network namespaces"
 
     def vxlan(self) -> str:

@@ -38,7 +38,7 @@ def create(path: Path) -> None:
         return
     _share(path.parent)
     path.touch(mode=0o600)
-    _on_thread(lambda: _bind_new(path))
+    on_thread(lambda: _bind_new(path))
 
 
 def delete(path: Path) -> None:
@@ -76,13 +76,17 @@ def run_in(path: Path | None, work: Callable[[], T]) -> T:
         return work()
 
     def entered() -> T:
-        _enter(path)
+        enter(path)
         return work()
 
-    return _on_thread(entered)
+    return on_thread(entered)
 
 
-def _on_thread(work: Callable[[], T]) -> T:
+def on_thread(work: Callable[[], T]) -> T:
+    """Result of `work`, run on a thread of its own: it may `enter` one namespace after the other.
+
+    Raises whatever `work` raises.
+    """
     future: Future[T] = Future()
 
     def body() -> None:
@@ -95,7 +99,8 @@ def _on_thread(work: Callable[[], T]) -> T:
     return future.result()
 
 
-def _enter(path: Path) -> None:
+def enter(path: Path) -> None:
+    """For good: on a thread of one's own only. Raises KernelError."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:

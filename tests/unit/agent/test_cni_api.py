@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from tests.unit.agent.passes import pass_of
 from tests.unit.agent.test_cni import body
 from tests.unit.compile.objects import workload, world_of
 from tulle.agent import cni_api
-from tulle.agent.attachments import PodFacts, SandboxRecord
+from tulle.agent.attachments import PodFacts, SandboxRecord, Wanted
 from tulle.agent.cni_api import CniApi
 from tulle.errors import KernelError, TulleError, Unavailable
 from tulle.model.kubernetes import ContainerPort
@@ -61,13 +62,13 @@ class FakeAgent:
             add=self._add, delete=self._delete, check=lambda _: RECORD, collect=self._collect
         )
 
-    def _add(self, wanted: object, facts: PodFacts, wishes: object) -> SandboxRecord:
-        self.given.append(facts)
-        return RECORD
+    def _add(self, wanted: Sequence[Wanted]) -> list[SandboxRecord]:
+        self.given += [one.facts for one in wanted]
+        return [RECORD for _ in wanted]
 
-    def _delete(self, wanted: object) -> bool:
-        self.deleted.append(wanted)
-        return len(self.deleted) == 1
+    def _delete(self, wanted: Sequence[object]) -> list[bool]:
+        self.deleted += wanted
+        return [len(self.deleted) == 1]
 
     def _collect(self, network: str, valid: object) -> list[str]:
         return [] if valid else [f"{network}: all"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
@@ -13,26 +13,28 @@ from typing import Any
 import pytest
 
 from tulle.agent import sandboxes as module
-from tulle.agent.attachments import PodFacts
+from tulle.agent.attachments import PodFacts, SandboxRecord, Wanted
 from tulle.agent.cni import Attachment, CniError
 from tulle.agent.ipam import Leases
 from tulle.agent.sandboxes import Sandboxes
+from tulle.edges.netlink import Pair
 from tulle.errors import KernelError, Refused
 from tulle.model.world import IPAddress
 
-STEPS = ["connect_node_side", "connect_workload_side"]
+STEPS = ["connect_node_sides", "connect_workload_side"]
 
 
 class Kernel:
     """Stands in for `edges.netns` and `edges.netlink`. `fails` names one call that fails."""
 
-    MTU = 1500
+    MTU, Pair = 1500, Pair
 
     def __init__(self, tmp_path: Path) -> None:
         self.links: dict[str, int] = {"eth7": 1}
         self.inside: dict[str, tuple[IPAddress, ...]] = {}  # namespace/interface → addresses
         self.where: Path | None = None
         self.mtus: list[str] = []
+        self.batches: list[int] = []
         self.fails, self.made = "", 1
         self.directory = tmp_path
 
@@ -48,17 +50,25 @@ class Kernel:
         self.where = path
         return work()
 
-    def connect_node_side(
-        self, interface: str, inside: Path, addresses: Any, mtu: int, name: str
-    ) -> int:
-        self.call("connect_node_side")
-        self.made += 1
-        self.links[interface] = self.made
-        return self.made
+    def on_thread(self, work: Callable[[], Any]) -> Any:
+        return work()
 
-    def connect_workload_side(self, addresses: tuple[IPAddress, ...], name: str) -> None:
+    def enter(self, path: Path) -> None:
+        self.where = path
+
+    def connect_node_sides(self, pairs: Sequence[Pair]) -> list[int | KernelError]:
+        self.call("connect_node_sides")
+        self.batches.append(len(pairs))
+        self.made += len(pairs)
+        first = self.made - len(pairs) + 1
+        self.links.update((pair.interface, first + n) for n, pair in enumerate(pairs))
+        return [self.links[pair.interface] for pair in pairs]
+
+    def connect_workload_side(self, pair: Pair) -> None:
+        if self.fails == f"connect_workload_side {pair.netns.name}":
+            raise KernelError(12, self.fails)
         self.call("connect_workload_side")
-        self.inside[f"{self.where}/{name}"] = addresses
+        self.inside[f"{self.where}/{pair.inside}"] = tuple(pair.addresses)
 
     def own_addresses(self) -> dict[int, tuple[IPAddress, ...]]:
         return {2: self.inside.get(f"{self.where}/eth0", ())}
@@ -66,9 +76,12 @@ class Kernel:
     def interfaces(self) -> dict[str, int]:
         return {"eth0": 2} if self.where else dict(self.links)
 
-    def disconnect(self, interface: str) -> None:
+    def disconnect(self, interfaces: Sequence[str]) -> None:
         self.call("disconnect")
-        self.links.pop(interface, None)
+        if self.fails in interfaces:
+            raise KernelError(12, self.fails)
+        for interface in interfaces:
+            self.links.pop(interface, None)
 
     def adopt(self, interfaces: list[str]) -> None:
         assert set(interfaces) <= self.links.keys()
@@ -99,6 +112,20 @@ def make(kernel: Kernel) -> Sandboxes:
     return Sandboxes(kernel.directory / "state", None, Leases(kernel.directory / "leases.json"))
 
 
+def add(some: Sandboxes, asked: Attachment, facts: PodFacts) -> SandboxRecord:
+    (made,) = some.add([Wanted(asked, facts)])
+    if isinstance(made, Exception):
+        raise made
+    return made
+
+
+def delete(some: Sandboxes, wanted: tuple[str, str]) -> bool:
+    (gone,) = some.delete([wanted])
+    if isinstance(gone, Exception):
+        raise gone
+    return gone
+
+
 def again(kernel: Kernel) -> tuple[Sandboxes, list[str]]:
     """As the next agent has them, and what it removed."""
     made = make(kernel)
@@ -123,7 +150,7 @@ NOTHING: tuple[object, ...] = ([], [], {})
 def test_what_is_added_is_in_the_mesh_with_what_is_known_of_the_pod(kernel: Kernel) -> None:
     some = make(kernel)
     facts = PodFacts({"app": "web"}, "robot", weight=3)
-    record = some.add(web(kernel), facts)
+    record = add(some, web(kernel), facts)
     (workload,) = some.all().values()
     assert (workload.labels, workload.service_account, workload.weight) == (
         {"app": "web"},
@@ -137,17 +164,17 @@ def test_what_is_added_is_in_the_mesh_with_what_is_known_of_the_pod(kernel: Kern
 
 def test_added_twice_it_is_made_once(kernel: Kernel) -> None:
     some = make(kernel)
-    first = some.add(web(kernel), PodFacts())
-    assert some.add(web(kernel), PodFacts()) == first
+    first = add(some, web(kernel), PodFacts())
+    assert add(some, web(kernel), PodFacts()) == first
     recovered, removed = again(kernel)
-    assert removed == [] and recovered.add(web(kernel), PodFacts()) == first
+    assert removed == [] and add(recovered, web(kernel), PodFacts()) == first
 
 
 def test_one_whose_namespace_was_made_anew_is_made_anew(kernel: Kernel) -> None:
     some = make(kernel)
-    first = some.add(web(kernel), PodFacts())
+    first = add(some, web(kernel), PodFacts())
     keep = Path(first.netns).rename(kernel.directory / "held")  # its inode is not given again
-    second = some.add(web(kernel), PodFacts())
+    second = add(some, web(kernel), PodFacts())
     assert second.interface != first.interface and keep.exists()
     assert left(kernel)[1] == [second.interface]
 
@@ -157,22 +184,22 @@ def test_failed_adding_leaves_nothing_and_can_be_tried_again(kernel: Kernel, ste
     some = make(kernel)
     kernel.fails = step
     with pytest.raises(KernelError, match=step):
-        some.add(web(kernel), PodFacts())
+        add(some, web(kernel), PodFacts())
     assert (some.all(), left(kernel)) == ({}, NOTHING)
     kernel.fails = ""
-    assert some.add(web(kernel), PodFacts()).key in some.all()
+    assert add(some, web(kernel), PodFacts()).key in some.all()
 
 
 def test_failed_deleting_hides_the_pod_and_can_be_tried_again(kernel: Kernel) -> None:
     some = make(kernel)
-    record = some.add(web(kernel), PodFacts())
+    record = add(some, web(kernel), PodFacts())
     kernel.fails = "disconnect"
     with pytest.raises(KernelError, match="disconnect"):
-        some.delete(record.id)
+        delete(some, record.id)
     # its hooks have to stay as long as the interface does
     assert (some.all(), some.up(), some.interfaces()) == ({}, set(), {record.ifindex})
     kernel.fails = ""
-    assert some.delete(record.id) and not some.delete(record.id)
+    assert delete(some, record.id) and not delete(some, record.id)
     assert left(kernel) == NOTHING
 
 
@@ -190,15 +217,16 @@ def test_an_agent_killed_at_any_write_leaves_nothing_that_the_next_does_not_find
     def write(path: Path, content: bytes) -> None:
         if next(budget, None) is None:
             raise Killed
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
-    monkeypatch.setattr("tulle.agent.records.write_atomically", write)
-    monkeypatch.setattr("tulle.agent.ipam.write_atomically", write)
+    monkeypatch.setattr("tulle.agent.records.write_below", write)
+    monkeypatch.setattr("tulle.agent.ipam.write_below", write)
     some = make(kernel)
     try:
-        some.add(web(kernel, "c1"), PodFacts())
-        record = some.add(web(kernel, "c2", "db"), PodFacts())
-        some.delete(record.id)
+        add(some, web(kernel, "c1"), PodFacts())
+        record = add(some, web(kernel, "c2", "db"), PodFacts())
+        delete(some, record.id)
     except Killed:
         pass
     monkeypatch.undo()
@@ -212,12 +240,12 @@ def test_an_agent_killed_at_any_write_leaves_nothing_that_the_next_does_not_find
     held = Leases(kernel.directory / "leases.json").held()
     assert len(held) == len(pods) == len(left(kernel)[0])  # type: ignore[arg-type]
     for wanted in ("c1", "c2"):
-        recovered.delete((wanted, "eth0"))
+        delete(recovered, (wanted, "eth0"))
     assert left(kernel) == NOTHING
 
 
 def test_an_interface_whose_record_cannot_be_read_is_not_left_open(kernel: Kernel) -> None:
-    make(kernel).add(web(kernel), PodFacts())
+    add(make(kernel), web(kernel), PodFacts())
     kernel.links["tlworkload"] = 9
     (record,) = (kernel.directory / "state" / "sandboxes").iterdir()
     record.write_text("{")
@@ -229,27 +257,27 @@ def test_an_interface_whose_record_cannot_be_read_is_not_left_open(kernel: Kerne
 
 def test_of_two_sandboxes_of_a_pod_the_younger_is_in_the_mesh(kernel: Kernel) -> None:
     some = make(kernel)
-    old = some.add(web(kernel, "c1"), PodFacts())
-    new = some.add(web(kernel, "c2"), PodFacts())
+    old = add(some, web(kernel, "c1"), PodFacts())
+    new = add(some, web(kernel, "c2"), PodFacts())
     assert some.all()[new.key].ifindex == new.ifindex and some.uid_of(new.key) == "uid-1"
     assert some.uid_of(("shop", "none")) == ""
     assert some.up() == {old.ifindex, new.ifindex}  # and hooked: cut off, not open
-    some.delete(old.id)
+    delete(some, old.id)
     assert some.all()[new.key].ifindex == new.ifindex
     assert again(kernel)[0].all() == some.all()
 
 
 def test_a_late_word_of_an_old_container_does_not_end_the_new_one(kernel: Kernel) -> None:
     some = make(kernel)
-    old = some.add(web(kernel, "c1"), PodFacts())
-    some.add(web(kernel, "c2"), PodFacts())
-    assert some.delete(old.id) and not some.delete(old.id)
+    old = add(some, web(kernel, "c1"), PodFacts())
+    add(some, web(kernel, "c2"), PodFacts())
+    assert delete(some, old.id) and not delete(some, old.id)
     assert len(some.all()) == 1
 
 
 def test_what_is_learnt_later_holds_for_the_next_agent_too(kernel: Kernel) -> None:
     some = make(kernel)
-    record = some.add(web(kernel), PodFacts())
+    record = add(some, web(kernel), PodFacts())
     before = some.all()
     some.learn({("shop", "other"): PodFacts({"app": "x"})})
     some.learn({record.key: PodFacts({"app": "x"}, uid="another pod's of that name")})
@@ -262,24 +290,24 @@ def test_what_is_learnt_later_holds_for_the_next_agent_too(kernel: Kernel) -> No
 
 def test_what_has_not_changed_is_the_same_object(kernel: Kernel) -> None:
     some = make(kernel)
-    first = some.add(web(kernel, "c1"), PodFacts())
+    first = add(some, web(kernel, "c1"), PodFacts())
     before = some.all()
     assert some.all() is before
-    some.add(web(kernel, "c2", "db"), PodFacts())
+    add(some, web(kernel, "c2", "db"), PodFacts())
     assert some.all() is not before and some.all()[first.key] is before[first.key]
 
 
 def test_garbage_is_what_the_runtime_knows_no_more_in_that_network(kernel: Kernel) -> None:
     some = make(kernel)
-    kept, gone = some.add(web(kernel, "c1"), PodFacts()), some.add(web(kernel, "c2"), PodFacts())
-    other = some.add(replace(web(kernel, "c3", "db"), network="other"), PodFacts())
+    kept, gone = add(some, web(kernel, "c1"), PodFacts()), add(some, web(kernel, "c2"), PodFacts())
+    other = add(some, replace(web(kernel, "c3", "db"), network="other"), PodFacts())
     assert some.collect("mesh", [kept.id]) == ["sandbox of pod shop/web: not valid any more"]
     assert some.up() == {kept.ifindex, other.ifindex} and gone.ifindex not in some.interfaces()
 
 
 def test_garbage_that_cannot_be_removed_is_told_and_does_not_keep_the_rest(kernel: Kernel) -> None:
     some = make(kernel)
-    some.add(web(kernel), PodFacts())
+    add(some, web(kernel), PodFacts())
     kernel.fails = "disconnect"
     (told,) = some.collect("mesh", [])
     assert "cannot be removed: disconnect" in told
@@ -289,7 +317,7 @@ def test_garbage_that_cannot_be_removed_is_told_and_does_not_keep_the_rest(kerne
 
 def test_a_namespace_that_goes_without_a_word_takes_its_pod_along(kernel: Kernel) -> None:
     some = make(kernel)
-    record = some.add(web(kernel), PodFacts())
+    record = add(some, web(kernel), PodFacts())
     assert some.end_the_gone() == []
     del kernel.links[record.interface]
     assert some.end_the_gone() == ["sandbox of pod shop/web: its network is gone"]
@@ -299,7 +327,7 @@ def test_a_namespace_that_goes_without_a_word_takes_its_pod_along(kernel: Kernel
 @pytest.mark.parametrize("netns", ["/nowhere", "/etc/passwd", "/etc/passwd/x", "/" + "x" * 5000])
 def test_what_is_no_network_namespace_is_refused(kernel: Kernel, netns: str) -> None:
     with pytest.raises(CniError, match="no network namespace") as caught:
-        make(kernel).add(replace(web(kernel), netns=netns), PodFacts())
+        add(make(kernel), replace(web(kernel), netns=netns), PodFacts())
     assert caught.value.code == 4 and left(kernel) == NOTHING
 
 
@@ -307,15 +335,15 @@ def test_the_nodes_own_namespace_is_not_given_away(kernel: Kernel) -> None:
     own = kernel.namespace("node")
     some = Sandboxes(kernel.directory / "state", own, Leases(kernel.directory / "leases.json"))
     with pytest.raises(CniError, match="the node's own"):
-        some.add(replace(web(kernel), netns=str(own)), PodFacts())
+        add(some, replace(web(kernel), netns=str(own)), PodFacts())
 
 
 def test_a_full_range_is_refused_by_name(kernel: Kernel) -> None:
     leases = Leases(kernel.directory / "leases.json", [ip_network("10.0.0.0/30")])
     some = Sandboxes(kernel.directory / "state", None, leases)
-    some.add(web(kernel, "c1"), PodFacts())
+    add(some, web(kernel, "c1"), PodFacts())
     with pytest.raises(Refused, match="no address left"):
-        some.add(web(kernel, "c2"), PodFacts())
+        add(some, web(kernel, "c2"), PodFacts())
 
 
 def test_check_finds_what_was_changed_behind_our_back(kernel: Kernel) -> None:
@@ -323,7 +351,7 @@ def test_check_finds_what_was_changed_behind_our_back(kernel: Kernel) -> None:
     asked = web(kernel)
     with pytest.raises(CniError, match="never added"):
         some.check(asked)
-    record = some.add(asked, PodFacts())
+    record = add(some, asked, PodFacts())
     assert some.check(asked) == record
     kernel.inside[f"{asked.netns}/eth0"] = (ip_address("fd00:7a11:0:244::2"),)
     with pytest.raises(CniError, match=r"interface eth0 has not 10\.244\.0\.2"):
@@ -335,33 +363,52 @@ def test_check_finds_what_was_changed_behind_our_back(kernel: Kernel) -> None:
 
 def test_a_changed_mtu_reaches_both_ends_once(kernel: Kernel) -> None:
     some = make(kernel)
-    some.add(web(kernel), PodFacts())
+    add(some, web(kernel), PodFacts())
     some.set_mtu(1500)
     some.set_mtu(1450)
     some.set_mtu(1450)
     assert kernel.mtus == ["tl 1450", "et 1450"] and some.problems == []
-    assert some.add(web(kernel, "c2", "db"), PodFacts()).mtu == 1450
+    assert add(some, web(kernel, "c2", "db"), PodFacts()).mtu == 1450
     kernel.fails = "set_mtu tl"
     some.set_mtu(1400)
     assert len(some.problems) == 2 and some.problems[0].startswith("pod shop/web: set_mtu")
+
+
+def test_many_are_made_and_ended_together(kernel: Kernel) -> None:
+    some = make(kernel)
+    wanted = [Wanted(web(kernel, f"c{n}", f"web-{n}"), PodFacts()) for n in range(4)]
+    kernel.fails = "connect_workload_side ns-c2"
+    nowhere = Wanted(replace(wanted[0].asked, container_id="c9", netns="/nowhere"), PodFacts())
+    made = some.add([*wanted, nowhere])
+    assert kernel.batches == [4]
+    assert isinstance(made[2], KernelError) and isinstance(made[4], CniError)
+    up = [record for record in made if isinstance(record, SandboxRecord)]
+    assert [record.name for record in up] == ["web-0", "web-1", "web-3"]
+    assert {record.key for record in up} == some.all().keys() and len(left(kernel)[0]) == 3  # type: ignore[arg-type]
+    kernel.fails = up[1].interface
+    gone = some.delete([one.id for one in wanted])
+    assert (gone[0], gone[2], gone[3]) == (True, False, True)
+    assert isinstance(gone[1], KernelError) and some.interfaces() == {up[1].ifindex}
+    kernel.fails = ""
+    assert delete(some, up[1].id) and left(kernel) == NOTHING
 
 
 def test_calls_for_one_attachment_wait_for_each_other(kernel: Kernel) -> None:
     some = make(kernel)
     asked, entered, go = web(kernel), threading.Event(), threading.Event()
 
-    def slow(*_: Any) -> int:
+    def slow(pairs: Sequence[Pair]) -> list[int | KernelError]:
         entered.set()
         assert go.wait(5)
-        kernel.links["tlslow"] = 7
-        return 7
+        return connect(pairs)
 
-    kernel.connect_node_side = slow  # type: ignore[method-assign]
-    adding = threading.Thread(target=lambda: some.add(asked, PodFacts()))
+    connect = kernel.connect_node_sides
+    kernel.connect_node_sides = slow  # type: ignore[method-assign]
+    adding = threading.Thread(target=lambda: add(some, asked, PodFacts()))
     adding.start()
     assert entered.wait(5)
     outcome: list[bool] = []
-    deleting = threading.Thread(target=lambda: outcome.append(some.delete(asked.id)))
+    deleting = threading.Thread(target=lambda: outcome.append(delete(some, asked.id)))
     deleting.start()
     deleting.join(0.1)
     assert outcome == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from tulle.agent import workloads as module
 from tulle.agent.hosts import HostsEntry
 from tulle.agent.workloads import Workloads
 from tulle.edges.cgroup import NodeCgroup
+from tulle.edges.netlink import Pair
 from tulle.errors import KernelError, Refused, Unavailable
 
 WEB = ("shop", "web")
@@ -20,7 +21,7 @@ WEB = ("shop", "web")
 class Kernel:
     """Stands in for `edges.netns` and `edges.netlink`. `fails` names one call that fails."""
 
-    MTU, INTERFACE = 1500, "eth0"
+    MTU, INTERFACE, Pair = 1500, "eth0", Pair
 
     def __init__(self) -> None:
         self.mtus: list[tuple[str, int]] = []
@@ -46,17 +47,18 @@ class Kernel:
     def run_in(self, path: Path | None, work: Callable[[], Any]) -> Any:
         return work()
 
-    def connect_node_side(self, interface: str, *_: object) -> int:
-        self.call("connect_node_side")
-        self.links[interface] = len(self.links) + 2
-        return self.links[interface]
+    def connect_node_sides(self, pairs: Sequence[Pair]) -> list[int]:
+        self.call("connect_node_sides")
+        self.links.update((pair.interface, len(self.links) + 2) for pair in pairs)
+        return [self.links[pair.interface] for pair in pairs]
 
     def connect_workload_side(self, *_: object) -> None:
         self.call("connect_workload_side")
 
-    def disconnect(self, interface: str) -> None:
+    def disconnect(self, interfaces: Sequence[str]) -> None:
         self.call("disconnect")
-        self.links.pop(interface, None)
+        for interface in interfaces:
+            self.links.pop(interface, None)
 
     def adopt(self, interfaces: list[str]) -> None:
         assert set(interfaces) <= set(self.links)
@@ -81,7 +83,7 @@ def make(tmp_path: Path) -> Workloads:
     return Workloads(tmp_path / "state", NodeCgroup(tmp_path, "tulle-n1"), None)
 
 
-@pytest.mark.parametrize("step", ["create", "connect_node_side", "connect_workload_side"])
+@pytest.mark.parametrize("step", ["create", "connect_node_sides", "connect_workload_side"])
 def test_failed_making_leaves_nothing_and_can_be_tried_again(
     kernel: Kernel, tmp_path: Path, step: str
 ) -> None:

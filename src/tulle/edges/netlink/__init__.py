@@ -18,8 +18,9 @@ from .pairs import (
     MTU,
     NODE_MAC,
     WORKLOAD_MAC,
+    Pair,
     adopt,
-    connect_node_side,
+    connect_node_sides,
     connect_workload_side,
     is_ours,
     set_mtu,
@@ -32,7 +33,7 @@ def dismantle() -> None:
     """Take out what the mesh has put beside the workloads' pairs. Raises KernelError."""
     unsteer()
     delete_routes(read_routes())
-    disconnect(OVERLAY)
+    disconnect([OVERLAY])
 
 
 __all__ = [
@@ -42,10 +43,11 @@ __all__ = [
     "NODE_MAC",
     "OVERLAY",
     "WORKLOAD_MAC",
+    "Pair",
     "Route",
     "Uplink",
     "adopt",
-    "connect_node_side",
+    "connect_node_sides",
     "connect_workload_side",
     "default_device",
     "delete_routes",

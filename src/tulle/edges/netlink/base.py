@@ -7,9 +7,11 @@ pyroute2 takes half a second to import, so it is imported at first use.
 from __future__ import annotations
 
 import errno
+import os
+import secrets
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +55,11 @@ def interfaces() -> dict[str, int]:
 def sysctl(name: str, value: str) -> None:
     """Set `net/<name>`. One that the kernel has not is skipped. Raises KernelError."""
     try:
-        (Path("/proc/sys/net") / name).write_text(value)
+        fd = os.open(f"/proc/sys/net/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -75,15 +81,26 @@ def add_address(routes: IPRoute, index: int, address: IPAddress, prefixlen: int 
     routes.addr("replace", index=index, address=str(address), prefixlen=length, **options)
 
 
-def disconnect(interface: str) -> None:
-    """Remove an interface; of a veth pair both ends, with their routes and neighbours.
+def disconnect(interfaces: Collection[str]) -> None:
+    """Remove interfaces; of veth pairs both ends, with their routes and neighbours.
 
-    One that is already gone is no error. Raises KernelError.
+    The kernel waits once for all, and then again for those that are not in one group. One that is
+    already gone is no error. Raises KernelError.
     """
-    try:
-        batch = Batch()
-        batch.delete_link(index_of(interface))
-        batch.send(f"interface {interface}")
-    except KernelError as error:
-        if error.errno != errno.ENODEV:
-            raise
+    indexes = []
+    for interface in interfaces:
+        with suppress(OSError):  # there is none
+            indexes.append(socket.if_nametoindex(interface))
+    doing = f"interface {', '.join(interfaces)}"
+    batch, group = Batch(), 1 << 31 | secrets.randbits(31)
+    for index in indexes:
+        batch.set_group(index, group)
+    if indexes:
+        _check(batch.answers(doing), doing)
+        batch.delete_group(group)
+        _check(batch.answers(doing), doing)
+
+
+def _check(answers: Iterable[int], doing: str) -> None:
+    if failed := set(answers) - {0, errno.ENODEV}:
+        raise KernelError(max(failed), doing)

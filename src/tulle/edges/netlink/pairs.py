@@ -5,17 +5,22 @@ The scheme is in docs/architecture.md: no ARP, no neighbour discovery, no bridge
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import socket
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tulle.errors import KernelError
 from tulle.model.proxy import UPSTREAM_PORTS
 from tulle.model.world import IPAddress
 
-from .base import index_of, interfaces, read_sysctl, rtnetlink, sysctl
+from .base import index_of, rtnetlink, sysctl
 from .wire import IFF_MULTICAST, IFF_NOARP, IFF_UP, Batch, end
 
 if TYPE_CHECKING:
@@ -29,7 +34,13 @@ MTU = 1500
 _OURS = re.compile(r"tl[0-9a-f]{8}")
 _FIRST_PORT = 32768  # Linux' own default
 
+_NO_FD = (1 << 31) - 1
+
 _QUIETLY_UP = IFF_UP | IFF_NOARP
+
+# Of <linux/ip.h>: forwarding, send_redirects, rp_filter, and accept_local: what it sends in its own
+# name comes in here again where rules of layer 7 read it.
+_ROUTER_4 = {1: 1, 6: 0, 8: 0, 23: 1}
 
 # no router solicitations, duplicate address detection, or link-local address (and so no MLD)
 _QUIET = {
@@ -41,44 +52,58 @@ _QUIET = {
 }
 
 
-def connect_node_side(
-    interface: str,
-    workload_netns: Path,
-    addresses: Sequence[IPAddress],
-    mtu: int = MTU,
-    inside: str = INTERFACE,
-) -> int:
-    """Make the veth pair and the node's half of it; the ifindex of the node's side.
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The node's side, and the workload's as `inside` in `netns`; both have `mtu`."""
 
-    The peer appears in `workload_netns` as `inside`, down and without addresses; both have `mtu`.
-    Idempotent for the same arguments. Raises KernelError.
+    interface: str
+    netns: Path
+    addresses: Sequence[IPAddress]
+    mtu: int = MTU
+    inside: str = INTERFACE
+
+
+def connect_node_sides(pairs: Sequence[Pair]) -> list[int | KernelError]:
+    """Make veth pairs and the node's half of each: its ifindex, or why there is none.
+
+    The workloads' sides are down and without addresses. Idempotent for the same arguments. Raises
+    KernelError if nothing can be made.
     """
-    doing = f"interface {interface}"
-    _add_pair(interface, workload_netns, mtu, inside, doing)
-    index = index_of(interface)
-    be_quiet(interface)
-    _forward(interface)
-    _let_proxy_in(interface)
-    batch = Batch()
-    batch.set_link(index, _QUIETLY_UP, _QUIETLY_UP)
-    for address in addresses:
-        batch.put_route_to(address, index)
-        batch.put_neighbour(address, WORKLOAD_MAC, index)
-    batch.send(doing)
-    return index
+    made = _add_pairs(pairs)
+    batch, ends = Batch(), []
+    for pair, index in zip(pairs, made, strict=True):
+        if isinstance(index, int):
+            _prepare(batch, pair.interface, index)
+            batch.set_link(index, _QUIETLY_UP, _QUIETLY_UP)
+            for address in pair.addresses:
+                batch.put_route_to(address, index)
+                batch.put_neighbour(address, WORKLOAD_MAC, index)
+        ends.append(len(batch))
+    codes, start = batch.answers("interfaces of workloads"), 0
+    for number, (pair, end_of) in enumerate(zip(pairs, ends, strict=True)):
+        if failed := max(codes[start:end_of], default=0):
+            made[number] = KernelError(failed, f"interface {pair.interface}")
+        start = end_of
+    return made
 
 
-def connect_workload_side(addresses: Sequence[IPAddress], inside: str = INTERFACE) -> None:
-    """Give the workload's side its addresses and ways out. Idempotent. Raises KernelError."""
-    be_quiet(inside)
+def connect_workload_side(pair: Pair) -> None:
+    """Give the workload's side its addresses and ways out. Idempotent. Raises KernelError.
+
+    Call in its namespace.
+    """
+    inside = pair.inside
+    sysctl(f"ipv6/conf/{inside}/accept_ra", "0")
     # above are those of the node's proxy, for connections in the workload's name
     sysctl("ipv4/ip_local_port_range", f"{_FIRST_PORT} {UPSTREAM_PORTS[0] - 1}")
     index, batch = index_of(inside), Batch()
+    if _has_ipv6(inside):
+        batch.configure(index, {}, ipv6=True)
     batch.set_link(index_of("lo"), IFF_UP, IFF_UP)
     batch.set_link(index, _QUIETLY_UP, _QUIETLY_UP)
-    for address in addresses:
+    for address in pair.addresses:
         batch.put_address(index, address)
-    for address in addresses:
+    for address in pair.addresses:
         gateway = ip_address(GATEWAYS[address.version])
         batch.put_neighbour(gateway, NODE_MAC, index)
         batch.put_default_route(gateway, index, source=address)
@@ -92,16 +117,20 @@ def is_ours(interface: str) -> bool:
 
 def adopt(interfaces: Iterable[str]) -> None:
     """Bring node's sides that an earlier version made up to date. Raises KernelError."""
+    batch = Batch()
     for interface in interfaces:
-        _let_proxy_in(interface)
-        if read_sysctl(f"ipv6/conf/{interface}/forwarding") == "0":
-            with rtnetlink(f"interface {interface}") as routes:
-                be_router(routes, interface)
+        index = index_of(interface)
+        _prepare(batch, interface, index)
+        batch.set_link(index, 0, IFF_MULTICAST)
+    if len(batch):
+        batch.send("interfaces of workloads")
 
 
-def _let_proxy_in(interface: str) -> None:
-    """What it sends in its own name comes in here again where rules of layer 7 read it."""
-    sysctl(f"ipv4/conf/{interface}/accept_local", "1")
+def _prepare(batch: Batch, interface: str, index: int) -> None:
+    """What a node's side is to forward, and what not to do of its own accord."""
+    sysctl(f"ipv6/conf/{interface}/accept_ra", "0")
+    _forward_6(interface)
+    batch.configure(index, _ROUTER_4, ipv6=_has_ipv6(interface))
 
 
 def set_mtu(interface: str, mtu: int) -> None:
@@ -122,16 +151,16 @@ def be_router(routes: IPRoute, interface: str) -> None:
     Without multicast it joins no group of routers, and reports none. Raises KernelError.
     """
     be_quiet(interface)
-    routes.link("set", index=index_of(interface), flags=0, change=IFF_MULTICAST)
-    _forward(interface)
+    index, batch = index_of(interface), Batch()
+    routes.link("set", index=index, flags=0, change=IFF_MULTICAST)
+    _forward_6(interface)
+    batch.configure(index, _ROUTER_4, ipv6=False)
+    batch.send(f"interface {interface}")
 
 
-def _forward(interface: str) -> None:
+def _forward_6(interface: str) -> None:
     sysctl(f"ipv6/conf/{interface}/force_forwarding", "1")
     sysctl(f"ipv6/conf/{interface}/forwarding", "1")  # bpf_fib_lookup() asks for this one
-    sysctl(f"ipv4/conf/{interface}/forwarding", "1")
-    sysctl(f"ipv4/conf/{interface}/rp_filter", "0")
-    sysctl(f"ipv4/conf/{interface}/send_redirects", "0")
 
 
 def set_up_quietly(routes: IPRoute, index: int) -> None:
@@ -139,15 +168,37 @@ def set_up_quietly(routes: IPRoute, index: int) -> None:
     routes.link("set", index=index, flags=_QUIETLY_UP, change=_QUIETLY_UP)
 
 
-def _add_pair(interface: str, workload_netns: Path, mtu: int, inside: str, doing: str) -> None:
-    if interface in interfaces():
-        return
-    fd = os.open(workload_netns, os.O_RDONLY | os.O_CLOEXEC)
+def _has_ipv6(interface: str) -> bool:
+    """A small MTU or the kernel's command line may have taken it away."""
+    return Path(f"/proc/sys/net/ipv6/conf/{interface}").exists()
+
+
+def _add_pairs(pairs: Sequence[Pair]) -> list[int | KernelError]:
+    """The ifindex of each node's side, or why there is none."""
+    batch = Batch()
+    with ExitStack() as stack:
+        for pair in pairs:
+            # from the start, or forwarding would have it join the group of routers
+            node = end(pair.interface, NODE_MAC, pair.mtu, without=IFF_MULTICAST)
+            fd = _open(pair.netns, stack)
+            batch.add_veth(node, end(pair.inside, WORKLOAD_MAC, pair.mtu, netns_fd=fd))
+        codes = batch.answers("interfaces of workloads")
+    return [_made(pair.interface, code) for pair, code in zip(pairs, codes, strict=True)]
+
+
+def _open(namespace: Path, stack: ExitStack) -> int:
+    """For as long as `stack`; if there is none, one that the kernel refuses by number."""
     try:
-        batch = Batch()
-        # from the start, or forwarding would have it join the group of routers
-        node = end(interface, NODE_MAC, mtu, without=IFF_MULTICAST)
-        batch.add_veth(node, end(inside, WORKLOAD_MAC, mtu, netns_fd=fd))
-        batch.send(doing)
-    finally:
-        os.close(fd)
+        fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return _NO_FD
+    stack.callback(os.close, fd)
+    return fd
+
+
+def _made(interface: str, code: int) -> int | KernelError:
+    """EEXIST may mean the other side."""
+    if code in (0, errno.EEXIST):
+        with suppress(OSError):
+            return socket.if_nametoindex(interface)
+    return KernelError(code, f"interface {interface}")

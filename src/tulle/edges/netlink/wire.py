@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 from tulle.errors import KernelError
 from tulle.model.world import IPAddress
+
+Way = Literal["in", "out"]  # of packets, through an interface
 
 IFF_UP, IFF_NOARP, IFF_MULTICAST = 0x1, 0x80, 0x1000
 IFA_F_NODAD = 0x02
@@ -20,15 +23,25 @@ SCOPE_LINK = 253
 _HEADER = struct.Struct("=IHHII")
 _REQUEST, _ACK, _REPLACE, _EXCL, _CREATE = 0x1, 0x4, 0x100, 0x200, 0x400
 _ERROR, _NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE, _NEWNEIGH = 2, 16, 17, 20, 24, 28
+_NEWQDISC, _NEWFILTER = 36, 44
 _PUT = _CREATE | _REPLACE
 _MAIN_TABLE, _STATIC, _UNICAST, _PERMANENT = 254, 4, 1, 0x80
 _TIMEOUT = struct.pack("ll", 10, 0)
+_AT_ONCE = 128  # messages whose answers a socket's buffer holds
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 4, 18, 28
+_IFLA_AF_SPEC, _IFLA_GROUP = 26, 27
+_INET_CONF, _ADDR_GEN_MODE, _GEN_NONE = 1, 8, b"\1"
 _INFO_KIND, _INFO_DATA, _PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
 _NDA_DST, _NDA_LLADDR = 1, 2
+_TCA_KIND, _TCA_OPTIONS = 1, 2
+_TCA_BPF_FD, _TCA_BPF_NAME, _TCA_BPF_FLAGS = 6, 7, 8
+_DIRECT_ACTION = 1
+_CLSACT, _CLSACT_HANDLE = 0xFFFFFFF1, 0xFFFF0000
+_HOOKS = {"in": 0xFFFFFFF2, "out": 0xFFFFFFF3}
+_ONLY = 1 << 16 | socket.htons(3)  # the first priority, of all protocols
 
 
 class Batch:
@@ -36,6 +49,9 @@ class Batch:
 
     def __init__(self) -> None:
         self._messages: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._messages)
 
     def add_veth(self, node: bytes, workload: bytes) -> None:
         """Both ends as `end` gives them. An interface of that name must not exist."""
@@ -47,8 +63,25 @@ class Batch:
         """Change those flags of `change` to what they are in `flags`."""
         self._add(_NEWLINK, 0, _link(index, flags, change))
 
-    def delete_link(self, index: int) -> None:
-        self._add(_DELLINK, 0, _link(index, 0, 0))
+    def set_group(self, index: int, group: int) -> None:
+        body = _link(index, 0, 0) + _attribute(_IFLA_GROUP, struct.pack("=I", group))
+        self._add(_NEWLINK, 0, body)
+
+    def delete_group(self, group: int) -> None:
+        """All links of it at once."""
+        body = _link(0, 0, 0) + _attribute(_IFLA_GROUP, struct.pack("=I", group))
+        self._add(_DELLINK, 0, body)
+
+    def configure(self, index: int, ipv4: Mapping[int, int], *, ipv6: bool) -> None:
+        """Some of `net/ipv4/conf`, by their numbers, and that `ipv6` gives it no address.
+
+        Where sysctls would spin as long as others change interfaces.
+        """
+        conf = b"".join(_attribute(key, struct.pack("=I", ipv4[key])) for key in ipv4)
+        of_4 = _attribute(socket.AF_INET, _attribute(_INET_CONF, conf))
+        of_6 = _attribute(socket.AF_INET6, _attribute(_ADDR_GEN_MODE, _GEN_NONE))
+        spec = (of_4 if ipv4 else b"") + (of_6 if ipv6 else b"")
+        self._add(_NEWLINK, 0, _link(index, 0, 0) + _attribute(_IFLA_AF_SPEC, spec))
 
     def put_address(self, index: int, address: IPAddress) -> None:
         """Alone, without a network. Duplicates are not looked for: addresses are ours."""
@@ -80,19 +113,35 @@ class Batch:
         body += _attribute(_NDA_DST, packed) + _attribute(_NDA_LLADDR, _mac(mac))
         self._add(_NEWNEIGH, _PUT, body)
 
+    def put_clsact(self, index: int) -> None:
+        """Where filters are put; one that is there is answered with EEXIST."""
+        body = struct.pack("=BxxxiIII", 0, index, _CLSACT_HANDLE, _CLSACT, 0)
+        self._add(_NEWQDISC, _CREATE | _EXCL, body + _attribute(_TCA_KIND, b"clsact\0"))
+
+    def put_filter(self, index: int, way: Way, program: int, name: str, *, keep: bool) -> None:
+        """A program that judges what goes one way; `keep`: EEXIST if there is one already."""
+        options = _attribute(_TCA_BPF_FD, struct.pack("=I", program))
+        options += _attribute(_TCA_BPF_NAME, name.encode() + b"\0")
+        options += _attribute(_TCA_BPF_FLAGS, struct.pack("=I", _DIRECT_ACTION))
+        body = struct.pack("=BxxxiIII", 0, index, 1, _HOOKS[way], _ONLY)
+        body += _attribute(_TCA_KIND, b"bpf\0") + _attribute(_TCA_OPTIONS, options)
+        self._add(_NEWFILTER, _CREATE | (_EXCL if keep else _REPLACE), body)
+
     def send(self, doing: str) -> None:
         """Raises KernelError for the first that the kernel refused; all have been tried."""
+        for code in self.answers(doing):
+            if code:
+                raise KernelError(code, doing)
+
+    def answers(self, doing: str) -> list[int]:
+        """The errno of each change, 0 where all is well. Raises KernelError."""
         messages, self._messages = self._messages, []
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
             kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEOUT)
             try:
-                kernel.send(b"".join(messages))
-                answers = _answers(kernel, len(messages))
+                return [code for some in _parts(messages) for code in _exchange(kernel, *some)]
             except OSError as error:
                 raise KernelError(error.errno or 0, doing) from error
-        for code in answers:
-            if code:
-                raise KernelError(code, doing)
 
     def _add(self, kind: int, flags: int, body: bytes) -> None:
         flags |= _REQUEST | _ACK
@@ -111,12 +160,19 @@ def end(name: str, mac: str, mtu: int, *, without: int = 0, netns_fd: int | None
     return body
 
 
-def _answers(kernel: socket.socket, count: int) -> Sequence[int]:
-    """The errno of each message, 0 where all is well."""
+def _parts(messages: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """With the number of the first."""
+    for start in range(0, len(messages), _AT_ONCE):
+        yield start, messages[start : start + _AT_ONCE]
+
+
+def _exchange(kernel: socket.socket, first: int, messages: list[bytes]) -> list[int]:
+    """The errno of each message."""
+    kernel.send(b"".join(messages))
     codes: dict[int, int] = {}
-    while len(codes) < count:
+    while len(codes) < len(messages):
         codes.update(_errors(kernel.recv(65536)))
-    return [codes[number] for number in range(count)]
+    return [codes[first + number] for number in range(len(messages))]
 
 
 def _errors(datagram: bytes) -> Iterable[tuple[int, int]]:
