@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
 from tests.e2e.mesh import Mesh, assert_enforced, wait_for
 from tulle import abi
+from tulle.edges import netlink, netns
 from tulle.edges.bpf import syscall
 from tulle.edges.bpf.maps import Map
+from tulle.model.paths import NodePaths
 
 
 def epoch(mesh: Mesh) -> int:
@@ -40,9 +43,18 @@ def test_a_new_agent_has_every_connection_judged_again(shop: Mesh) -> None:
     assert epoch(shop) > before
 
 
+def strip_workloads() -> None:
+    """Of all packet programs on their interfaces."""
+    ours = list(filter(netlink.is_ours, netlink.interfaces()))
+    assert ours
+    for name in ours:
+        subprocess.run(["tc", "qdisc", "del", "dev", name, "clsact"], check=True)
+
+
 def test_hooks_that_somebody_removed_are_put_back(shop: Mesh) -> None:
     for pin in Path(f"/sys/fs/bpf/tulle/{shop.name}/links").glob("*-*"):
         pin.unlink()
+    netns.run_in(NodePaths(shop.name).netns, strip_workloads)
     time.sleep(31)  # the agent looks at everything again every 30 s
     assert_enforced(shop)
 

@@ -64,7 +64,7 @@ def left(mesh: Mesh) -> Json:
         "pins": sorted(
             name
             for name in pins
-            if (end := name.rpartition("-")[2]).isdecimal() and end not in uplink
+            if (index := name.partition("-")[0]).isdecimal() and index not in uplink
         ),
         "endpoints": mesh.get("endpoints"),
     }

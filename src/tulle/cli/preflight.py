@@ -140,6 +140,13 @@ class Trial:
                 ("veth",),
             ),
             Step(
+                "clsact",
+                self.filter_packets,
+                (1,),
+                "a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF",
+                ("packet programs", "veth"),
+            ),
+            Step(
                 "tcx",
                 self.attach_packet,
                 (1,),
@@ -254,15 +261,24 @@ class Trial:
         netns.run_in(self._node_netns(), partial(netlink.make_overlay, netlink.MTU))
         return "made the device of an overlay"
 
-    def attach_packet(self) -> str:
-        netns.run_in(self._node_netns(), self._attach_packet)
+    def filter_packets(self) -> str:
+        incoming, outgoing = PACKET_PROGRAMS["pod"]
+        fds = self.packet_programs
+        programs: netlink.Programs = {
+            "in": (incoming, fds[incoming]),
+            "out": (outgoing, fds[outgoing]),
+        }
+        put = partial(netlink.put_filters, [self.ifindex], programs, keep=False)
+        netns.run_in(self._node_netns(), put)
         return "ingress and egress of a workload's interface"
 
+    def attach_packet(self) -> str:
+        netns.run_in(self._node_netns(), self._attach_packet)
+        return "ingress and egress of an uplink"
+
     def _attach_packet(self) -> None:
-        for program, kind in (
-            ("from_workload", links.TCX_INGRESS),
-            ("to_workload", links.TCX_EGRESS),
-        ):
+        incoming, outgoing = PACKET_PROGRAMS["host"]
+        for program, kind in ((incoming, links.TCX_INGRESS), (outgoing, links.TCX_EGRESS)):
             pin = self.paths.bpffs / "links" / program
             links.attach(pin, self.packet_programs[program], self.ifindex, kind)
 

@@ -74,8 +74,14 @@ class Datapath:
             if pin.name not in kept:
                 links.remove(pin)
 
+    def programs(self, role: Role) -> dict[Literal["in", "out"], tuple[str, int]]:
+        """Name and descriptor of what judges packets each way."""
+        incoming, outgoing = PACKET_PROGRAMS[role]
+        fds = self._packet[role]
+        return {"in": (incoming, fds[incoming]), "out": (outgoing, fds[outgoing])}
+
     def attach(self, ifindex: int, role: Role) -> None:
-        """Both hooks of an interface: of a pair its node side. Call in the namespace it is in."""
+        """Both hooks of an interface, by tcx. Call in the namespace it is in."""
         incoming, outgoing = PACKET_PROGRAMS[role]
         for direction, program, attach_type in (
             ("in", incoming, links.TCX_INGRESS),
@@ -92,10 +98,6 @@ class Datapath:
         if flags := links.XDP_FLAGS.get(self._xdp_mode):
             pin = self._links / f"{ifindex}-{self._xdp_mode}"
             links.attach(pin, self._xdp["from_device"], ifindex, links.XDP, flags)
-
-    def is_attached(self, ifindex: int) -> bool:
-        """Whether both hooks of an interface are pinned, by this agent or an earlier one."""
-        return all((self._links / f"{ifindex}-{way}").exists() for way in ("in", "out"))
 
     def keep(self, ifindexes: Iterable[int]) -> None:
         """Drops the links of all other interfaces."""

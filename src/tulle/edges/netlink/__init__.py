@@ -1,6 +1,7 @@
 """Interfaces, addresses and routes of the namespace that the calling thread is in (rtnetlink)."""
 
 from .base import disconnect, interfaces, sysctl
+from .filters import Programs, put_filters
 from .node import (
     OVERLAY,
     Uplink,
@@ -44,6 +45,7 @@ __all__ = [
     "OVERLAY",
     "WORKLOAD_MAC",
     "Pair",
+    "Programs",
     "Route",
     "Uplink",
     "adopt",
@@ -59,6 +61,7 @@ __all__ = [
     "make_overlay",
     "overlay_mtu",
     "own_addresses",
+    "put_filters",
     "put_routes",
     "read_routes",
     "set_mtu",
