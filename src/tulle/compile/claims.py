@@ -1,7 +1,7 @@
 """Which addresses each node may have: none is two nodes', so a packet has one place to go to.
 
-This node comes first, then the others in order of their names; what a later one claims of an
-earlier one's is refused, by name.
+This node comes first, then the others as the world has them in order; what a later one claims of
+an earlier one's is refused, by name.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def claims_of(world: World, before: Claims) -> Claims:
         taken.add(network, "this node")
     found: dict[str, Claim] = {}
     refusals: list[Refusal] = []
-    for name, other in sorted(world.nodes.items()):
+    for name, other in world.nodes.items():
         claim, refused = _claim(name, other, taken)
         known = before.of.get(name)
         found[name] = known if known == claim else claim

@@ -55,11 +55,12 @@ def survey(
     local = surveyor.local(claims.here, before.whole.get("", Places()))
     whole: dict[str, Places] = {"": local}
     claim_of = dict(claims.of)
-    for name in world.remote.keys() - claims.of.keys():  # not known as a node: it may have nothing
+    unknown = world.remote.keys() - claims.of.keys()  # not known as nodes: they may have nothing
+    for name in sorted(unknown):
         nothing = Claim(Node(name), (), ())
         known = before.claim_of.get(name)
         claim_of[name] = known if known == nothing else nothing
-    for name in sorted(claim_of):
+    for name in claim_of:
         places = before.whole.get(name, Places())
         whole[name] = surveyor.remote(claim_of[name], world.remote.get(name, _NOBODY), places)
     room = limits["endpoints"] - len(world.node.addresses)

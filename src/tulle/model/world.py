@@ -124,7 +124,7 @@ class World:
     """
 
     node: Node = Node()
-    nodes: Mapping[str, Node] = field(default_factory=dict)  # the others
+    nodes: Mapping[str, Node] = field(default_factory=dict)  # the others, by right of claims
     settings: Settings = Settings()
     namespaces: Mapping[str, Namespace] = field(default_factory=dict)
     workloads: Mapping[Key, Workload] = field(default_factory=dict)

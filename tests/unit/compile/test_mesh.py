@@ -225,9 +225,9 @@ def test_a_node_may_not_have_what_is_this_node_s(change: dict[str, object], reas
     assert f"Node b: {reason} this node" in refusals(mesh(there=there))
 
 
-def test_of_two_other_nodes_the_first_by_name_has_what_both_claim() -> None:
+def test_of_two_other_nodes_the_first_in_order_has_what_both_claim() -> None:
     third = replace(THERE, name="c", addresses=(ip_address("192.0.2.3"),))
-    world = replace(mesh(), nodes={"c": third, "b": THERE})
+    world = replace(mesh(), nodes={"b": THERE, "c": third})
     assert refusals(world) == ["Node c: pod range 10.0.1.0/24 overlaps one of node b"]
     assert nodes_of(compiled(world)) == {"10.0.1.0/24": "192.0.2.2"}
 

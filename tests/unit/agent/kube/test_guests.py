@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
+import msgspec
 import pytest
 
 from tulle.agent.kube.guests import Guests
 from tulle.agent.mesh import mesh
 from tulle.agent.nodes import Others, joined
 from tulle.agent.published import NodeState, node_object
+from tulle.compile.claims import Claims, claims_of
 from tulle.edges.manifests.directory import Snapshot
 from tulle.model.hosts import (
     MeshNode,
@@ -21,7 +23,7 @@ from tulle.model.hosts import (
 )
 from tulle.model.kinds import KubernetesObject
 from tulle.model.kubernetes import NodeObject, ObjectMeta
-from tulle.model.world import Node, Workload
+from tulle.model.world import Node, Workload, World
 
 
 def host(name: str = "db", number: int = 9) -> MeshNode:
@@ -92,6 +94,12 @@ def test_nothing_is_taken_from_the_clusters_own(name: str) -> None:
     twin = joined(own, Guests("a").of(snapshot(host(name, 9), runs(node=name))))
     seen = mesh(Node("a"), {}, twin, {})
     assert (list(seen.remote["b"]), list(seen.remote[name])) == ([("shop", "pg")], [])
+    spec = MeshNodeSpec(("192.0.2.2", "10.244.2.5", "192.0.2.9"), ("10.244.9.0/24",))
+    liar = msgspec.structs.replace(host(name), spec=spec)
+    seen = mesh(Node("a"), {}, joined(own, Guests("a").of(snapshot(liar))), {})
+    claims = claims_of(World(node=seen.node, nodes=seen.nodes), Claims())
+    assert claims.of["b"].addresses == (ip_address("192.0.2.2"),) and claims.of["b"].ranges
+    assert ip_address("192.0.2.9") in claims.of[name].addresses and len(claims.refusals) == 2
     named = joined(own, Guests("a").of(snapshot(host("b", 9), runs(node="b"))))
     assert named.nodes["b"] is own.nodes["b"] and not named.guests
     assert "another node of the mesh has the name" in named.refusals[0].reason
