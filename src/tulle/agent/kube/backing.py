@@ -41,16 +41,12 @@ def slices_of(
     by_namespace: dict[str, list[Workload]] = defaultdict(list)
     for workload in sorted(hosted, key=lambda item: item.key):
         by_namespace[workload.namespace].append(workload)
-    for namespace, workloads in by_namespace.items():
-        for key, service in services.items():
-            if key[0] == namespace and service.spec.selector:
-                found |= _of_service(service, _selected(service, workloads), zones)
+    for (namespace, _), service in services.items():
+        wanted = service.spec.selector.items()
+        if wanted and namespace in by_namespace:
+            chosen = [w for w in by_namespace[namespace] if wanted <= w.labels.items()]
+            found |= _of_service(service, chosen, zones)
     return found
-
-
-def _selected(service: Service, workloads: Iterable[Workload]) -> list[Workload]:
-    wanted = service.spec.selector.items()
-    return [item for item in workloads if wanted <= item.labels.items()]
 
 
 def _of_service(
@@ -60,7 +56,10 @@ def _of_service(
     groups: dict[tuple[int, tuple[EndpointPort, ...]], list[Endpoint]] = defaultdict(list)
     for workload in workloads:
         ports = tuple(_ports(service, workload))
+        families = service.spec.ip_families or ("IPv4", "IPv6")
         for address in workload.addresses:
+            if f"IPv{address.version}" not in families:
+                continue
             endpoint = Endpoint(
                 (str(address),),
                 EndpointConditions(ready=workload.ready),

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from operator import is_
 from typing import Any, Protocol
 
 import msgspec
@@ -77,6 +78,7 @@ class Hosting:
         self._api, self._resource, self._may_write = api, resource, may_write
         self._leases, self._clock = LEASES.path(namespace), clock
         self._attendance, self._looked_s = Attendance(), 0.0
+        self._seen: tuple[object, ...] = ()  # what needed nothing more
         self._now: InForce | None = None
         self._news = asyncio.Event()
 
@@ -92,7 +94,7 @@ class Hosting:
 
     async def run(self, changed: Callable[[], object]) -> None:
         """Until cancelled. `changed` hears of hosts that come or go."""
-        self._attendance, self._looked_s = Attendance(), -LOOK_S
+        self._attendance, self._looked_s, self._seen = Attendance(), -LOOK_S, ()
         while True:
             before = self.ready()
             problems: dict[ObjectRef, str] = {}
@@ -127,13 +129,23 @@ class Hosting:
         if known and (is_due or not told <= self._attendance.present):
             await self._look()
         present = self._attendance.present
-        for ref, write in (*self._slices(now, present), *self._gone(now.snapshot, present)):
+        seen = _parts(now, present)
+        if len(seen) == len(self._seen) and all(map(is_, seen, self._seen)):
+            return
+        self._seen = ()  # as long as not all of it has gone well
+        due = await asyncio.to_thread(self._due, now, present)
+        for ref, write in due:
             try:
                 await self._ask(write())
             except NotFound:
                 pass
             except TulleError as error:  # again with the next look
                 problems[ref] = str(error)
+        if not problems:
+            self._seen = seen
+
+    def _due(self, now: InForce, present: frozenset[str]) -> list[tuple[ObjectRef, Write]]:
+        return [*self._slices(now, present), *self._gone(now.snapshot, present)]
 
     async def _look(self) -> None:
         body = await self._ask(self._api.get(self._leases, _ALL))
@@ -180,6 +192,15 @@ class Hosting:
             raise Unavailable(f"no answer within {REQUEST_S:.0f} s") from error
         finally:
             request.close()
+
+
+def _parts(now: InForce, present: frozenset[str]) -> tuple[object, ...]:
+    """All that decides what is due; what has not changed is the same object."""
+    snapshot, world = now.snapshot, now.world
+    hosts = sorted(snapshot.named(MeshNode))
+    kinds = (MeshNode, MeshWorkload, Service, EndpointSlice)
+    parts = (snapshot.kinds.get(kind.__name__) for kind in kinds)
+    return (*parts, world.nodes, present, *(world.remote.get(name) for name in hosts))
 
 
 def _hosted(now: InForce, present: frozenset[str]) -> Iterator[Workload]:

@@ -6,7 +6,7 @@ sees Leases at all: what nobody could renew has not run out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 LABEL = "tulle.io/host"  # "true" on their Leases
 RENEW_S = 4.0
@@ -29,12 +29,16 @@ def host_of(lease: str) -> str:
 
 
 class Attendance:
-    """Which hosts are there, by the versions of their Leases."""
+    """Which hosts are there, by the versions of their Leases.
+
+    `present` are those whose Lease has not run out, as far as one knows.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, float]] = {}  # the version, and since when it is that
         self._renewed: set[str] = set()  # under these eyes
         self._looked_s = 0.0
+        self.present: frozenset[str] = frozenset()
 
     def look(self, versions: Mapping[str, str], now_s: float) -> None:
         """All Leases that there are, by host."""
@@ -47,17 +51,10 @@ class Attendance:
             is_old = before is not None and before[0] == version and not was_blind
             seen[host] = before if is_old and before else (version, now_s)
         self._seen, self._looked_s = seen, now_s
-        self._renewed &= self.present
-
-    @property
-    def present(self) -> frozenset[str]:
-        """Those whose Lease has not run out, as far as one knows."""
-        return frozenset(self._unexpired())
-
-    def _unexpired(self) -> Iterator[str]:
-        for host, (_, since_s) in self._seen.items():
-            if self._looked_s - since_s < EXPIRES_S:
-                yield host
+        present = {host for host, (_, since_s) in seen.items() if now_s - since_s < EXPIRES_S}
+        if present != self.present:  # else it is the same object
+            self.present = frozenset(present)
+        self._renewed &= present
 
     def is_ready(self, host: str) -> bool | None:
         """None: its Lease is there, and it is too early to say who renews it."""
