@@ -31,7 +31,7 @@ def _lines(found: Json) -> list[str]:
     rows = [
         [
             item["node"],
-            item["pod"] or "-",
+            item["pod"] or ("a host" if item["phase"] == "Host" else "-"),
             item["version"] or "-",
             yes(item["ready"]),
             item["restarts"],

@@ -6,12 +6,15 @@ from typing import Any
 
 import msgspec
 
+from tulle.agent.kube.kinds import ALL
 from tulle.edges.kubernetes.errors import NotFound
 
 from .cluster import Cluster, Json, daemons_lack, decoded, replicas_lack
 from .metadata import AGENT, MANAGED_BY, OPERATOR, VERSION
 from .rbac import LEASE
 from .revisions import Revisions
+
+HOST = "Host"  # as phase: no kubelet runs there
 
 
 class _Meta(msgspec.Struct):
@@ -60,7 +63,7 @@ async def overview(cluster: Cluster, namespace: str) -> Json:
         "agents": daemons_lack(daemons),
         "operator": replicas_lack(operator),
         "leader": await _leader(cluster, namespace),
-        "nodes": await _nodes(cluster, namespace),
+        "nodes": await _nodes(cluster, namespace) + await _hosts(cluster),
     }
 
 
@@ -89,6 +92,22 @@ async def _nodes(cluster: Cluster, namespace: str) -> list[Json]:
     found = {item["metadata"]["name"]: _row(item["metadata"]["name"], None) for item in listed}
     found |= {pod.spec.node_name: _row(pod.spec.node_name, pod) for pod in pods}
     return [found[name] for name in sorted(found) if name]
+
+
+async def _hosts(cluster: Cluster) -> list[Json]:
+    """Those beside the cluster, as their statuses have them."""
+    kind = cluster.discovered.choose("MeshNode", ALL["MeshNode"].versions)
+    items = decoded(await cluster.client.get(kind.path())).get("items") or [] if kind else []
+    return [
+        {**_row(item["metadata"]["name"], None), "phase": HOST, "ready": _is_ready(item)}
+        for item in items
+    ]
+
+
+def _is_ready(host: Json) -> bool:
+    conditions = (host.get("status") or {}).get("conditions") or ()
+    said = {item["type"]: item["status"] for item in conditions}
+    return said.get("Ready") == said.get("Accepted") == "True"
 
 
 def _row(node: str, pod: _Pod | None) -> Json:

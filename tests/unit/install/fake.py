@@ -18,6 +18,7 @@ KINDS = (
     Resource("", "v1", "serviceaccounts", "ServiceAccount", True),
     Resource("apps", "v1", "daemonsets", "DaemonSet", True, True),
     Resource("apps", "v1", "deployments", "Deployment", True, True),
+    Resource("tulle.io", "v1alpha1", "meshnodes", "MeshNode", False, True),
     Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", True),
     Resource("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", False),
     Resource(_CRD[0], "v1", "customresourcedefinitions", _CRD[1], False, True),

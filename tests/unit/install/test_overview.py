@@ -26,11 +26,19 @@ POD = {
 }
 
 
+def host(name: str, accepted: str) -> dict[str, Any]:
+    said = [{"type": "Ready", "status": "True"}, {"type": "Accepted", "status": accepted}]
+    kind = {"apiVersion": "tulle.io/v1alpha1", "kind": "MeshNode"}
+    return {**kind, "metadata": {"name": name}, "status": {"conditions": said}}
+
+
 def seen(installed: bool) -> dict[str, Any]:
     async def run() -> dict[str, Any]:
         async with FakeCluster() as server:
             server.put(node("a"))
             server.put(node("b"))
+            for name, accepted in (("good", "True"), ("bad", "False")):
+                server.put(host(name, accepted))
             cluster = await server.cluster([])
             try:
                 if installed:
@@ -48,7 +56,8 @@ def test_a_node_without_an_agent_is_shown() -> None:
     found = seen(installed=True)
     assert (found["installed"], found["manager"], found["revision"]) == (True, "tulle", 1)
     assert (found["agents"], found["operator"], found["state"]) == ("", "", "deployed")
-    with_agent, without = found["nodes"]
+    with_agent, without, bad, good = found["nodes"]
+    assert (bad["node"], bad["ready"]) == ("bad", False) and good["ready"]
     assert with_agent == {
         "node": "a",
         "pod": "tulle-agent-x",
