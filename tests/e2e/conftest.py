@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -48,16 +49,21 @@ def _cluster(short: str, nodes: Iterable[str], *options: str) -> Iterator[Cluste
 
 
 def assert_gone(name: str) -> None:
-    """Nothing that bears the name, or begins with it, is left."""
+    """Nothing of this name, or with something behind a dash, is left."""
     places = (
         Path("/run/tulle"),
         Path("/run/tulle-lab"),
         Path("/sys/fs/bpf/tulle"),
         find_mount(),
     )
-    left = [path for place in places for path in place.glob(f"*{name}*")]
-    assert not left
-    assert name not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
+    named = names(name)
+    assert not [path for place in places for path in place.glob("*") if named(path.name)]
+    assert not named(subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout)
+
+
+def names(name: str) -> Callable[[str], object]:
+    """Whether a text has this name in it: one process's number may begin with another one's."""
+    return re.compile(rf"{re.escape(name)}(?!\d)").search
 
 
 @pytest.fixture(scope="module")
