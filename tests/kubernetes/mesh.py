@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tests.e2e.conftest import assert_gone
+from tests.e2e.conftest import Clusters, assert_gone
+from tests.e2e.mesh import Cluster as Nodes
 from tests.e2e.mesh import Mesh, tulle
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.images import AGNHOST
@@ -35,6 +36,24 @@ class KubeMesh:
         script = f"printf '{request}' | nc -w 1 {host} {port}"
         head, _, body = self.exec(pod, "sh", "-c", script, check=False).partition("\n\n")
         return body if " 200 " in head else ""
+
+
+@contextmanager
+def lab_cluster(
+    plane: ControlPlane, clusters: Clusters, short: str, letters: Sequence[str], *options: str
+) -> Iterator[Nodes]:
+    """The lab's own nodes with agents that read this API, which has a namespace `shop`."""
+    lab = Cluster(f"e2e-{os.getpid()}-{short}")
+    plane.connect(lab)
+    access = plane.kubeconfig("agent", "tulle", "system:masters")
+    try:
+        with clusters(short, letters, "--kubernetes", str(access), *options) as made:
+            for item in made.nodes.values():
+                plane.make_node(lab, item.name)
+            plane.make_namespace("shop")
+            yield made
+    finally:
+        plane.disconnect()
 
 
 @contextmanager

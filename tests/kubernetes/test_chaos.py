@@ -22,13 +22,12 @@ from tests.e2e.test_crash import compiled_image, kernel_image
 from tests.kubernetes.chaos import Chaos, Trouble
 from tests.kubernetes.churn import FAR, Churn, admit, listing, pod, running
 from tests.kubernetes.control_plane import ControlPlane
+from tests.kubernetes.mesh import lab_cluster
 from tests.kubernetes.test_watch import access, client_of, troubled
-from tulle.lab.cluster import Cluster as Lab
 from tulle.model.paths import NodePaths
 
 Image = dict[str, dict[str, str]]  # entries by map
 
-SHORT = "chaos"
 LONG_S = float(os.environ.get("TULLE_CHAOS_S", "8"))
 SEED = os.environ.get("TULLE_TEST_SEED", "1")
 REST_S = 0.05  # between changes
@@ -44,19 +43,10 @@ def between(crds: ControlPlane) -> Iterator[Chaos]:
 
 @pytest.fixture(scope="module")
 def cluster(crds: ControlPlane, between: Chaos, clusters: Clusters) -> Iterator[Cluster]:
-    lab = Lab(f"e2e-{os.getpid()}-{SHORT}")
-    crds.connect(lab)
-    agent = crds.kubeconfig("agent", "tulle", "system:masters")
-    options = ("--kubernetes", str(agent), "--kubernetes-server", between.server)
-    try:
-        with clusters(SHORT, ["a", "b"], *options) as made:
-            for node in made.nodes.values():
-                crds.make_node(lab, node.name)
-            for name in ("shop", FAR):
-                crds.make_namespace(name)
-            yield made
-    finally:
-        crds.disconnect()
+    words = ("--kubernetes-server", between.server)
+    with lab_cluster(crds, clusters, "chaos", ("a", "b"), *words) as made:
+        crds.make_namespace(FAR)
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,7 @@ from tests.e2e.conftest import Clusters
 from tests.e2e.mesh import Mesh, admit, tulle, wait_for
 from tests.kubernetes.cni_caller import Container, Failed, Runtime, addresses, runtime
 from tests.kubernetes.control_plane import ControlPlane
-from tulle.lab.cluster import Cluster as Lab
-
-SHORT = "cni"
+from tests.kubernetes.mesh import lab_cluster
 
 
 @dataclass(frozen=True)
@@ -48,18 +46,12 @@ class Town:
 
 @pytest.fixture(scope="module")
 def town(crds: ControlPlane, clusters: Clusters) -> Iterator[Town]:
-    lab = Lab(f"e2e-{os.getpid()}-{SHORT}")
-    crds.connect(lab)
-    agent = crds.kubeconfig("agent", "tulle", "system:masters")
     directory = Path(f"/run/tulle-cni-{os.getpid()}-pods")
-    try:
-        with clusters(SHORT, ["a"], "--kubernetes", str(agent)) as made:
-            crds.make_node(lab, made["a"].name)
-            crds.make_namespace("shop")
-            with runtime(directory, made["a"].name) as pods:
-                yield Town(crds, made["a"], pods)
-    finally:
-        crds.disconnect()
+    with (
+        lab_cluster(crds, clusters, "cni", ("a",)) as made,
+        runtime(directory, made["a"].name) as pods,
+    ):
+        yield Town(crds, made["a"], pods)
     (directory / "tulle").unlink()
     directory.rmdir()
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Clusters
 from tests.e2e.mesh import Cluster, Mesh, admit, service, wait_for
 from tests.kubernetes.control_plane import ControlPlane
-from tulle.lab.cluster import Cluster as Lab
 
 Json = dict[str, Any]
-SHORT = "duty"
 PATIENCE_S = 40.0  # a lease that nobody gives back is another's after 15
 
 
@@ -70,23 +65,6 @@ def events(plane: ControlPlane, name: str, reason: str) -> list[Json]:
 def leaders(cluster: Cluster) -> list[str]:
     nodes = cluster.nodes.values()
     return [node.name for node in nodes if node.status()["kubernetes"]["duties"]["leads"]]
-
-
-@pytest.fixture(scope="module")
-def cluster(crds: ControlPlane, clusters: Clusters) -> Iterator[Cluster]:
-    lab = Lab(f"e2e-{os.getpid()}-{SHORT}")
-    crds.connect(lab)
-    agent = crds.kubeconfig("agent", "tulle", "system:masters")
-    options = ("--kubernetes", str(agent), "--duties")
-    try:
-        with clusters(SHORT, ["a", "b"], *options) as made:
-            for node in made.nodes.values():
-                crds.make_node(lab, node.name)
-            crds.make_namespace("shop")
-            wait_for(lambda: len(leaders(made)) == 1, PATIENCE_S)
-            yield made
-    finally:
-        crds.disconnect()
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +139,7 @@ def test_what_is_denied_is_told_of_the_pod(crds: ControlPlane, shop: Mesh) -> No
 
 
 def test_another_takes_over_when_the_leader_dies(crds: ControlPlane, cluster: Cluster) -> None:
+    wait_for(lambda: len(leaders(cluster)) == 1, PATIENCE_S)
     (first,) = leaders(cluster)
     key = next(key for key, node in cluster.nodes.items() if node.name == first)
     other = next(node for node in cluster.nodes.values() if node.name != first)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Clusters
 from tests.e2e.mesh import Cluster, Mesh, admit, service, wait_for
 from tests.kubernetes.control_plane import ControlPlane
 from tulle.cli.client import Agent
-from tulle.lab.cluster import Cluster as Lab
 from tulle.model.paths import NodePaths
 
 Json = dict[str, Any]
-SHORT = "slice"
 
 
 def listing(name: str, of: str, node: str, *addresses: str) -> Json:
@@ -68,22 +63,6 @@ def gateway() -> list[Json]:
         },
         {"apiVersion": version, "kind": "HTTPRoute", "metadata": metadata, "spec": route},
     ]
-
-
-@pytest.fixture(scope="module")
-def cluster(crds: ControlPlane, clusters: Clusters) -> Iterator[Cluster]:
-    lab = Lab(f"e2e-{os.getpid()}-{SHORT}")
-    crds.connect(lab)
-    agent = crds.kubeconfig("agent", "tulle", "system:masters")
-    options = ("--kubernetes", str(agent), "--duties")
-    try:
-        with clusters(SHORT, ["a", "b"], *options) as made:
-            for node in made.nodes.values():
-                crds.make_node(lab, node.name)
-            crds.make_namespace("shop")
-            yield made
-    finally:
-        crds.disconnect()
 
 
 @pytest.fixture(scope="module")
