@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,7 +42,7 @@ def test_a_node_joins_and_is_forgotten_when_it_is_taken_down(
     (joined,) = neighbours.created().values()
     again = Neighbours(paths, options)
     assert again.created() == {"a": joined}
-    again.withdraw()
+    asyncio.run(again.withdraw())
     assert told(options) == []
 
 
@@ -60,5 +61,5 @@ def test_a_node_that_is_alone_tells_nobody(paths: Any) -> None:
     alone = Neighbours(paths, NodeOptions("a"))
     alone.tell(Node("a"), {})
     assert not alone.scan().nodes and alone.created() == {}
-    alone.withdraw()
+    asyncio.run(alone.withdraw())
     assert not list(paths.state.iterdir())

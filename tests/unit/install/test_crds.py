@@ -93,3 +93,34 @@ def test_status_is_a_subresource_and_helm_leaves_users_objects() -> None:
         assert crd["spec"]["versions"][0]["subresources"] == {"status": {}}
         assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
         assert crd["metadata"]["name"] == f"{crd['spec']['names']['plural']}.tulle.io"
+
+
+HOST: dict[str, Any] = {"addresses": ["192.0.2.1", "fd00::1"], "podCIDRs": ["10.0.0.0/24"]}
+RUNS: dict[str, Any] = {
+    "node": "db",
+    "addresses": ["10.0.0.2"],
+    "ports": [{"name": "sql", "port": 5432, "protocol": "TCP"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "is_good"),
+    [
+        ("MeshNode", HOST, True),
+        ("MeshNode", {**HOST, "podCIDRs": ["10.0.0.0/24", "fd00:1::/64"]}, True),
+        ("MeshNode", {**HOST, "addresses": []}, False),
+        ("MeshNode", {**HOST, "addresses": ["300.0.0.1"]}, False),
+        ("MeshNode", {**HOST, "podCIDRs": ["10.0.0.0/33"]}, False),
+        ("MeshNode", {**HOST, "podCIDRs": ["10.0.0.0"]}, False),
+        ("MeshNode", {"addresses": ["192.0.2.1"]}, False),
+        ("MeshWorkload", RUNS, True),
+        ("MeshWorkload", {**RUNS, "node": "No_Name"}, False),
+        ("MeshWorkload", {**RUNS, "addresses": ["10.0.0.2"] * 3}, False),
+        ("MeshWorkload", {**RUNS, "ports": [{"port": 0}]}, False),
+        ("MeshWorkload", {**RUNS, "ports": [{"port": 1, "protocol": "SCTP"}]}, False),
+        ("MeshWorkload", {**RUNS, "weight": 65536}, False),
+    ],
+)
+def test_what_hosts_say_is_judged_by_field(kind: str, spec: dict[str, Any], is_good: bool) -> None:
+    kinds = {"apiVersion": "tulle.io/v1alpha1", "kind": kind}
+    assert (judged({**kinds, "metadata": {"name": "x"}, "spec": spec}) == []) == is_good
