@@ -26,6 +26,7 @@ enum limit {
 	LIMIT_NAT = 262144,
 	LIMIT_FRAGMENTS = 8192,
 	LIMIT_GONE = 65536,
+	LIMIT_WIRES = 65536,
 	LIMIT_BANDWIDTH = 65536,
 	LIMIT_BUCKETS = 8192,
 	LIMIT_RULES = 65536,
@@ -142,6 +143,12 @@ enum mark {
 /* Every workload's interface, and the node's side of every pair. */
 #define WORKLOAD_MAC 0x02, 0x74, 0x75, 0x6c, 0x6c, 0x02
 #define NODE_MAC 0x02, 0x74, 0x75, 0x6c, 0x6c, 0x01
+
+/* Of an interface that another made; keyed by the node's side. */
+struct wire {
+	__u8 workload[6];
+	__u8 node[6];
+};
 
 struct addr {
 	__be32 word[4];
@@ -454,6 +461,7 @@ enum node_flag {
 	NODE_MASQUERADE_6 = 4,
 	NODE_DSR = 8,	     /* external traffic to other nodes' backends keeps its source */
 	NODE_BANDWIDTH = 16, /* some workload's is limited */
+	NODE_CHAINED = 32,   /* workloads' interfaces, addresses and routes are another's */
 };
 
 /* What every packet program must know of its node. */
@@ -572,6 +580,7 @@ ABI_EXPORT(enum, vni);
 ABI_EXPORT(enum, gone_service);
 ABI_EXPORT(enum, decide_op);
 ABI_EXPORT(enum, direction);
+ABI_EXPORT(struct, wire);
 ABI_EXPORT(struct, endpoint);
 ABI_EXPORT(struct, ipcache_key);
 ABI_EXPORT(struct, ipcache_entry);

@@ -26,6 +26,7 @@ MAP(source_ranges, LPM_TRIE, struct source_range_key, struct source_range, LIMIT
     BPF_F_NO_PREALLOC);
 MAP(egress_gateway, LPM_TRIE, struct egress_key, struct egress_gateway, LIMIT_EGRESS_GATEWAY,
     BPF_F_NO_PREALLOC);
+MAP(wires, HASH, __u32, struct wire, LIMIT_WIRES, BPF_F_NO_PREALLOC);
 MAP(bandwidth, HASH, struct bandwidth_key, struct bandwidth, LIMIT_BANDWIDTH, BPF_F_NO_PREALLOC);
 MAP(state, ARRAY, __u32, struct state, 1, 0);
 

@@ -34,12 +34,27 @@ static __always_inline __u32 parse_skb(struct __sk_buff *skb, struct flow *flow)
 	return parse_linear(skb, flow);
 }
 
+/* As from the node's side of a workload's interface to the other, or back. 0 if it could. */
+__noinline int address_frame(struct __sk_buff *skb, __u32 ifindex, int inwards)
+{
+	struct wire macs = {{WORKLOAD_MAC}, {NODE_MAC}};
+	const struct state *state = current_state();
+	const struct wire *others;
+
+	if (state && state->flags & NODE_CHAINED) {
+		others = bpf_map_lookup_elem(&wires, &ifindex);
+		if (!others)
+			return 1;
+		macs = *others;
+	}
+	return bpf_skb_store_bytes(skb, 0, inwards ? macs.workload : macs.node, 6, 0) ||
+	       bpf_skb_store_bytes(skb, 6, inwards ? macs.node : macs.workload, 6, 0);
+}
+
 /* Straight into a workload's namespace, past the node's stack. */
 static __always_inline int hand_over(struct __sk_buff *skb, __u32 ifindex)
 {
-	static const __u8 macs[12] = {WORKLOAD_MAC, NODE_MAC};
-
-	if (bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
+	if (address_frame(skb, ifindex, 1))
 		return TC_ACT_SHOT;
 	return bpf_redirect_peer(ifindex, 0);
 }
@@ -170,7 +185,6 @@ static __always_inline __u32 vni_of(const struct addr *src)
 static __always_inline int send_back(struct __sk_buff *skb, const struct flow *flow)
 {
 	const struct state *state = current_state();
-	static const __u8 turned[12] = {NODE_MAC, WORKLOAD_MAC};
 	struct scratch *scratch = get_scratch();
 	__u8 macs[12];
 
@@ -181,7 +195,7 @@ static __always_inline int send_back(struct __sk_buff *skb, const struct flow *f
 		return hand_over(skb, skb->ifindex);
 	case HOOK_TO_WORKLOAD:
 		/* To the proxy's socket: what else the node's stack sends has nobody to tell. */
-		if (!flow->from_proxy || bpf_skb_store_bytes(skb, 0, turned, sizeof(turned), 0))
+		if (!flow->from_proxy || address_frame(skb, skb->ifindex, 0))
 			return TC_ACT_SHOT;
 		skb->mark = MARK_TURNED;
 		return bpf_redirect(skb->ifindex, BPF_F_INGRESS);

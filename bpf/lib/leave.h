@@ -95,7 +95,8 @@ static __always_inline int leave(struct __sk_buff *skb, const struct state *stat
 		return TC_ACT_SHOT;
 	switch (plan_to_leave(flow, verdict)) {
 	case PLAN_ROUTE:
-		return send_by_route(skb, flow);
+		/* Another's routes, which may come with its rules. */
+		return state->flags & NODE_CHAINED ? TC_ACT_OK : send_by_route(skb, flow);
 	case PLAN_OVERLAY:
 		return encapsulate(skb, state, &scratch->where.node, vni_of(&flow->src));
 	case PLAN_GATEWAY:

@@ -246,9 +246,21 @@ static __always_inline int is_icmp_error(int v4, __u8 type)
 	return type >= ICMPV6_DEST_UNREACH && type <= ICMPV6_PARAMPROB;
 }
 
+/* Whether others than the node may be on a workload's link, as on another plugin's bridge. */
+static __always_inline int has_neighbours(const struct flow *flow)
+{
+	const struct state *now;
+	__u32 zero = 0;
+
+	if (flow->hook == HOOK_FROM_UPLINK || flow->hook == HOOK_TO_UPLINK)
+		return 1;
+	now = bpf_map_lookup_elem(&state, &zero);
+	return now && now->flags & NODE_CHAINED;
+}
+
 /*
- * On the link only: to any other address a router would pass such a packet on. Neighbours on the
- * uplink ask each other by any address whether they are still there; no workload is told of that.
+ * On the link only: to any other address a router would pass such a packet on. Neighbours ask each
+ * other by any address whether they are still there.
  */
 static __always_inline int is_discovery(const struct flow *flow, __u8 type)
 {
@@ -256,8 +268,7 @@ static __always_inline int is_discovery(const struct flow *flow, __u8 type)
 
 	if ((type < MLD_FIRST || type > ND_LAST) && type != MLD2_REPORT)
 		return 0;
-	if ((type == ND_SOLICITATION || type == ND_LAST) &&
-	    (flow->hook == HOOK_FROM_UPLINK || flow->hook == HOOK_TO_UPLINK))
+	if ((type == ND_SOLICITATION || type == ND_LAST) && has_neighbours(flow))
 		return 1;
 	return (prefix & 0xffc0) == 0xfe80 || (prefix & 0xff0f) == 0xff02;
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "forward.h"
+#include <linux/if_packet.h>
 #include <linux/tcp.h>
 
 /* In a workload's name, the proxy's packets go out to the node's stack and are of a socket of it.
@@ -164,6 +165,18 @@ __noinline int give_to_proxy(struct __sk_buff *skb, const struct flow *flow, __b
 	return 0;
 }
 
+/* To the node's stack, where a bridge would carry it on to a neighbour. */
+static __always_inline int lift(struct __sk_buff *skb, const struct flow *flow)
+{
+	const struct state *state = current_state();
+
+	if (!state || !(state->flags & NODE_CHAINED) || flow->hook != HOOK_FROM_WORKLOAD)
+		return TC_ACT_OK;
+	if (address_frame(skb, skb->ifindex, 0) || bpf_skb_change_type(skb, PACKET_HOST))
+		return TC_ACT_SHOT;
+	return TC_ACT_OK;
+}
+
 /*
  * A proxy that is about to come (back) finds a SYN that is sent again. Who goes on with what the
  * proxy knows nothing of is told.
@@ -172,7 +185,7 @@ static __always_inline int enter_proxy(struct __sk_buff *skb, const struct flow 
 				       struct verdict *verdict)
 {
 	if (!give_to_proxy(skb, flow, verdict->proxy))
-		return TC_ACT_OK;
+		return lift(skb, flow);
 	verdict->action =
 		flow->proto == IPPROTO_TCP && !opens_connection(flow) ? ACTION_REJECT : ACTION_DENY;
 	return settle(skb, flow, verdict, REASON_NO_PROXY, 0);
@@ -185,9 +198,7 @@ static __always_inline int enter_proxy(struct __sk_buff *skb, const struct flow 
 static __always_inline int turn_round(struct __sk_buff *skb, const struct flow *flow,
 				      struct verdict *verdict, __u32 ifindex)
 {
-	static const __u8 macs[12] = {NODE_MAC, WORKLOAD_MAC};
-
-	if (!ifindex || bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
+	if (!ifindex || address_frame(skb, ifindex, 0))
 		return settle(skb, flow, verdict, REASON_NO_PROXY, 0);
 	skb->mark = MARK_TURNED | bpf_ntohs(verdict->proxy);
 	return bpf_redirect(ifindex, BPF_F_INGRESS);

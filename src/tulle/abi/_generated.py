@@ -105,6 +105,7 @@ class Limit(IntEnum):
     NAT = 262144
     FRAGMENTS = 8192
     GONE = 65536
+    WIRES = 65536
     BANDWIDTH = 65536
     BUCKETS = 8192
     RULES = 65536
@@ -139,6 +140,7 @@ class NodeFlag(IntEnum):
     MASQUERADE_6 = 4
     DSR = 8
     BANDWIDTH = 16
+    CHAINED = 32
 
 
 class PolicyPrefix(IntEnum):
@@ -869,6 +871,22 @@ class State(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10])
 
 
+_Wire = Struct("=BBBBBBBBBBBB")
+
+
+class Wire(NamedTuple):
+    workload: Tuple[int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0)
+    node: Tuple[int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0)
+
+    def pack(self) -> _Bytes:
+        return _Wire.pack(self.workload[0], self.workload[1], self.workload[2], self.workload[3], self.workload[4], self.workload[5], self.node[0], self.node[1], self.node[2], self.node[3], self.node[4], self.node[5])
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "Wire":
+        v = _Wire.unpack(raw)
+        return cls((v[0], v[1], v[2], v[3], v[4], v[5]), (v[6], v[7], v[8], v[9], v[10], v[11]))
+
+
 class MapSpec(NamedTuple):
     """`kind` is the BPF_MAP_TYPE; sizes are in bytes."""
 
@@ -900,7 +918,8 @@ MAPS = {
     "sock_nat": MapSpec(9, 32, 20, 131072),
     "source_ranges": MapSpec(11, 24, 4, 16384),
     "state": MapSpec(2, 4, 96, 1),
+    "wires": MapSpec(1, 4, 12, 65536),
 }
 
 
-ABI_HASH = "28d13873386c8fa5"
+ABI_HASH = "3c7d70ec3bf5f291"

@@ -363,7 +363,9 @@ class Agent:
             self.sandboxes.learn(self.sources.own())
         own, local = self.network.node(), self.local()
         others = joined(self.neighbours.scan(), self._guests.of(snapshot))
-        return mesh(own, local, others, snapshot.named(NodeObject), self._mesh)
+        chained = self.options.settings.chained
+        manifests = snapshot.named(NodeObject)
+        return mesh(own, local, others, manifests, self._mesh, chained=chained)
 
     def _interfaces(self) -> dict[int, Role]:
         """Of this node's workloads, in the mesh or not: none is ever without hooks."""

@@ -71,6 +71,7 @@ class SandboxRecord(msgspec.Struct, frozen=True):
     phase: Literal["making", "up", "ending"] = "making"
     ifindex: int = 0
     mtu: int = netlink.MTU
+    macs: tuple[str, str] | None = None  # the pod's, the node's: another plugin made the pair
 
     @property
     def id(self) -> Id:
@@ -95,6 +96,7 @@ class SandboxRecord(msgspec.Struct, frozen=True):
             weight=self.weight,
             service_account=self.service_account,
             bandwidth=either(self.bandwidth, self.wishes.bandwidth),
+            macs=self.macs,
         )
 
 

@@ -38,10 +38,14 @@ class _Bandwidth(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a pod is to have beside an interface; `mappings` are ports of the node for it."""
+    """What a pod is to have beside an interface; `mappings` are ports of the node for it.
+
+    `addresses` are those that a plugin before us gave to an interface that it made.
+    """
 
     mappings: tuple[ContainerPort, ...] = ()
     bandwidth: Bandwidth = UNLIMITED
+    addresses: tuple[str, ...] = ()
 
 
 NOTHING = Wishes()

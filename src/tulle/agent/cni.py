@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -21,6 +21,7 @@ from tulle.model.paths import require_label, require_subdomain
 from tulle.model.world import IPAddress, Key
 
 from .capabilities import NOTHING, Wishes, check_supported, wishes_of
+from .chained import addresses_in
 
 Json = dict[str, Any]
 Verb = Literal["ADD", "DEL", "CHECK", "GC", "STATUS"]
@@ -147,7 +148,7 @@ def parse(verb: str, body: bytes) -> CniCall:
         version=config.cni_version,
         attachment=of,
         labels={item.key: item.value for item in config.args.cni.labels},
-        wishes=_wishes(config) if verb == "ADD" else NOTHING,
+        wishes=_wishes(config, of.ifname) if verb == "ADD" else NOTHING,
         valid=frozenset((a.container_id, a.ifname) for a in config.valid_attachments or ()),
         previous=config.prev_result,
         dns=config.dns,
@@ -199,9 +200,13 @@ def _check_supported(config: _Configuration) -> None:
         raise CniError(UNSUPPORTED_FIELD, str(error)) from error
 
 
-def _wishes(config: _Configuration) -> Wishes:
+def _wishes(config: _Configuration, ifname: str) -> Wishes:
+    before = config.prev_result
     try:
-        return wishes_of(config.runtime_config)
+        wishes = wishes_of(config.runtime_config)
+        if before is not None:
+            wishes = replace(wishes, addresses=tuple(map(str, addresses_in(before, ifname))))
+        return wishes
     except Refused as error:
         raise CniError(BAD_CONFIGURATION, str(error)) from error
 
@@ -214,9 +219,6 @@ def _attachment(verb: str, config: _Configuration, environment: Mapping[str, str
     netns = environment.get("CNI_NETNS", "")
     if verb != "DEL" and not netns.startswith("/"):
         raise CniError(BAD_ENVIRONMENT, "CNI_NETNS: must be the path of a network namespace")
-    if verb == "ADD" and config.prev_result is not None:
-        reason = "prevResult: Tulle cannot be chained after another plugin"
-        raise CniError(BAD_CONFIGURATION, reason)
     of = Attachment(config.name, container_id, ifname, netns)
     if verb != "ADD":
         return of

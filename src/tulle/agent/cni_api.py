@@ -67,11 +67,14 @@ class CniApi:
     async def _add(self, call: CniCall) -> Json:
         agent, wanted = self._agent, call.attachment
         self._check_name(call)
+        _check_chain(call, chained=agent.options.settings.chained)
         facts = await self._facts(call)
         sandboxes, about = agent.sandboxes, wanted.id
         to_make = Wanted(wanted, facts, call.wishes)
         record = await self._queue.ask(sandboxes.add, about, to_make)
         try:
+            if call.previous:  # a first pod may have brought a bridge with addresses of the node's
+                await asyncio.to_thread(agent.network.refresh)
             now = await agent.converge()
             here = now.world.workloads.get(record.key)
             if here is None or here.ifindex != record.ifindex:
@@ -82,7 +85,7 @@ class CniApi:
             # Without its policy in force it must not exist.
             await self._queue.ask(sandboxes.delete, about, about)
             raise
-        return result(call, record.interface, record.ips, record.mtu)
+        return call.previous or result(call, record.interface, record.ips, record.mtu)
 
     async def _delete(self, call: CniCall) -> None:
         about = call.attachment.id
@@ -140,6 +143,16 @@ class CniApi:
         except Refused as error:
             raise CniError(BAD_CONFIGURATION, f"args.cni.labels: {error}") from error
         return PodFacts(labels=call.labels, uid=wanted.uid)
+
+
+def _check_chain(call: CniCall, *, chained: bool) -> None:
+    """Raises CniError if the node's agent was started for another place in the chain."""
+    if chained == (call.previous is not None):
+        return
+    reason = "prevResult: none is given, and this node's agent runs with --cni-chained"
+    if not chained:
+        reason = "prevResult: on this node Tulle gives addresses itself: see --cni-chained"
+    raise CniError(BAD_CONFIGURATION, reason)
 
 
 def _check_admitted(now: Pass, record: SandboxRecord) -> None:

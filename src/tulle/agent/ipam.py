@@ -37,6 +37,9 @@ class Leases:
 
     def take(self, owners: Sequence[str]) -> list[int | Refused]:
         """For each a number that nobody has, or which CIDR is full. Raises OSError."""
+        if not self._cidrs:
+            reason = "addresses of this node are another CNI plugin's: only that makes pods"
+            return [Refused(reason) for _ in owners]
         with self._lock:
             held, last = dict(self._journal.held), self._journal.last
             given: list[int | Refused] = []

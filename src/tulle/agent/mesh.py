@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import msgspec
+
 from tulle.compile.ranges import Ranges
 from tulle.model.kubernetes import NodeObject, ObjectRef, Pod
 from tulle.model.world import IPAddress, Key, Node, Refusal, Workload
@@ -51,9 +53,16 @@ def mesh(
     others: Others,
     manifests: Mapping[str, NodeObject],
     before: Mesh | None = None,
+    *,
+    chained: bool = False,
 ) -> Mesh:
-    """What stays as in `before` is the same object. `manifests` are the user's Node objects."""
+    """What stays as in `before` is the same object. `manifests` are the user's Node objects.
+
+    `chained`: no node has ranges, as another CNI plugin gives addresses.
+    """
     states = others.nodes
+    if chained:
+        manifests = {name: without_ranges(item) for name, item in manifests.items()}
     rank = partial(_rank, others.guests)
     sources: tuple[object, ...] = (own, *manifests.values(), others.guests)
     sources += tuple(state.node for state in states.values())
@@ -71,10 +80,39 @@ def mesh(
         known = before.made_from if before is not None else _Sources()
         certain = {} if known.clashes else known.workloads
         everywhere, clashes = _one_place_each(everywhere, certain, rank)
+        if chained:
+            everywhere, doubled = _one_owner_each(everywhere, own.name, rank)
+            clashes += doubled
     local = everywhere.pop(own.name)
     made_from = _Sources(sources, refusals, claims, clashes)
     told = (*others.refusals, *refusals, *clashes)
     return Mesh(own, local, nodes, everywhere, told, made_from)
+
+
+def without_ranges(node: NodeObject) -> NodeObject:
+    spec = msgspec.structs.replace(node.spec, pod_cidr="", pod_cidrs=())
+    return msgspec.structs.replace(node, spec=spec)
+
+
+def _one_owner_each(
+    everywhere: Everywhere, own: str, rank: Rank
+) -> tuple[dict[str, Workloads], tuple[Refusal, ...]]:
+    """Without ranges an address that goes from one node to another is both nodes' for a moment."""
+    owners: dict[IPAddress, str] = {}
+    kept: dict[str, Workloads] = {}
+    refusals = []
+    for node in (own, *sorted(everywhere.keys() - {own}, key=rank)):
+        of_node, lost = everywhere[node], set()
+        for key, workload in of_node.items():
+            found = next((item for item in workload.addresses if item in owners), None)
+            if found is None or node == own:
+                owners |= dict.fromkeys(workload.addresses, str(workload))
+                continue
+            lost.add(key)
+            reason = f"address {found} belongs to Pod {owners[found]}: no policy knows who it is"
+            refusals.append(Refusal(ObjectRef("Pod", *key), reason))
+        kept[node] = {k: item for k, item in of_node.items() if k not in lost} if lost else of_node
+    return kept, tuple(refusals)
 
 
 def _rank(guests: frozenset[str], name: str) -> tuple[bool, str]:

@@ -61,7 +61,8 @@ class Network:
         uplink, overlay = netlink.uplink(name, by_index) if name else None, self.overlay
         if uplink:
             netlink.forward_from(uplink)
-            overlay = netlink.make_overlay(self._overlay_mtu(uplink))
+            if not self._settings.chained:
+                overlay = netlink.make_overlay(self._overlay_mtu(uplink))
         with self._lock:
             self.uplink, self.overlay = uplink, overlay
             self._addresses = tuple(
@@ -126,6 +127,7 @@ class Network:
         if self._settings.load_balancing == "dsr":
             flags |= NodeFlag.DSR
         flags |= NodeFlag.BANDWIDTH if limited else 0
+        flags |= NodeFlag.CHAINED if self._settings.chained else 0
         if self._settings.masquerade:
             flags |= NodeFlag.MASQUERADE_4 if 4 in found else 0
             flags |= NodeFlag.MASQUERADE_6 if 6 in found else 0

@@ -100,7 +100,11 @@ class Sandboxes:
                     done[one.asked.id] = error
                 else:
                     fresh.append((one, inode))
-            done |= self._make(fresh)
+            own = [(one, inode) for one, inode in fresh if not one.wishes.addresses]
+            done |= self._make(own) if own else {}
+            for one, inode in fresh:
+                if one.wishes.addresses:
+                    done[one.asked.id] = self._follow(one, inode)
             return [done[one.asked.id] for one in wanted]
 
     def delete(self, wanted: Sequence[Id]) -> list[bool | Exception]:
@@ -167,15 +171,17 @@ class Sandboxes:
         there = netns.run_in(self._node_netns, netlink.interfaces)
         for _, record in self._store.load():
             index = there.get(record.interface, 0)
+            if record.wishes.addresses and index != record.ifindex:
+                index = 0  # another one by that name
             if record.phase == "up" and index and _inode_of(record.netns) == record.inode:
                 self._save([msgspec.structs.replace(record, ifindex=index)])
                 continue
             why = "its network is gone" if record.phase == "up" else f"left {record.phase}"
             self._records[record.id] = record
             removed += self._end_all([record.id], why)
-        living = {record.number: _lessee(record.id) for record in self._records.values()}
+        living = {r.number: _lessee(r.id) for r in self._records.values() if r.number}
         self._leases.recover(LESSEE, living)
-        kept = {record.interface for record in self._records.values()}
+        kept = {record.interface for record in self._records.values() if record.number}
         netns.run_in(self._node_netns, partial(netlink.adopt, sorted(kept & there.keys())))
         return removed + self._sweep(there.keys() - kept - set(others))
 
@@ -183,7 +189,8 @@ class Sandboxes:
         """Of every interface, now and of those yet to come. What fails is in `problems`."""
         with self._lock:
             self._mtu = mtu
-            records = [r for r in self._records.values() if r.phase == "up" and r.mtu != mtu]
+            own = (record for record in self._records.values() if record.number)
+            records = [record for record in own if record.phase == "up" and record.mtu != mtu]
         problems = []
         for record in records:
             try:
@@ -231,8 +238,26 @@ class Sandboxes:
         self._end_each([record for record in records if record.id in failed])
         return done | failed
 
+    def _follow(self, one: Wanted, inode: int) -> SandboxRecord | Exception:
+        """With the pair that a plugin before us made."""
+        record = self._new_record(one, inode, 0)
+        try:
+            self._save([record])
+            inside = partial(netns.run_in, Path(record.netns))
+            find = partial(netlink.find_pair, record.ifname, inside)
+            pair = netns.run_in(self._node_netns, find)
+            netns.run_in(self._node_netns, partial(netlink.adopt_pair, pair.name))
+            macs = pair.workload_mac, pair.node_mac
+            there = {"ifindex": pair.ifindex, "interface": pair.name, "macs": macs}
+            record = msgspec.structs.replace(record, phase="up", **there)
+            self._save([record])
+        except (TulleError, OSError) as error:
+            self._end_each([record])
+            return error
+        return record
+
     def _new_record(self, one: Wanted, inode: int, number: int) -> SandboxRecord:
-        asked, facts = one.asked, one.facts
+        asked, facts, given = one.asked, one.facts, one.wishes.addresses
         record = SandboxRecord(
             network=asked.network,
             container_id=asked.container_id,
@@ -242,8 +267,8 @@ class Sandboxes:
             namespace=asked.key[0],
             name=asked.key[1],
             number=number,
-            addresses=tuple(map(str, self._leases.addresses(number))),
-            interface=f"tl{secrets.token_hex(4)}",
+            addresses=given or tuple(map(str, self._leases.addresses(number))),
+            interface="" if given else f"tl{secrets.token_hex(4)}",
             created_s=time.monotonic(),
             mtu=self._mtu,
             uid=asked.uid or facts.uid,
@@ -312,15 +337,16 @@ class Sandboxes:
         if not records:
             return
         self._save([msgspec.structs.replace(record, phase="ending") for record in records])
-        interfaces = [record.interface for record in records]
-        netns.run_in(self._node_netns, partial(netlink.disconnect, interfaces))
+        # what another plugin made, it takes away itself
+        if interfaces := [record.interface for record in records if record.number]:
+            netns.run_in(self._node_netns, partial(netlink.disconnect, interfaces))
         with self._lock:
             for record in records:
                 self._store.remove(_stem(record.id))
                 self._records.pop(record.id, None)
                 self._workloads.pop(record.id, None)
             self._made = None
-        self._leases.free({record.number: _lessee(record.id) for record in records})
+        self._leases.free({r.number: _lessee(r.id) for r in records if r.number})
 
     def _sweep(self, interfaces: Collection[str]) -> list[str]:
         """Remove interfaces without a record, as an unreadable one leaves them: open ones."""

@@ -90,6 +90,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "multiple": True,
         "help": "They keep it towards this range.",
     },
+    "--cni-chained": {
+        "is_flag": True,
+        "help": "Another CNI plugin makes pods' interfaces and owns addresses and routes: Tulle's "
+        "comes after it in the chain; the same on every node.",
+    },
     "--node-label": {
         "type": Label(),
         "multiple": True,
@@ -155,6 +160,7 @@ OF_A_CLUSTER = (
     "--load-balancing",
     "--no-masquerade",
     "--no-masquerade-cidr",
+    "--cni-chained",
     "--kubernetes",
     "--kubernetes-server",
     "--duties",
@@ -200,15 +206,17 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
 
     base = NodeOptions()
     cluster, kubernetes = values["cluster_dir"], _kubernetes(values)
+    chained = _is_chained(values)
     settings = Settings(
         routing=values["routing"] or Settings().routing,
         load_balancing=values["load_balancing"] or Settings().load_balancing,
-        masquerade=not values["no_masquerade"],
+        masquerade=not values["no_masquerade"] and not chained,
         no_masquerade=_networks(values["no_masquerade_cidr"]),
         endpoints="listed" if kubernetes else "computed",
+        chained=chained,
     )
     pod_cidrs = _one_a_family("--pod-cidr", values["pod_cidr"])
-    pod_cidrs = pod_cidrs or (() if kubernetes else base.pod_cidrs)
+    pod_cidrs = pod_cidrs or (() if kubernetes or chained else base.pod_cidrs)
     given = values["service_cidr"]
     service_cidrs = gateway_cidrs(given) if kubernetes or given else base.service_cidrs
     _check_apart(pod_cidrs, service_cidrs)
@@ -229,6 +237,17 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
         ),
         settings=settings,
     )
+
+
+def _is_chained(values: Mapping[str, Any]) -> bool:
+    """Raises UsageError for what would be decided twice."""
+    if not values["cni_chained"]:
+        return False
+    flags = ("--pod-cidr", "--routing", "--load-balancing", "--no-masquerade")
+    for flag in (*flags, "--no-masquerade-cidr"):
+        if values[_parameter(flag)]:
+            raise UsageError(f"{flag}: with --cni-chained that is the other plugin's to decide")
+    return True
 
 
 def gateway_cidrs(given: Iterable[str]) -> tuple[IPNetwork, ...]:

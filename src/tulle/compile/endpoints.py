@@ -92,8 +92,12 @@ def _workload(row: Row, numbers: Numbers, sets: tuple[int, ...]) -> Part:
             for address, peer in row.places
         }
     }
-    limits = dict(_limits(ifindex, row.workload.bandwidth))
-    return {**part, "bandwidth": limits} if limits else part
+    if limits := dict(_limits(ifindex, row.workload.bandwidth)):
+        part["bandwidth"] = limits
+    if row.workload.macs:
+        wire = b"".join(bytes.fromhex(mac.replace(":", "")) for mac in row.workload.macs)
+        part["wires"] = {ifindex.to_bytes(4, "little"): wire}
+    return part
 
 
 def _limits(ifindex: int, given: Bandwidth) -> Iterator[tuple[bytes, bytes]]:

@@ -26,6 +26,7 @@ DERIVED = (
     "egress_gateway",
     "ipcache",
     "bandwidth",
+    "wires",
     "endpoints",
     "services",
 )

@@ -47,6 +47,7 @@ class Surveyor:
     def __init__(self, world: World, distinctions: Distinctions) -> None:
         self._world = world
         self._distinctions = distinctions
+        self._any_address = world.settings.chained  # whose they are is known to another plugin
         self._known: dict[tuple[object, ...], tuple[Pairs, int]] = {}
         self._peers: dict[Peer, Peer] = {}
 
@@ -88,7 +89,7 @@ class Surveyor:
             row, problem = known.get(key), ""
             stands = row is not None and row.workload is workload
             if row is None or not stands or row.namespace is not namespaces.get(key[0]):
-                problem = "" if is_local else _outside(workload, claim)
+                problem = "" if is_local or self._any_address else _outside(workload, claim)
                 row = self._row(workload)
             for address, _ in row.places:
                 if address in owners:

@@ -29,6 +29,7 @@ _WIRING = {
     "kube-router": "kube-router",
     "weave-net": "Weave Net",
 }
+_POLICING = {"Antrea", "Calico", "Canal", "kube-router", "Weave Net"}
 # Judges packets and balances Services as Tulle does: the two cannot share a node.
 _RIVALS = {"cilium": "Cilium"}
 
@@ -96,7 +97,7 @@ def findings(facts: Facts, values: Mapping[str, Any]) -> list[Finding]:
     parts = (
         _server(facts.discovered),
         _nodes(facts.nodes, chained=values["cni.chained"]),
-        _chained(values),
+        _chained(facts.daemons, values),
         _others(facts.daemons, values),
         _version(facts.before),
     )
@@ -137,10 +138,10 @@ def _nodes(nodes: Sequence[NodeFacts], *, chained: bool) -> Iterator[Finding]:
             yield Finding("refused", name, reason)
 
 
-def _chained(values: Mapping[str, Any]) -> Iterator[Finding]:
-    if values["cni.chained"]:
-        reason = "Tulle cannot follow another CNI yet: it has to wire pods itself"
-        yield Finding("refused", "cni.chained", reason)
+def _chained(daemons: Iterable[str], values: Mapping[str, Any]) -> Iterator[Finding]:
+    if values["cni.chained"] and not _WIRING.keys() & set(daemons):
+        reason = "no plugin is known here that wires pods: one has to, on every node"
+        yield Finding("note", "cni.chained", reason)
 
 
 def _others(daemons: Iterable[str], values: Mapping[str, Any]) -> Iterator[Finding]:
@@ -150,8 +151,12 @@ def _others(daemons: Iterable[str], values: Mapping[str, Any]) -> Iterator[Findi
             yield Finding("refused", f"DaemonSet {daemon}", reason)
         wiring = _WIRING.get(daemon)
         if wiring and not values["cni.chained"]:
-            reason = f"{wiring} wires pods, which Tulle does itself: remove it first"
+            reason = f"{wiring} wires pods, which Tulle does itself: remove it first, or let Tulle "
+            reason += "come after it with --set cni.chained=true"
             yield Finding("refused", f"DaemonSet {daemon}", reason)
+        elif wiring and wiring in _POLICING:
+            reason = f"{wiring} judges packets of the same pods: turn its policies off"
+            yield Finding("note", f"DaemonSet {daemon}", reason)
     if _KUBE_PROXY in daemons:
         reason = "is passed by, as Services are balanced before; it can be removed afterwards"
         yield Finding("note", f"DaemonSet {_KUBE_PROXY}", reason)

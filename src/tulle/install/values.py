@@ -66,7 +66,7 @@ VALUES = (
     Value(
         "cni.chained",
         False,
-        "Mesh only: another CNI wires pods and owns their addresses. Not supported yet.",
+        "Mesh only: another CNI wires pods and owns their addresses and routes.",
         is_fixed=True,
     ),
     Value("cni.binDir", "/opt/cni/bin", "Where the kubelet's engine finds plugins.", (), _PATH),

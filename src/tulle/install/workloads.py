@@ -183,10 +183,7 @@ def _agent_args() -> list[Node]:
         "--node-name=$(NODE_NAME)",
         When(Param("apiServer"), Text("--kubernetes-server={}", (Param("apiServer"),))),
         When(_CHAINED, "--cni-chained"),
-        Text("--routing={}", (Param("routing"),)),
-        Text("--load-balancing={}", (Param("loadBalancing"),)),
-        When(Unless(Param("masquerade")), "--no-masquerade"),
-        Each("noMasqueradeCidrs", Item("--no-masquerade-cidr={}")),
+        *(When(Unless(_CHAINED), item) for item in _routing()),
         Each("gatewayCidrs", Item("--service-cidr={}")),
         Text("--xdp={}", (Param("xdp"),)),
         When(Param("uplink"), Text("--uplink={}", (Param("uplink"),))),
@@ -194,6 +191,16 @@ def _agent_args() -> list[Node]:
         When(Unless(Param("agent.proxyStandby")), "--no-proxy-standby"),
         Each("agent.hostCgroups", Item("--host-cgroup={}")),
         Each("agent.extraArgs", Item()),
+    ]
+
+
+def _routing() -> list[Node]:
+    """What another plugin decides where Tulle's comes after it."""
+    return [
+        Text("--routing={}", (Param("routing"),)),
+        Text("--load-balancing={}", (Param("loadBalancing"),)),
+        When(Unless(Param("masquerade")), "--no-masquerade"),
+        Each("noMasqueradeCidrs", Item("--no-masquerade-cidr={}")),
     ]
 
 

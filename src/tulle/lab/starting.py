@@ -58,7 +58,8 @@ def make(
     _, member = node.create_in(cluster, name, cidrs)
     own = own or list(member.own)
     cluster.remember(name, shared, own)
-    ranges = [word for cidr in member.pod_cidrs for word in ("--pod-cidr", cidr)]
+    given = () if "--cni-chained" in shared else member.pod_cidrs
+    ranges = [word for cidr in given for word in ("--pod-cidr", cidr)]
     # In a Kubernetes cluster the API server has what nodes share.
     place = [] if "--kubernetes" in shared else ["--cluster-dir", str(cluster.directory)]
     return [*place, *ranges, *shared, *own]

@@ -67,6 +67,7 @@ class Workload:
     service_account: str = "default"
     node: str = ""  # name of the node that it runs on; "" is this one
     bandwidth: Bandwidth = UNLIMITED  # of this node's only
+    macs: tuple[str, str] | None = None  # its own, the node's; of a pair that another plugin made
 
     @property
     def key(self) -> Key:
@@ -113,6 +114,7 @@ class Settings:
     nat_ports: tuple[int, int] = (1024, 29999)
     # who backs a Service: the pods that it selects, or only what its EndpointSlices list
     endpoints: Literal["computed", "listed"] = "computed"
+    chained: bool = False  # another CNI plugin makes interfaces, and owns addresses and routes
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ WRONG: list[tuple[str, bytes, int, str]] = [
     ("ADD", body({"runtimeConfig": {"bandwidth": {"egressRate": 1}}}), 7, "bandwidth.egressRate"),
     ("ADD", body({"runtimeConfig": {"mac": "02:00:00:00:00:01"}}), 2, "runtimeConfig.mac"),
     ("ADD", body({"runtimeConfig": {"ips": ["10.0.0.1"]}}), 2, "runtimeConfig.ips"),
-    ("ADD", body({"prevResult": {"ips": []}}), 7, "prevResult: Tulle cannot be chained"),
+    ("ADD", body({"prevResult": {"ips": []}}), 7, "prevResult.interfaces: must be a list"),
     ("ADD", body({"args": {"cni": {"labels": [{"value": "x"}]}}}), 7, "labels"),
     ("ADD", body(CNI_CONTAINERID=None), 4, "CNI_CONTAINERID: must be set"),
     ("ADD", body(CNI_CONTAINERID="../../etc"), 4, "CNI_CONTAINERID: '../../etc' is not valid"),

@@ -20,7 +20,7 @@ from tulle.agent.attachments import PodFacts, SandboxRecord, Wanted
 from tulle.agent.cni_api import CniApi
 from tulle.errors import KernelError, TulleError, Unavailable
 from tulle.model.kubernetes import ContainerPort
-from tulle.model.world import Node
+from tulle.model.world import Node, Settings
 
 POD = workload("web-7")
 RECORD = SandboxRecord(
@@ -53,6 +53,8 @@ class FakeAgent:
         self.current: Any = pass_of(world_of())
         self.outcome = outcome or pass_of(world_of(POD))
         self.facts: Any = None
+        self.options = SimpleNamespace(settings=Settings())
+        self.network = SimpleNamespace(refresh=lambda: None)
         self.problem = ""
         self.given: list[PodFacts] = []
         self.deleted: list[object] = []
@@ -148,6 +150,23 @@ def test_a_pod_without_the_ports_of_the_node_that_it_wants_is_removed() -> None:
     told = call(agent, "ADD", ADD)[1]
     assert (told["code"], agent.deleted) == (101, [RECORD.id])
     assert "8080/TCP belongs to Pod shop/rival-8" in told["msg"]
+
+
+def test_a_chain_has_the_place_that_the_agent_was_started_for() -> None:
+    made = {
+        "interfaces": [{"name": "eth0", "sandbox": "/x"}],
+        "ips": [{"address": "10.0.0.7/24", "interface": 0}],
+    }
+    behind, first = body({"prevResult": made}), FakeAgent()
+    refused = call(first, "ADD", behind)[1]
+    assert (refused["code"], "gives addresses itself" in refused["msg"]) == (7, True)
+    chained = FakeAgent()
+    chained.options.settings = Settings(chained=True)
+    refused = call(chained, "ADD", ADD)[1]
+    assert (refused["code"], "prevResult: none is given" in refused["msg"]) == (7, True)
+    assert first.given == chained.given == []
+    told = body({"prevResult": made}, CNI_ARGS="K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-7")
+    assert call(chained, "ADD", told) == (200, made)
 
 
 def test_names_of_our_own_workloads_are_not_given_away() -> None:

@@ -11,6 +11,7 @@ from tulle.model.kubernetes import (
     Container,
     NodeAddress,
     NodeObject,
+    NodeSpec,
     NodeStatus,
     ObjectMeta,
     Pod,
@@ -96,6 +97,21 @@ def test_the_users_node_object_adds_to_what_the_node_says() -> None:
     assert seen.nodes["b"].underlay == ip_address("192.0.2.2")
     assert seen.nodes["w"].addresses == ()
     assert mesh(B, {}, Others(), {"b": written}).node.labels == {"zone": "z", "mine": "1"}
+
+
+def test_of_another_plugins_addresses_each_has_one_owner_and_no_node_has_ranges() -> None:
+    own, told = {("shop", "x"): web("x", 7)}, [web("y", 7, "b"), web("z", 8, "b")]
+    b = NodeObject(ObjectMeta("b"), spec=NodeSpec(pod_cidrs=("10.9.0.0/24",)))
+    away = Others({"b": NodeState(b, {item.key: item for item in told}, {})})
+    mine = NodeObject(ObjectMeta("a"), spec=NodeSpec(pod_cidrs=("10.8.0.0/24",)))
+    at = Node("a", (ip_address("192.0.2.1"),))
+    seen = mesh(at, own, away, {"a": mine}, chained=True)
+    assert seen.node.pod_cidrs == ()
+    assert list(seen.remote["b"]) == [("shop", "z")]
+    (refusal,) = seen.refusals
+    assert "10.244.7.2 belongs to Pod shop/x" in refusal.reason
+    same = mesh(at, own, away, {"a": mine}, seen, chained=True)
+    assert same.remote["b"] == seen.remote["b"] and same.refusals == seen.refusals
 
 
 def test_the_overlay_uses_a_family_that_both_ends_have() -> None:

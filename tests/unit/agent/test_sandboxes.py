@@ -14,10 +14,13 @@ import pytest
 
 from tulle.agent import sandboxes as module
 from tulle.agent.attachments import PodFacts, SandboxRecord, Wanted
+from tulle.agent.capabilities import NOTHING as NO_WISHES
+from tulle.agent.capabilities import Wishes
 from tulle.agent.cni import Attachment, CniError
 from tulle.agent.ipam import Leases
 from tulle.agent.sandboxes import Sandboxes
 from tulle.edges.netlink import Pair
+from tulle.edges.netlink.others import Found
 from tulle.errors import KernelError, Refused
 from tulle.model.world import IPAddress
 
@@ -90,6 +93,13 @@ class Kernel:
         self.call(f"set_mtu {interface[:2]}")
         self.mtus.append(f"{interface[:2]} {mtu}")
 
+    def find_pair(self, inside: str, in_workload: object) -> Found:
+        self.call("find_pair")
+        return Found(self.links["veth9"], "veth9", "02:00:00:00:00:02", "02:00:00:00:00:01")
+
+    def adopt_pair(self, interface: str) -> None:
+        self.call("adopt_pair")
+
     def is_ours(self, interface: str) -> bool:
         return interface.startswith("tl")
 
@@ -112,8 +122,10 @@ def make(kernel: Kernel) -> Sandboxes:
     return Sandboxes(kernel.directory / "state", None, Leases(kernel.directory / "leases.json"))
 
 
-def add(some: Sandboxes, asked: Attachment, facts: PodFacts) -> SandboxRecord:
-    (made,) = some.add([Wanted(asked, facts)])
+def add(
+    some: Sandboxes, asked: Attachment, facts: PodFacts, wishes: Wishes = NO_WISHES
+) -> SandboxRecord:
+    (made,) = some.add([Wanted(asked, facts, wishes)])
     if isinstance(made, Exception):
         raise made
     return made
@@ -145,6 +157,39 @@ def left(kernel: Kernel) -> tuple[object, ...]:
 
 
 NOTHING: tuple[object, ...] = ([], [], {})
+CHAINED = Wishes(addresses=("10.66.0.2", "fd66::2"))
+
+
+def test_what_another_plugin_made_is_found_and_stays_its_own(kernel: Kernel) -> None:
+    kernel.links["veth9"] = 9
+    some = make(kernel)
+    record = add(some, web(kernel), PodFacts(), CHAINED)
+    (workload,) = some.all().values()
+    assert (workload.ifindex, workload.macs) == (9, ("02:00:00:00:00:02", "02:00:00:00:00:01"))
+    assert workload.addresses == (ip_address("10.66.0.2"), ip_address("fd66::2"))
+    some.set_mtu(1400)
+    assert (kernel.mtus, left(kernel)[1:]) == ([], ([], {}))
+    some, removed = again(kernel)
+    assert removed == [] and some.all() == {("shop", "web"): workload}
+    some.delete([record.id])
+    assert (left(kernel), "veth9" in kernel.links) == (NOTHING, True)
+
+
+def test_an_interface_of_the_same_name_is_not_the_one_that_was_found(kernel: Kernel) -> None:
+    kernel.links["veth9"] = 9
+    add(make(kernel), web(kernel), PodFacts(), CHAINED)
+    kernel.links["veth9"] = 10
+    some, removed = again(kernel)
+    assert removed == ["sandbox of pod shop/web: its network is gone"]
+    assert (some.all(), left(kernel)) == ({}, NOTHING)
+
+
+@pytest.mark.parametrize("step", ["find_pair", "adopt_pair"])
+def test_what_cannot_be_followed_leaves_nothing(kernel: Kernel, step: str) -> None:
+    kernel.links["veth9"], kernel.fails = 9, step
+    with pytest.raises(KernelError, match=step):
+        add(make(kernel), web(kernel), PodFacts(), CHAINED)
+    assert (left(kernel), "veth9" in kernel.links) == (NOTHING, True)
 
 
 def test_what_is_added_is_in_the_mesh_with_what_is_known_of_the_pod(kernel: Kernel) -> None:

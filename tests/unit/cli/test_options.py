@@ -81,6 +81,15 @@ def test_what_makes_no_sense_is_refused() -> None:
         node_options(NodePaths(), parsed("--node-name", "../x"))
 
 
+def test_behind_another_plugin_addresses_and_routes_are_not_ours_to_choose() -> None:
+    found = node_options(NodePaths(), parsed("--cni-chained"))
+    assert (found.pod_cidrs, found.settings) == ((), Settings(masquerade=False, chained=True))
+    assert "--cni-chained" in words(parsed("--cni-chained"), OF_A_CLUSTER)
+    for line in (LINE[:2], LINE[6:8], LINE[8:10], LINE[10:11], LINE[11:13]):
+        with pytest.raises(UsageError, match=f"{line[0]}: with --cni-chained"):
+            node_options(NodePaths(), parsed("--cni-chained", *line))
+
+
 def test_a_kubeconfig_is_passed_on_by_its_whole_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

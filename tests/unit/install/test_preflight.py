@@ -69,10 +69,11 @@ def test_another_cni_is_refused() -> None:
         assert found.startswith(f"DaemonSet {daemon}: ")
 
 
-def test_chaining_is_refused_by_name() -> None:
-    for daemons in (frozenset[str](), frozenset({"aws-node"})):
-        (found,) = refused({**node("c"), "spec": {}}, daemons=daemons, **{"cni.chained": True})
-        assert found.startswith("cni.chained: Tulle cannot follow another CNI yet")
+def test_another_cni_can_be_followed_without_pod_cidrs() -> None:
+    for daemons in (frozenset[str](), frozenset({"aws-node"}), frozenset({"calico-node"})):
+        assert not refused({**node("c"), "spec": {}}, daemons=daemons, **{"cni.chained": True})
+    (found,) = refused(daemons=frozenset({"cilium"}), **{"cni.chained": True})
+    assert found.startswith("DaemonSet cilium")
 
 
 def test_without_kube_proxy_the_api_server_has_to_be_said() -> None:

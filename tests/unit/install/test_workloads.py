@@ -67,6 +67,13 @@ def test_what_is_chosen_is_an_option(given: dict[str, Any], arg: str) -> None:
     assert arg not in usual["args"]
 
 
+def test_behind_another_plugin_that_one_decides_on_routes() -> None:
+    given = {"cni.chained": True, "masquerade": False, "noMasqueradeCidrs": ["10.0.0.0/8"]}
+    (agent,) = pod(agents(), **given)["containers"]
+    named = ("--routing", "--load-balancing", "--no-masquerade")
+    assert not [arg for arg in agent["args"] if arg.startswith(named)]
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 
 from tulle.edges.manifests.fields import FieldError
 from tulle.errors import ManifestError
 from tulle.model.kubernetes import NodeObject, ObjectRef
 from tulle.model.world import IPAddress, IPNetwork, Key, Refusal, Workload
 
+from ..mesh import without_ranges
 from ..nodes import Others
 from ..published import NodeState, world_node
 from .cut import pod_of
 from .decode import decode
 from .facts import Dweller, dweller_of, node_of, placed
+
+EVERYWHERE: tuple[IPNetwork, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 @dataclass(slots=True)
@@ -32,8 +36,9 @@ class _Place:
 class Census:
     """One thread at a time. `own` is this node's name: it knows itself better."""
 
-    def __init__(self, own: str) -> None:
-        self._own = own
+    def __init__(self, own: str, *, chained: bool = False) -> None:
+        """`chained`: Pods' addresses are another CNI plugin's, of whatever range."""
+        self._own, self._chained = own, chained
         self._places: dict[str, _Place] = {}
         self._homes: dict[Key, str] = {}  # of Pods: their nodes
         self._unreadable: dict[Key, Refusal] = {}
@@ -53,7 +58,7 @@ class Census:
         try:
             node = decode("Node", raw, "v1")
             assert isinstance(node, NodeObject)
-            node = node_of(node)
+            node = without_ranges(node) if self._chained else node_of(node)
         except ManifestError as error:
             reason = f"{error}; what it said before holds" if place.node else str(error)
             if place.problem == reason:
@@ -62,7 +67,7 @@ class Census:
             return self._touch(place)
         if place.node == node and not place.problem:
             return False
-        ranges = world_node(node).pod_cidrs
+        ranges = EVERYWHERE if self._chained else world_node(node).pod_cidrs
         if ranges != place.ranges:
             place.ranges, place.state = ranges, None
         place.node, place.problem = node, ""

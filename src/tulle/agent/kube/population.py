@@ -55,12 +55,14 @@ class Population:
         clock: Clock,
         has_namespace: Callable[[str], bool],
         joining: Joining | None = None,
+        *,
+        chained: bool = False,
     ) -> None:
         """`node` is this one's name. `memory` keeps over a restart what was known."""
         self._joining = joining
         self._client, self._clock = client, clock
         self._lock = threading.Lock()
-        self._census = Census(node)
+        self._census = Census(node, chained=chained)
         self._memory = Remembered(memory)
         self._recalled: Others | None = None
         self.own = OwnPods(client, PODS, has_namespace)

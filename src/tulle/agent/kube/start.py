@@ -52,7 +52,8 @@ async def prepare(
     """
     access = access_of(where)
     client = client_of(paths, access)
-    if not options.pod_cidrs:
+    chained = options.settings.chained
+    if not options.pod_cidrs and not chained:
         memory = paths.durable / "pod-cidrs.json"
         options = replace(options, pod_cidrs=await _ranges(client, options.name, memory))
     clock = time.monotonic
@@ -62,8 +63,8 @@ async def prepare(
     if where.joins:
         await _refuse_node(client, options.name)
         joining = Joining(client, access.namespace, options.name, source.scan)
-    has_namespace = source.has_namespace
-    population = Population(client, options.name, memory, clock, has_namespace, joining)
+    has = source.has_namespace
+    population = Population(client, options.name, memory, clock, has, joining, chained=chained)
     duties = _duties(client, access, source, options.name) if where.duties else None
     recorder = Recorder(client, source.resource_of, options.name)
     return options, Sources(

@@ -13,6 +13,7 @@ from .node import (
     set_up_loopback,
     uplink,
 )
+from .others import adopt_pair, find_pair
 from .pairs import (
     GATEWAYS,
     INTERFACE,
@@ -49,12 +50,14 @@ __all__ = [
     "Route",
     "Uplink",
     "adopt",
+    "adopt_pair",
     "connect_node_sides",
     "connect_workload_side",
     "default_device",
     "delete_routes",
     "disconnect",
     "dismantle",
+    "find_pair",
     "forward_from",
     "interfaces",
     "is_ours",

@@ -94,8 +94,7 @@ def connect_workload_side(pair: Pair) -> None:
     """
     inside = pair.inside
     sysctl(f"ipv6/conf/{inside}/accept_ra", "0")
-    # above are those of the node's proxy, for connections in the workload's name
-    sysctl("ipv4/ip_local_port_range", f"{_FIRST_PORT} {UPSTREAM_PORTS[0] - 1}")
+    leave_ports()
     index, batch = index_of(inside), Batch()
     if _has_ipv6(inside):
         batch.configure(index, {}, ipv6=True)
@@ -108,6 +107,23 @@ def connect_workload_side(pair: Pair) -> None:
         batch.put_neighbour(gateway, NODE_MAC, index)
         batch.put_default_route(gateway, index, source=address)
     batch.send(f"interface {inside} of the workload")
+
+
+def leave_ports() -> None:
+    """To the node's proxy those that it has for connections in a workload's name."""
+    sysctl("ipv4/ip_local_port_range", f"{_FIRST_PORT} {UPSTREAM_PORTS[0] - 1}")
+
+
+def let_node_forward(interface: str, master: str) -> None:
+    """What is not ours: the node's side, and the bridge that it is a port of. Raises KernelError.
+
+    The stack sees a port's packets come by the bridge; programs look up routes from the port.
+    """
+    _forward_6(interface)
+    for name, value in (("forwarding", "1"), ("rp_filter", "0"), ("accept_local", "1")):
+        sysctl(f"ipv4/conf/{interface}/{name}", value)
+    if master:
+        sysctl(f"ipv4/conf/{master}/accept_local", "1")
 
 
 def is_ours(interface: str) -> bool:

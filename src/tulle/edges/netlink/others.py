@@ -1,0 +1,91 @@
+"""A workload's pair of interfaces that another CNI plugin made: found, and never changed but for
+sysctls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from tulle.errors import Refused
+
+from .base import index_of, rtnetlink
+from .pairs import leave_ports, let_node_forward
+
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute
+
+
+class Found(NamedTuple):
+    """The node's side, and the MACs of both ends."""
+
+    ifindex: int
+    name: str
+    workload_mac: str
+    node_mac: str
+
+
+class _Link(NamedTuple):
+    ifindex: int
+    name: str
+    kind: str
+    peer: int
+    master: int
+    mac: str
+
+
+def find_pair(inside: str, in_workload: Callable[[Callable[[], _Link]], _Link]) -> Found:
+    """`in_workload` runs something in the workload's namespace, as `netns.run_in` does.
+
+    Raises Refused if it is no pair to the calling thread's namespace, KernelError.
+    """
+    there = in_workload(partial(_link_within, inside))
+    here = _link_at(there.peer) if there.kind == "veth" else None
+    if here is None or here.kind != "veth" or here.peer != there.ifindex:
+        what = f"is a {there.kind or 'device'}, and not one end of a veth pair to this node"
+        raise Refused(f"interface {inside} of the pod {what}")
+    return Found(here.ifindex, here.name, there.mac, here.mac)
+
+
+def adopt_pair(interface: str) -> None:
+    """Let the programs look up routes from it, and the node's proxy answer by it.
+
+    Raises KernelError.
+    """
+    master = _link_at(_link_named(interface).master)
+    let_node_forward(interface, master.name if master else "")
+
+
+def _link_within(name: str) -> _Link:
+    leave_ports()
+    return _link_named(name)
+
+
+def _link_named(name: str) -> _Link:
+    with rtnetlink(f"interface {name}") as routes:
+        return _read(routes, index_of(name))
+
+
+def _link_at(index: int) -> _Link | None:
+    """None if there is none."""
+    from socket import if_indextoname
+
+    try:
+        if_indextoname(index)
+    except OSError:
+        return None
+    with rtnetlink(f"interface {index}") as routes:
+        return _read(routes, index)
+
+
+def _read(routes: IPRoute, index: int) -> _Link:
+    (link,) = routes.get_links(index)
+    info = link.get_attr("IFLA_LINKINFO")
+    return _Link(
+        index,
+        link.get_attr("IFLA_IFNAME"),
+        (info.get_attr("IFLA_INFO_KIND") if info else "") or "",
+        link.get_attr("IFLA_LINK") or 0,
+        link.get_attr("IFLA_MASTER") or 0,
+        link.get_attr("IFLA_ADDRESS") or "",
+    )

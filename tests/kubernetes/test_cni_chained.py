@@ -1,0 +1,141 @@
+"""Tulle after another plugin: the real `bridge` and `ptp` make interfaces, addresses and routes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import assert_gone
+from tests.e2e.mesh import Cluster, admit, service, wait_for
+from tests.kubernetes import cache
+from tests.kubernetes.cni_caller import Container, Runtime, addresses
+from tulle.lab.cluster import Cluster as Members
+
+Json = dict[str, Any]
+RANGES = [[{"subnet": "10.66.0.0/24"}], [{"subnet": "fd66::/64"}]]
+DEFAULT = [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
+MAIN = {
+    "bridge": {"bridge": "cni0", "isGateway": True, "hairpinMode": True},
+    "ptp": {},
+}
+
+
+class Chain(Runtime):
+    """Calls another plugin in the node's namespace, and then ours, as a runtime does."""
+
+    def __init__(self, directory: Path, node: str, main: str) -> None:
+        super().__init__(directory, node)
+        self.main = main
+
+    def add(self, container: Container, **config: Any) -> Json:
+        self._other("ADD", container)
+        return super().add(container, prevResult=self._made(container), **config)
+
+    def delete(self, container: Container, **config: Any) -> None:
+        super().delete(container, **config)
+        self._other("DEL", container)
+
+    def check(self, container: Container) -> None:
+        self.call("CHECK", container, prevResult=self._made(container))
+
+    def _made(self, container: Container) -> Json:
+        return json.loads((self.directory / f"{container.id}.json").read_text())
+
+    def _other(self, verb: str, container: Container) -> None:
+        variables = {
+            "CNI_COMMAND": verb,
+            "CNI_PATH": str(Path(cache.program(self.main)).parent),
+            "CNI_CONTAINERID": container.id,
+            "CNI_NETNS": str(container.netns),
+            "CNI_IFNAME": "eth0",
+        }
+        ipam = {
+            "type": "host-local",
+            "ranges": RANGES,
+            "routes": DEFAULT,
+            "dataDir": str(self.directory / "addresses"),
+        }
+        config = {"cniVersion": "1.0.0", "name": "mesh", "type": self.main, "ipam": ipam}
+        done = subprocess.run(
+            ["nsenter", f"--net={self.node_paths.netns}", cache.program(self.main)],
+            input=json.dumps(config | MAIN[self.main]),
+            env=variables | {"PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+        )
+        assert not done.returncode, done.stdout + done.stderr
+        kept = self.directory / f"{container.id}.json"
+        if verb == "ADD":
+            kept.write_text(json.dumps(json.loads(done.stdout) | {"cniVersion": self.version}))
+        else:
+            kept.unlink()
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Cluster]:
+    made = Cluster(f"chained-{os.getpid()}", ("a",), "--cni-chained")
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+    assert_gone(made.name)
+
+
+@pytest.fixture(params=list(MAIN))
+def pods(lab: Cluster, request: pytest.FixtureRequest) -> Iterator[Chain]:
+    made = Chain(Path(f"/run/tulle-chained-{os.getpid()}"), lab["a"].name, request.param)
+    try:
+        yield made
+    finally:
+        made.close()
+    wait_for(lambda: lab["a"].get("endpoints") == [])
+    assert not list((Path("/run/tulle") / lab["a"].name / "sandboxes").glob("*"))
+
+
+def curl(address: str, port: int) -> tuple[str, ...]:
+    host = f"[{address}]" if ":" in address else address
+    return "curl", "-s", "--noproxy", "*", "-m", "2", f"http://{host}:{port}/"
+
+
+def test_a_chain(lab: Cluster, pods: Chain) -> None:
+    mesh = lab["a"]
+    web, friend, stranger = (pods.container(name) for name in ("web", "friend", "stranger"))
+    mapped = {"portMappings": [{"hostPort": 8090, "containerPort": 8080}]}
+    told = pods.add(web, labels={"app": "web"}, runtimeConfig=mapped)
+    assert told == pods._made(web)
+    where = addresses(told)
+    pods.add(friend, labels={"app": "friend"})
+    pods.add(stranger)
+    server = pods.serve(web, "web")
+    wait_for(lambda: "LISTEN" in pods.run_in(web, "ss", "-tln", "sport = :8080"))
+    ask = {item: curl(item, 8080) for item in where}
+    assert [pods.run_in(friend, *ask[item]).strip() for item in where] == ["web", "web"]
+    assert [mesh.host(*ask[item]).strip() for item in where] == ["web", "web"]
+    mesh.apply(service("web", "web"))
+    (cluster_ip, *_) = mesh.get("services")[0]["cluster_ips"]
+    assert pods.run_in(stranger, *curl(cluster_ip, 80)).strip() == "web"
+    node = [str(item) for item in Members(lab.name).members()[mesh.name].addresses]
+    for address in node:
+        assert lab.outside(*curl(address, 8090), check=False).strip() == "web", address
+    rule = admit("web", "web", "friend")
+    mesh.apply(rule)
+    for item in where:
+        heard = [pods.run_in(pod, *ask[item]).strip() for pod in (friend, stranger)]
+        assert heard == ["web", ""]
+    pods.check(web)
+    mesh.kill_agent()
+    assert [pods.run_in(pod, *ask[where[0]]).strip() for pod in (friend, stranger)] == ["web", ""]
+    lab.start()
+    assert [pods.run_in(pod, *ask[where[0]]).strip() for pod in (friend, stranger)] == ["web", ""]
+    mesh.delete(rule, service("web", "web"))
+    server.kill()
+    server.communicate()
+    for container in (web, friend, stranger):
+        pods.delete(container)
