@@ -20,6 +20,12 @@ def memory_mib(pid: int, field: str) -> float:
     return int(value) / 1024
 
 
+def cpu_s(pid: int) -> float:
+    """What its threads have had of processors, however many others wanted some."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def pinned_map(paths: NodePaths, name: str) -> Iterator[Map]:
     fd = syscall.get_pinned(f"{paths.bpffs}/v{ABI_HASH}/{name}")

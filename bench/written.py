@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+from tests.e2e.mesh import wait_for
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.crds import definitions
 from tulle.edges import netns
@@ -23,6 +24,9 @@ from . import worlds
 from .worlds import Json, Size
 
 AT_ONCE = 16
+# Half of what a write costs a server is to note who wrote which field. Objects have no
+# managedFields then, so what is read of each is less.
+_UNOWNED = "--feature-gates=ServerSideApply=false"
 _SLICES = ("v1", "v1beta1")
 
 
@@ -37,12 +41,20 @@ class BigCluster:
         self._slices = ""  # version of EndpointSlices
 
     def make(self) -> None:
-        self.plane.start()
+        self.plane.start(_UNOWNED)
         self.plane.connect(self.lab)
         lab_node.create_in(self.lab, self.node)
         self.plane.make_node(self.lab, self.node)
-        self.plane.kubectl.apply(*definitions(), manager="bench")
-        self.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        self.plane.kubectl.create(*definitions())
+        wait_for(self._serves_all, 120)
+
+    def _serves_all(self) -> bool:
+        found = self.plane.kubectl.list("crd")
+        conditions = (item.get("status", {}).get("conditions") or () for item in found)
+        return all(
+            any((each["type"], each["status"]) == ("Established", "True") for each in of_one)
+            for of_one in conditions
+        )
 
     def remove(self) -> None:
         """Also if it was made half-way."""

@@ -46,8 +46,11 @@ class ControlPlane:
         self._programs = Programs(self.netns, self.directory)
         self._lab: Cluster | None = None
 
-    def start(self) -> None:
-        """Returns when it is ready. Raises AssertionError, which tells what the programs said."""
+    def start(self, *options: str) -> None:
+        """Returns when it is ready; `options` are more of the API server's.
+
+        Raises AssertionError, which tells what the programs said.
+        """
         self.directory.mkdir(mode=0o700, parents=True)
         netns.create(self.netns)
         netns.run_in(self.netns, partial(set_up_loopback, [self.address]))
@@ -55,10 +58,10 @@ class ControlPlane:
         self._etcd_data.mkdir(mode=0o700)
         data = ("--data-dir", self._etcd_data, "--logger", "zap", "--log-level", "error")
         self._programs.start("etcd", *data, "--listen-peer-urls", "http://127.0.0.1:2380")
-        self.start_api()
+        self.start_api(*options)
 
-    def start_api(self) -> None:
-        self._programs.start("kube-apiserver", *self._api_options())
+    def start_api(self, *options: str) -> None:
+        self._programs.start("kube-apiserver", *self._api_options(), *options)
         self._wait_ready()
 
     def kill_api(self) -> None:
