@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
@@ -44,12 +44,10 @@ class Census:
         self._unreadable: dict[Key, Refusal] = {}
         self._others: Others | None = None
 
-    def replace_nodes(self, told: Iterable[tuple[str, bytes]]) -> bool:
-        """All there are; whether anything is different now."""
-        told = list(told)
-        names = {name for name, _ in told}
-        gone = [self.drop_node(name) for name in set(self._places) - names]
-        return any([*gone, *(self.put_node(name, raw) for name, raw in told)])
+    def keep_nodes(self, names: Set[str]) -> bool:
+        """There are no others; whether anything is different now."""
+        gone = [self.drop_node(name) for name in self._places.keys() - names]
+        return any(gone)
 
     def put_node(self, name: str, raw: bytes) -> bool:
         if name == self._own:
@@ -83,11 +81,10 @@ class Census:
             del self._places[name]
         return self._touch(place)
 
-    def replace_pods(self, told: Iterable[tuple[Key, bytes]]) -> bool:
-        told = list(told)
-        present = {key for key, _ in told}
-        gone = [self.drop_pod(key) for key in {*self._homes, *self._unreadable} - present]
-        return any([*gone, *(self.put_pod(key, raw) for key, raw in told)])
+    def keep_pods(self, keys: Set[Key]) -> bool:
+        others = (self._homes.keys() | self._unreadable.keys()) - keys
+        gone = [self.drop_pod(key) for key in others]
+        return any(gone)
 
     def put_pod(self, key: Key, raw: bytes) -> bool:
         try:

@@ -75,7 +75,6 @@ class PodCut(_Part, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(PodCut)
-_encoder = msgspec.json.Encoder()
 
 
 def pod_of(raw: bytes) -> PodCut:
@@ -87,11 +86,3 @@ def pod_of(raw: bytes) -> PodCut:
     ready = tuple(item for item in pod.status.conditions or () if item.type == "Ready")
     status = msgspec.structs.replace(pod.status, conditions=ready)
     return msgspec.structs.replace(pod, status=status)
-
-
-def shrink(raw: bytes) -> bytes:
-    """The part as bytes, for a list that is not whole yet; what cannot be read stays as it is."""
-    try:
-        return _encoder.encode(pod_of(raw))
-    except FieldError:
-        return raw

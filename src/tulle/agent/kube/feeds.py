@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,8 +48,8 @@ class Feed:
 class Teller(Protocol):
     """Who is told what a server says of a feed's kind."""
 
-    def replaced(self, feed: Feed, items: Iterable[Item]) -> None: ...
     def came(self, feed: Feed, item: Item) -> None: ...
+    def listed(self, feed: Feed, keys: Set[Key]) -> None: ...
     def went(self, feed: Feed, key: Key) -> None: ...
     def became(self, feed: Feed) -> None: ...
 
@@ -60,12 +60,12 @@ class FeedSink:
     def __init__(self, teller: Teller, feed: Feed) -> None:
         self._teller, self._feed = teller, feed
 
-    def replace(self, items: Iterable[Item]) -> None:
-        self._feed.synced = True
-        self._teller.replaced(self._feed, items)
-
     def put(self, item: Item) -> None:
         self._teller.came(self._feed, item)
+
+    def keep(self, keys: Set[Key]) -> None:
+        self._feed.synced = True
+        self._teller.listed(self._feed, keys)
 
     def drop(self, key: Key, version: str) -> None:
         self._teller.went(self._feed, key)

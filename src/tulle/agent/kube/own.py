@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 from tulle.edges.kubernetes.client import Client
 from tulle.edges.kubernetes.discovery import Resource
@@ -35,11 +35,10 @@ class OwnPods:
         """The same object as long as nothing changes."""
         return self._facts
 
-    def replace(self, told: Iterable[tuple[Key, bytes]]) -> bool:
-        """All there are; whether anything is different now."""
-        told = list(told)
-        gone = [self.drop(key) for key in set(self._cuts) - {key for key, _ in told}]
-        return any([*gone, *(self.put(key, raw) for key, raw in told)])
+    def keep(self, keys: Set[Key]) -> bool:
+        """There are no others; whether anything is different now."""
+        gone = [self.drop(key) for key in self._cuts.keys() - keys]
+        return any(gone)
 
     def put(self, key: Key, raw: bytes) -> bool:
         """What cannot be read stays as it was."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tulle.edges.kubernetes.backoff import Backoff
 from tulle.edges.kubernetes.client import Client
 from tulle.edges.kubernetes.condition import Condition
 from tulle.edges.kubernetes.discovery import Resource
-from tulle.edges.kubernetes.reflector import Reflector, Ways
+from tulle.edges.kubernetes.reflector import Reflector
 from tulle.edges.kubernetes.wire import Item
 from tulle.edges.kubernetes.wire import Key as ItemKey
 from tulle.errors import Unavailable
@@ -25,7 +25,6 @@ from tulle.model.world import Key, Node, Workload
 
 from ..nodes import Others
 from .census import Census
-from .cut import shrink
 from .feeds import Feed, FeedSink, problems_of, shown, undisturbed
 from .joining import Joining
 from .kinds import Watched
@@ -131,16 +130,6 @@ class Population:
 
     # what reflectors tell
 
-    def replaced(self, feed: Feed, items: Iterable[Item]) -> None:
-        with self._lock:
-            if feed is self._nodes:
-                changed = self._census.replace_nodes((item.key[1], item.raw) for item in items)
-            elif feed is self._here:
-                changed = self.own.replace((item.key, item.raw) for item in items)
-            else:
-                changed = self._census.replace_pods((item.key, item.raw) for item in items)
-        self._tell(changed or self._is_whole())
-
     def came(self, feed: Feed, item: Item) -> None:
         with self._lock:
             if feed is self._nodes:
@@ -149,7 +138,17 @@ class Population:
                 changed = self.own.put(item.key, item.raw)
             else:
                 changed = self._census.put_pod(item.key, item.raw)
-        self._tell(changed)
+        self._tell(changed and (feed is self._here or self._is_whole()))
+
+    def listed(self, feed: Feed, keys: Set[ItemKey]) -> None:
+        with self._lock:
+            if feed is self._nodes:
+                changed = self._census.keep_nodes({name for _, name in keys})
+            elif feed is self._here:
+                changed = self.own.keep(keys)
+            else:
+                changed = self._census.keep_pods(keys)
+        self._tell(changed or self._is_whole())
 
     def went(self, feed: Feed, key: ItemKey) -> None:
         with self._lock:
@@ -180,7 +179,6 @@ class Population:
     def _reflector(self, feed: Feed) -> Reflector:
         assert feed.resource is not None
         sink = FeedSink(self, feed)
-        ways = None if feed is self._nodes else Ways(shrink=shrink)
         return Reflector(
             self._client,
             feed.resource,
@@ -188,7 +186,6 @@ class Population:
             sink,
             self._clock,
             Backoff(),
-            ways=ways,
         )
 
     async def _recall_in_time(self) -> None:

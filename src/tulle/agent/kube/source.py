@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -144,26 +144,24 @@ class KubernetesSource:
 
     # what reflectors tell
 
-    def replaced(self, feed: Feed, items: Iterable[Item]) -> None:
-        kind, version = feed.watched.kind, _version_of(feed)
-        if feed is self._crds:
-            self._look_again.set()
-            return
-        with self._lock:
-            if feed.only is None:
-                changed = self._store.replace(kind, items, version)
-            elif found := list(items):
-                changed = self._store.put(kind, found[0], version)
-            else:
-                changed = self._store.drop(kind, (feed.only.namespace, feed.only.name))
-        self._told(feed, changed)
-
     def came(self, feed: Feed, item: Item) -> None:
         if feed is self._crds:
             self._look_again.set()
             return
         with self._lock:
             changed = self._store.put(feed.watched.kind, item, _version_of(feed))
+        self._told(feed, changed)
+
+    def listed(self, feed: Feed, keys: Set[Key]) -> None:
+        kind, only = feed.watched.kind, feed.only
+        if feed is self._crds:
+            self._look_again.set()
+            return
+        with self._lock:
+            if only is None:
+                changed = self._store.keep(kind, keys)
+            else:
+                changed = not keys and self._store.drop(kind, (only.namespace, only.name))
         self._told(feed, changed)
 
     def went(self, feed: Feed, key: Key) -> None:
@@ -283,7 +281,7 @@ class KubernetesSource:
         feed = self._feed(watched, resource)
         with self._lock:
             self._store.forget(watched.kind)
-            changed = resource is None and self._store.replace(watched.kind, (), "")
+            changed = resource is None and self._store.keep(watched.kind, frozenset())
         if resource:
             self._start(feed)
         elif changed and self._knows:

@@ -6,7 +6,7 @@ keeps the one that was in force. One that comes again and says the same stays th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,19 +50,6 @@ class Store:
             kind.published = None
         self._snapshot = None
 
-    def replace(self, kind: str, told: Iterable[Told], version: str) -> bool:
-        """A whole list of a kind, read as `version`: what is not in it is gone.
-
-        Whether anything is different now.
-        """
-        told = list(told)
-        present = {key for key, _, _ in told}
-        held = self._kinds.setdefault(kind, _Kind())
-        known = {*held.versions, *map(_key, held.objects)}
-        gone = [self.drop(kind, key) for key in known - present]
-        came = [self.put(kind, item, version) for item in told]
-        return any(gone) or any(came)
-
     def put(self, kind: str, told: Told, version: str) -> bool:
         """An object that is there; whether anything is different now."""
         key, at, raw = told
@@ -77,6 +64,13 @@ class Store:
             return self._refuse(held, key, ref, str(error))
         forgiven = held.refusals.pop(key, None) is not None
         return self._set(held, ref, obj) or (forgiven and self._stale())
+
+    def keep(self, kind: str, keys: Set[Key]) -> bool:
+        """There are no others of a kind; whether anything is different now."""
+        held = self._kinds.setdefault(kind, _Kind())
+        known = {*held.versions, *map(_key, held.objects)}
+        gone = [self.drop(kind, key) for key in known - keys]
+        return any(gone)
 
     def drop(self, kind: str, key: Key) -> bool:
         """An object that is gone; whether anything is different now."""

@@ -6,9 +6,9 @@ on, and has always done so). Where one is not decimal nothing is known of order:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
-from .wire import Item, Key
+from .wire import Key
 
 TOMBSTONES = 4096
 
@@ -35,15 +35,15 @@ class Fence:
         self._buried: dict[Key, int] = {}  # oldest first
         self._floor = -1
 
-    def restart(self, items: Iterable[Item], version: str) -> None:
+    def restart(self, told: Mapping[Key, str], version: str) -> None:
         """A whole list is the truth, also one that is older than what was known before.
 
         What comes later is later than the list's own version.
         """
         self._held = {}
-        for item in items:
-            if (number := number_of(item.version)) is not None:
-                self._held[item.key] = number
+        for key, at in told.items():
+            if (number := number_of(at)) is not None:
+                self._held[key] = number
         self._buried.clear()
         self._floor = -1 if (floor := number_of(version)) is None else floor
 

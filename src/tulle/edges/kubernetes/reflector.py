@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Set
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,11 +37,11 @@ _RELIST = (400, 404, 410, 500, 504)  # what we would go on from may be no good
 class Sink(Protocol):
     """Whom it is told to. Nothing of it may raise, or block."""
 
-    def replace(self, items: Iterable[Item]) -> None:
-        """A whole list: what is not in it is gone."""
-
     def put(self, item: Item) -> None:
-        """Added or changed."""
+        """Added or changed, or in a list again: each page is told as it comes."""
+
+    def keep(self, keys: Set[Key]) -> None:
+        """Of a whole list all has been told: what is not in it is gone."""
 
     def drop(self, key: Key, version: str) -> None:
         """Deleted, or selected no longer; it may be one that was never told."""
@@ -52,9 +52,8 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """How to go about it. `shrink` makes an object smaller as it comes, before a list is whole."""
+    """How to go about it."""
 
-    shrink: Callable[[bytes], bytes] | None = None
     watch_list: bool = False  # from WATCH_LIST_MINOR on: one stream instead of pages
     page: int = PAGE
     watch_s: int = WATCH_S
@@ -137,24 +136,27 @@ class Reflector:
 
     async def _list(self) -> None:
         pages = self._client.list_pages(self._path, self._query, self._page)
-        items: list[Item] = []
+        told: dict[Key, str] = {}
         version = ""
         try:
             async for body in pages:
                 page = read_page(body)
-                items += map(self._shrunk, page.items)
+                for item in page.items:
+                    told[item.key] = item.version
+                    self._sink.put(item)
                 version = page.version
         except Gone:
             self._page = 0  # so slow a reader gets it in one piece
             raise
         self._page = self._ways.page
-        self._replace(items, version)
+        self._listed(told, version)
 
-    def _replace(self, items: list[Item], version: str) -> None:
+    def _listed(self, told: Mapping[Key, str], version: str) -> None:
+        """All that there is has been told, in these versions."""
         if not version:
             raise Unreadable("API server: a list without a version")
-        self._fence.restart(items, version)
-        self._sink.replace(items)
+        self._fence.restart(told, version)
+        self._sink.keep(told.keys())
         self._version = version
         low, high = self._ways.relist_s
         self._relist_at = self._clock() + low + (high - low) * self._ways.chance()
@@ -182,17 +184,19 @@ class Reflector:
 
     async def _take_initial(self, lines: AsyncIterator[bytes]) -> bool:
         """False if the stream ended before all was told."""
-        initial: dict[Key, Item] = {}
+        told: dict[Key, str] = {}
         with _cut_is_end():
             async for line in lines:
                 event = _read(line)
+                key, version, _ = event.item
                 if event.is_initial_end:
-                    self._replace(list(initial.values()), event.item.version)
+                    self._listed(told, version)
                     return True
                 if event.kind == "DELETED":
-                    initial.pop(event.item.key, None)
+                    told.pop(key, None)
                 elif event.kind != "BOOKMARK":
-                    initial[event.item.key] = self._shrunk(event.item)
+                    told[key] = version
+                    self._sink.put(event.item)
             self._asks_watch_list = False  # an orderly end: it does not know what it was asked
         return False
 
@@ -210,17 +214,13 @@ class Reflector:
             if self._fence.dropped(key, version):
                 self._sink.drop(key, version)
         elif event.kind != "BOOKMARK" and self._fence.admits(key, version):
-            self._sink.put(self._shrunk(event.item))
+            self._sink.put(event.item)
         self._version = later(self._version, version)
 
     def _stream(self, more: Query) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         seconds = self._ways.watch_s + int(self._ways.watch_s * self._ways.chance())
         query: Query = {"allowWatchBookmarks": "true", "timeoutSeconds": seconds}
         return self._client.stream(self._path, {**self._query, **query, **more})
-
-    def _shrunk(self, item: Item) -> Item:
-        shrink = self._ways.shrink
-        return item._replace(raw=shrink(item.raw)) if shrink else item
 
     def _tell(self, phase: Phase, problem: str = "") -> None:
         told = self._told

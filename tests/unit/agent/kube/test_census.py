@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 from typing import Any
 
@@ -43,9 +44,23 @@ def pod(
 
 def a_census(*pods: tuple[tuple[str, str], bytes]) -> Census:
     census = Census("a")
-    census.replace_nodes([node("a", 1), node("b", 2), node("c", 3)])
-    census.replace_pods(pods)
+    list_all(census, [node("a", 1), node("b", 2), node("c", 3)], pods)
     return census
+
+
+def list_all(
+    census: Census,
+    nodes: Iterable[tuple[str, bytes]],
+    pods: Collection[tuple[tuple[str, str], bytes]],
+) -> None:
+    """As a server's lists tell: there are no others."""
+    told = dict(nodes)
+    for name, raw in told.items():
+        census.put_node(name, raw)
+    census.keep_nodes(told.keys())
+    for key, raw in pods:
+        census.put_pod(key, raw)
+    census.keep_pods({key for key, _ in pods})
 
 
 def workloads(census: Census, home: str = "b") -> dict[tuple[str, str], Workload]:
@@ -171,6 +186,5 @@ def test_after_lists_it_is_as_if_nothing_had_come_before(
         census.others()
     fresh = Census("a")
     for each in (census, fresh):
-        each.replace_nodes([node("b", 2)])
-        each.replace_pods([pod("p"), pod("z", "c", "10.244.3.7")])
+        list_all(each, [node("b", 2)], [pod("p"), pod("z", "c", "10.244.3.7")])
     assert census.others() == fresh.others()

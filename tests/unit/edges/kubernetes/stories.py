@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Set
 
 from tests.unit.edges.kubernetes.server import FakeServer
 from tulle.edges.kubernetes.client import Client
@@ -47,10 +47,9 @@ class Mirror:
         self.lists = self.puts = self.drops = 0
         self.conditions: list[Condition] = []
 
-    def replace(self, items: Iterable[Item]) -> None:
-        items = list(items)
-        self.held = {item.key: value_of(item.raw) for item in items}
-        self.versions = {item.key: item.version for item in items}
+    def keep(self, keys: Set[Key]) -> None:
+        self.held = {key: value for key, value in self.held.items() if key in keys}
+        self.versions = {key: version for key, version in self.versions.items() if key in keys}
         self.lists += 1
 
     def put(self, item: Item) -> None:

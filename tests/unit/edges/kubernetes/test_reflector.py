@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.edges.kubernetes import stories
 from tests.unit.edges.kubernetes.server import FakeServer, status
-from tests.unit.edges.kubernetes.stories import Mirror, config_map, until, value_of
+from tests.unit.edges.kubernetes.stories import Mirror, config_map, until
 from tulle.edges.kubernetes.backoff import Backoff
 from tulle.edges.kubernetes.client import Client, Query
 from tulle.edges.kubernetes.discovery import Resource
@@ -67,18 +66,21 @@ def test_lists_in_pages_then_watches() -> None:
     play(story)
 
 
-def test_a_list_is_handed_over_whole() -> None:
+def test_pages_are_told_as_they_come_and_what_a_list_lacks_at_its_end() -> None:
     async def story(server: FakeServer, mirror: Mirror) -> None:
         await until(lambda: mirror.phase == "synced")
         for number in range(7):
             server.put(config_map(f"m{number}"))
         await until(lambda: len(mirror.held) == 7)
+        before = mirror.puts
         server.compact()
         server.put(config_map("m7"))
+        server.remove("ConfigMap", "m0", "n")
         server.compact()
         server.cut()
         await until(lambda: mirror.lists == 2)
         assert mirror.held == truth(server)
+        assert (mirror.puts - before, mirror.drops) == (7, 0)
         assert sum("continue" in each.query for each in server.requests) == 3
 
     play(story)
@@ -284,20 +286,6 @@ def test_watches_that_always_end_at_once_are_told() -> None:
         await until(lambda: mirror.held and mirror.phase == "synced")
 
     play(story, replace(QUICK, short_s=0.02, rest_s=0.5))
-
-
-def test_objects_are_made_smaller_as_they_come() -> None:
-    def shrink(raw: bytes) -> bytes:
-        return json.dumps({"data": {"value": value_of(raw).upper()}}).encode()
-
-    async def story(server: FakeServer, mirror: Mirror) -> None:
-        server.put(config_map("a", "x"))
-        await until(lambda: mirror.lists)
-        server.put(config_map("b", "y"))
-        await until(lambda: set(mirror.held.values()) == {"X", "Y"})
-
-    play(story, replace(QUICK, shrink=shrink))
-    play(story, replace(QUICK, shrink=shrink, watch_list=True), minor=34)
 
 
 def test_one_stream_instead_of_pages() -> None:
