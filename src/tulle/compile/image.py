@@ -133,7 +133,7 @@ def _ruled(world: World, memo: Memo, limits: Limits, allocator: Allocator, old: 
     choices = choices_of(world, index, local, old.choices)
     rules = number_rules(index, choices.selected(), limits, allocator, old.rules)
     isolation = isolate(choices, members, rules, limits, allocator, old.isolation)
-    rules = rules._replace(denials=isolation.denial_names) if isolation.denials else rules
+    rules = rules._replace(denials=isolation.denial_names) if isolation.denial_names else rules
     return memo._replace(
         census=census, members=members, choices=choices, rules=rules, isolation=isolation
     )

@@ -56,13 +56,15 @@ class Isolation(NamedTuple):
     parts: Mapping[Hashable, Part] = {}
     refusals: tuple[Refusal, ...] = ()
     denials: Mapping[Rule, int] = {}  # rules that stand in for what does not fit
+    tried: Mapping[Rule, int] = {}
     known: Mapping[tuple[object, ...], Known] = {}
     rule_sets: Mapping[int, RuleSet] = {}  # by number: those that some entry names
     made_from: tuple[object, ...] = ()
 
     @property
     def denial_names(self) -> tuple[str, ...]:
-        return tuple(map(_name, self.denials))
+        """Of all that have a number, be it that the first order had to deny and another not."""
+        return tuple(map(_name, {**self.tried, **self.denials}))
 
 
 def choices_of(world: World, index: PolicyIndex, local: Places, before: Choices) -> Choices:
@@ -94,11 +96,11 @@ def isolate(
     another namespace's appetite.
     """
     made_from = choices, members, rules
-    if not before.denials and all(map(is_, made_from, before.made_from or (None,))):
+    if not before.denial_names and all(map(is_, made_from, before.made_from or (None,))):
         allocator.keep(RULE_SET)
         return before
     work = _Work(members, rules, limits, allocator, before)
-    sets = work.sets(choices, choices.of)
+    sets, tried = work.sets(choices, choices.of), work.denials
     if work.refusals:
         modest = sorted(choices.of, key=work.share_of)
         work = _Work(members, rules, limits, allocator, before._replace(known=work.known))
@@ -107,7 +109,8 @@ def isolate(
         ("set", item.number): work.part(item) for item in work.placed.values()
     }
     refusals = tuple(work.refusals)
-    return Isolation(sets, parts, refusals, work.denials, work.known, work.rule_sets, made_from)
+    denials = work.denials, tried
+    return Isolation(sets, parts, refusals, *denials, work.known, work.rule_sets, made_from)
 
 
 class _Work:
