@@ -90,8 +90,8 @@ def _parsed(name: str) -> IPAddress | None:
 
 def key_of(name: str) -> Key:
     """Without a namespace it is `default`."""
-    namespace, _, short = name.rpartition("/")
-    return namespace or "default", short
+    namespace, _, short = name.partition("/")  # CLUSTER/NAME of another cluster
+    return (namespace, short) if short else ("default", name)
 
 
 def _node(world: World, name: str) -> Node | None:

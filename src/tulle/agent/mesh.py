@@ -1,15 +1,16 @@
 """The mesh as this node sees it: what other nodes say, less what contradicts itself. Pure.
 
 Nodes and workloads have one name and one place each. Where two claim the same, the node whose name
-comes first has it, on every node alike, and guests have what no other node claims; only of pod
-ranges is this node's own never given away.
+comes first has it, on every node alike; guests have what no other node claims, and other clusters
+what is left. Only of pod ranges is this node's own never given away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from ipaddress import ip_network
 
 import msgspec
 
@@ -22,7 +23,7 @@ from .published import NodeState, world_node
 
 Workloads = Mapping[Key, Workload]
 Everywhere = Mapping[str, Workloads]  # by node
-Rank = Callable[[str], tuple[bool, str]]  # of a node's name: who comes first has it
+Rank = Callable[[str], tuple[int, str]]  # of a node's name: who comes first has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def mesh(
     states = others.nodes
     if chained:
         manifests = {name: without_ranges(item) for name, item in manifests.items()}
-    rank = partial(_rank, others.guests)
+    rank = partial(_rank, others)
     sources: tuple[object, ...] = (own, *manifests.values(), others.guests)
     sources += tuple(state.node for state in states.values())
     if before is not None and before.made_from.nodes == sources:
@@ -115,8 +116,9 @@ def _one_owner_each(
     return kept, tuple(refusals)
 
 
-def _rank(guests: frozenset[str], name: str) -> tuple[bool, str]:
-    return name in guests, name
+def _rank(others: Others, name: str) -> tuple[int, str]:
+    state = others.nodes.get(name)
+    return (2 if state and state.cluster else int(name in others.guests)), name
 
 
 def _are(before: Everywhere, now: Everywhere) -> bool:
@@ -130,7 +132,9 @@ def _nodes(
 ) -> tuple[Node, dict[str, Node], tuple[Refusal, ...]]:
     own = _with_manifest(own, manifests.get(own.name))
     described = {
-        name: _with_manifest(world_node(state.node), manifests.get(name))
+        name: _with_manifest(
+            replace(world_node(state.node), cluster=state.cluster), manifests.get(name)
+        )
         for name, state in states.items()
     }
     for name, manifest in manifests.items():
@@ -213,10 +217,14 @@ def _disjoint(
     _take(own, taken)
     kept: dict[str, Node] = {}
     refusals = []
+    is_abroad = False
     for name in sorted(described, key=rank):
         node = described[name]
+        if node.cluster and not is_abroad:
+            is_abroad = True
+            _take_all(own, kept.values(), taken)
         if clash := _clash(node, taken):
-            reason = f"{clash}: give one of them another --pod-cidr"
+            reason = f"{clash}: give one of them another range"
             refusals.append(Refusal(ObjectRef("Node", "", name), reason))
         else:
             _take(node, taken)
@@ -230,6 +238,15 @@ def _clash(node: Node, taken: Ranges) -> str:
         if owner := taken.owner(cidr):
             return f"pod range {cidr} overlaps that of node {owner}"
     return ""
+
+
+def _take_all(own: Node, others: Iterable[Node], taken: Ranges) -> None:
+    """Besides ranges: another cluster's must not have what leads to us either."""
+    for cidr in own.service_cidrs:
+        taken.add(cidr, f"{own.name}, which has it for services")
+    for node in (own, *others):
+        for address in node.addresses:
+            taken.add(ip_network(address), node.name)
 
 
 def _take(node: Node, taken: Ranges) -> None:

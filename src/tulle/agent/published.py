@@ -66,6 +66,7 @@ class NodeState:
     workloads: Mapping[Key, Workload]
     made: Mapping[bytes, Workload | Refusal | None]
     refusals: tuple[Refusal, ...] = ()
+    cluster: str = ""  # another one that the node is of
 
 
 _decode_file = msgspec.json.Decoder(_File).decode

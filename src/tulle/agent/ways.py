@@ -65,10 +65,13 @@ class Views:
         return self._seen[node]
 
     def home(self, address: IPAddress) -> str:
-        """The node that judges what the address sends and gets; "" if there is none."""
+        """The node that judges what the address sends and gets; "" if there is none.
+
+        Nor of another cluster: what its policies say is not known here.
+        """
         end = end_at(self.world, address)
         inside = end.kind in (Kind.WORKLOAD, Kind.HOST, Kind.NODE, Kind.INGRESS)
-        return end.node.name if inside and end.node else ""
+        return end.node.name if inside and end.node and not end.cluster else ""
 
     def frontend(self, node: str, address: IPAddress, protocol: str, port: int) -> Frontend | None:
         """What the node serves at that address and port."""

@@ -49,6 +49,7 @@ def world_of(
         nodes=seen.nodes,
         settings=settings,
         namespaces=snapshot.named(Namespace),
+        foreign=snapshot.foreign,
         workloads=seen.workloads,
         remote=seen.remote,
         services=services,

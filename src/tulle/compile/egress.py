@@ -20,7 +20,7 @@ from tulle.model.world import IPAddress, IPNetwork, Key, Node, Refusal, Workload
 from .blocks import within
 from .capacity import Limits, full
 from .gateways import Route, routes_of
-from .identities import labels_of
+from .identities import labels_of, node_labels_of
 from .parts import Part, packed, packed_prefix
 
 MAP = "egress_gateway"
@@ -96,7 +96,10 @@ def _group(
             found[key] = known
             continue
         labels = labels_of(world, workload)
-        chosen = [route for route in routes if route.selects(labels, node.labels)]
+        of_node = node_labels_of(world, node)
+        chosen = [route for route in routes if route.selects(labels, of_node)]
+        if workload.cluster:
+            chosen = []  # its own cluster's policies say where it leaves
         ours = not name or any(route.gateway.here for route in chosen)
         found[key] = workload, dict(_rows(workload, chosen)) if ours else {}
     rows = {key: row for _, own in found.values() for key, row in own.items()}

@@ -13,6 +13,7 @@ from tulle.model.kubernetes import LabelSelector
 from tulle.model.world import IPAddress, IPNetwork, Node, Refusal, World
 
 from .blocks import within
+from .identities import node_labels_of
 from .parts import packed
 from .selectors import matches
 from .translate.labels import both, of_namespaces, plain
@@ -93,8 +94,13 @@ def _gateway(world: World, policy: CiliumEgressGatewayPolicy) -> tuple[Gateway, 
     """The first node by name that the policy selects and that has the address it names."""
     asked = policy.spec.egress_gateway
     selector = plain(asked.node_selector)
-    nodes = sorted([world.node, *world.nodes.values()], key=lambda node: node.name)
-    found = [node for node in nodes if selector is not None and matches(selector, node.labels)]
+    own = [world.node, *(node for node in world.nodes.values() if not node.cluster)]
+    nodes = sorted(own, key=lambda node: node.name)
+    found = [
+        node
+        for node in nodes
+        if selector is not None and matches(selector, node_labels_of(world, node))
+    ]
     if not found:
         return Gateway({}, False), "spec.egressGateway.nodeSelector matches no node"
     wanted = ip_address(asked.egress_ip) if asked.egress_ip else None

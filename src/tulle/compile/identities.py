@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tulle.abi import Identity, Vni
+from tulle.model.cilium import CLUSTER_KEY, DEFAULT_CLUSTER
 from tulle.model.kubernetes import ContainerPort
 from tulle.model.world import IPAddress, IPNetwork, Node, Workload, World
 
 from .blocks import Blocks, block_name
 from .lines import ParsedPolicy, Term
-from .rules import NAMESPACE_KEY, Cidr, Entity, seen_labels
+from .rules import NAMESPACE_KEY, Cidr, Entity, names_cluster, seen_labels
 from .selectors import SelectorIndex
 
 Pairs = tuple[tuple[str, str], ...]
@@ -38,16 +39,23 @@ _ENTITIES = {
     WORLD: (Entity.WORLD,),
     INGRESS: (Entity.CLUSTER, Entity.INGRESS),
 }
+# Of another cluster. Only nodes are anything by themselves, as they are for Cilium.
+_FOREIGN_ENTITIES = {REMOTE_NODE: (Entity.REMOTE_NODE,), INGRESS: (Entity.REMOTE_NODE,)}
 _VNIS = (1 << 24) - Vni.FIRST
 
 
 class Peer(NamedTuple):
-    """What policies can see of a peer; this node itself is none, as it may always pass."""
+    """What policies can see of a peer; this node itself is none, as it may always pass.
+
+    One of another `cluster` ("" is this one) bears that among its labels, so that it shares a
+    number with nobody of this one, whatever policies look at.
+    """
 
     kind: str
     labels: Pairs = ()
     blocks: tuple[str, ...] = ()
     ports: tuple[NamedPort, ...] = ()
+    cluster: str = ""
 
     @property
     def name(self) -> str:
@@ -94,30 +102,39 @@ class Distinctions:
         """Whether both see the same of every peer."""
         return self._looks == other._looks
 
-    def workload(self, chosen: Pairs, ports: Iterable[ContainerPort], address: IPAddress) -> Peer:
+    def workload(
+        self,
+        chosen: Pairs,
+        ports: Iterable[ContainerPort],
+        address: IPAddress,
+        cluster: str = "",
+    ) -> Peer:
         """`chosen` are those of its labels that policies look at."""
         named: tuple[NamedPort, ...] = ()
         if self.port_names and ports:
             table = port_table(ports)
             named = tuple(sorted(port for port in table if port[0] in self.port_names))
-        return Peer(WORKLOAD, chosen, self.managed.around(address), named)
+        return Peer(WORKLOAD, chosen, self.managed.around(address), named, cluster)
 
-    def chosen(self, labels: Mapping[str, str]) -> Pairs:
+    def chosen(self, labels: Mapping[str, str], cluster: str = "") -> Pairs:
         """What policies look at, of a workload's seen labels."""
-        return _chosen(labels, self.keys)
+        return _chosen(labels, self.keys | {CLUSTER_KEY} if cluster else self.keys)
 
-    def node(self, node: Node, address: IPAddress) -> Peer:
-        labels = _chosen(node.labels, self.node_keys)
-        return Peer(REMOTE_NODE, labels, self.managed.around(address))
+    def node(self, labels: Mapping[str, str], address: IPAddress, cluster: str = "") -> Peer:
+        """`labels` as `node_labels_of` has them."""
+        chosen = _chosen(labels, self.node_keys | {CLUSTER_KEY} if cluster else self.node_keys)
+        return Peer(REMOTE_NODE, chosen, self.managed.around(address), (), cluster)
 
-    def ingress(self, address: IPAddress) -> Peer:
+    def ingress(self, address: IPAddress, cluster: str = "") -> Peer:
         """Of a node's proxy, for clients from outside."""
-        return Peer(INGRESS, (), self.managed.around(address))
+        blocks = self.managed.around(address)
+        return Peer(INGRESS, _of_cluster(cluster), blocks, (), cluster)
 
-    def network(self, network: IPNetwork, managed: bool) -> Peer:
+    def network(self, network: IPNetwork, managed: bool, cluster: str = "") -> Peer:
         """Of addresses that are no endpoint; `managed` if they are in a node's pod range."""
         if managed:
-            return Peer(UNMANAGED, (), self.managed.around(network))
+            blocks = self.managed.around(network)
+            return Peer(UNMANAGED, _of_cluster(cluster), blocks, (), cluster)
         return Peer(WORLD, (), self.outside.around(network))
 
 
@@ -135,20 +152,34 @@ def labels_of(world: World, workload: Workload) -> dict[str, str]:
     return seen_labels(
         workload.labels,
         workload.namespace,
-        world.namespace_labels(workload.namespace),
+        world.namespace_labels(workload.namespace, workload.cluster),
         workload.service_account,
+        workload.cluster or world.settings.cluster_name,
     )
 
 
+def node_labels_of(world: World, node: Node) -> dict[str, str]:
+    """All that selectors may ask of a node. Which cluster it is of is not for its labels to say."""
+    return {**node.labels, CLUSTER_KEY: node.cluster or world.settings.cluster_name}
+
+
 def vni_of(labels: Mapping[str, str]) -> int:
-    """A number for all seen labels, the same on every node, whatever policies look at."""
-    text = "\0".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    """A number for all seen labels, the same on every node, whatever policies look at.
+
+    A cluster without a name has the numbers of versions that knew of no other cluster.
+    """
+    said = labels.items() - {(CLUSTER_KEY, DEFAULT_CLUSTER)}
+    text = "\0".join(f"{key}={value}" for key, value in sorted(said))
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int(Vni.FIRST) + int.from_bytes(digest, "little") % _VNIS
 
 
 class Matching:
-    """Finds the terms that a peer matches."""
+    """Finds the terms that a peer matches.
+
+    Selectors are about their own cluster, unless they name clusters: joining another one gives
+    its workloads nothing.
+    """
 
     def __init__(self, terms: Iterable[Term]) -> None:
         self.terms = frozenset(terms)
@@ -159,22 +190,26 @@ class Matching:
         return SelectorIndex((term.selector, term) for term in self.terms if term.kind == kind)
 
     def of(self, peer: Peer) -> list[Term]:
-        found = [Term("entity", entity.value) for entity in _ENTITIES[peer.kind]]
+        entities = _FOREIGN_ENTITIES.get(peer.kind, ()) if peer.cluster else _ENTITIES[peer.kind]
+        found = [Term("entity", entity.value) for entity in entities]
         found += [Term("cidr", block) for block in peer.blocks]
         if peer.kind == WORLD:
             found += [Term("world-cidr", block) for block in peer.blocks]
         found += {Term("port", name) for name, _, _ in peer.ports}
         found = [term for term in found if term in self.terms]
-        if peer.kind == WORKLOAD:
-            found += self._pods.matching(dict(peer.labels))
-        elif peer.kind == REMOTE_NODE:
-            found += self._nodes.matching(dict(peer.labels))
-        return found
+        by_labels = {WORKLOAD: self._pods, REMOTE_NODE: self._nodes}.get(peer.kind)
+        chosen = by_labels.matching(dict(peer.labels)) if by_labels else []
+        if peer.cluster:
+            chosen = [term for term in chosen if names_cluster(term.keys)]
+        return found + chosen
 
 
 def _keys(terms: Iterable[Term], kind: str) -> set[str]:
-    found = {key for term in terms if term.kind == kind for key, _ in term.labels}
-    return found | {item.key for term in terms if term.kind == kind for item in term.expressions}
+    return {key for term in terms if term.kind == kind for key in term.keys}
+
+
+def _of_cluster(name: str) -> Pairs:
+    return ((CLUSTER_KEY, name),) if name else ()
 
 
 def _chosen(labels: Mapping[str, str], keys: set[str]) -> Pairs:

@@ -12,7 +12,7 @@ from tulle.model.verdict import Rule
 from tulle.model.world import Key, Refusal, World
 
 from .capacity import DENIALS, LISTENERS, Limits, full
-from .identities import port_table
+from .identities import node_labels_of, port_table
 from .ids import Allocator
 from .lines import Line, ParsedPolicy, in_order
 from .members import NONE, Members
@@ -70,7 +70,7 @@ class Isolation(NamedTuple):
 def choices_of(world: World, index: PolicyIndex, local: Places, before: Choices) -> Choices:
     rows = local.rows
     same = before.policies is index
-    host = index.of_host(world.node.labels)
+    host = index.of_host(node_labels_of(world, world.node))
     if same and before.rows is rows and before.of.get(None) == host:
         return before
     found: dict[Who, Choice] = {None: host}

@@ -47,6 +47,11 @@ class Term(NamedTuple):
     expressions: tuple[LabelSelectorRequirement, ...] = ()
 
     @property
+    def keys(self) -> set[str]:
+        """Of labels that it asks for."""
+        return {key for key, _ in self.labels} | {item.key for item in self.expressions}
+
+    @property
     def selector(self) -> LabelSelector:
         return LabelSelector(dict(self.labels), self.expressions)
 

@@ -95,7 +95,8 @@ def outside_of(
     edges = borders({*distinctions.outside.networks, *ranges, *kept})
     for network in sorted(edges, key=lambda item: (item.version, item)):
         claim = next(nodes.around(network), None)
-        peer = distinctions.network(network, managed=claim is not None)
+        cluster = claim.node.cluster if claim else ""
+        peer = distinctions.network(network, claim is not None, cluster)
         flags = IpcacheFlag.NO_MASQUERADE if any(within(network, item) for item in kept) else 0
         underlay = claim.node.underlay if claim else None
         stretches.append(Stretch(network, peer, flags, underlay))

@@ -14,7 +14,7 @@ from tulle.model.kubernetes import Namespace, ObjectRef
 from tulle.model.world import Key, Refusal, Workload, World
 
 from .claims import Claim
-from .identities import Distinctions, Pairs, Peer, labels_of, vni_of
+from .identities import Distinctions, Pairs, Peer, labels_of, node_labels_of, vni_of
 from .parts import packed, unpacked
 
 Place = tuple[bytes, Peer]
@@ -65,8 +65,11 @@ class Surveyor:
         return self._survey(sorted(workloads.items()), workloads, claim, before, is_local=False)
 
     def _is_current(self, places: Places, workloads: object, claim: Claim) -> bool:
-        now = workloads, self._world.namespaces, claim, self._distinctions
+        now = workloads, self._namespaces(claim), claim, self._distinctions
         return len(places.made_from) == 4 and all(map(is_, now, places.made_from))
+
+    def _namespaces(self, claim: Claim) -> Mapping[str, Namespace]:
+        return self._world.namespaces_of(claim.node.cluster)
 
     def _survey(
         self,
@@ -76,7 +79,7 @@ class Surveyor:
         before: Places,
         is_local: bool,
     ) -> Places:
-        namespaces = self._world.namespaces
+        namespaces = self._namespaces(claim)
         holds = before.made_from and all(
             map(is_, before.made_from[2:], (claim, self._distinctions))
         )
@@ -106,27 +109,36 @@ class Surveyor:
 
     def _own(self, claim: Claim, is_local: bool) -> Iterator[Place]:
         """This node itself is nobody's peer."""
+        node = claim.node
+        labels = node_labels_of(self._world, node)
         for address in () if is_local else claim.addresses:
-            yield packed(address), self._same(self._distinctions.node(claim.node, address))
+            peer = self._distinctions.node(labels, address, node.cluster)
+            yield packed(address), self._same(peer)
         for address in claim.ingress:
-            yield packed(address), self._same(self._distinctions.ingress(address))
+            peer = self._distinctions.ingress(address, node.cluster)
+            yield packed(address), self._same(peer)
 
     def _row(self, workload: Workload) -> Row:
         chosen, vni = self._labels(workload)
         places = tuple(
             (
                 packed(address),
-                self._same(self._distinctions.workload(chosen, workload.ports, address)),
+                self._same(
+                    self._distinctions.workload(chosen, workload.ports, address, workload.cluster)
+                ),
             )
             for address in workload.addresses
         )
-        return Row(workload, self._world.namespaces.get(workload.namespace), vni, places)
+        namespaces = self._world.namespaces_of(workload.cluster)
+        return Row(workload, namespaces.get(workload.namespace), vni, places)
 
     def _labels(self, workload: Workload) -> tuple[Pairs, int]:
-        key = (workload.namespace, workload.service_account, frozenset(workload.labels.items()))
+        labels_and_place = frozenset(workload.labels.items()), workload.cluster
+        key = (workload.namespace, workload.service_account, *labels_and_place)
         if key not in self._known:
             labels = labels_of(self._world, workload)
-            self._known[key] = self._distinctions.chosen(labels), vni_of(labels)
+            chosen = self._distinctions.chosen(labels, workload.cluster)
+            self._known[key] = chosen, vni_of(labels)
         return self._known[key]
 
     def _same(self, peer: Peer) -> Peer:

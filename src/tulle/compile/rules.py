@@ -15,10 +15,11 @@ How it is judged, for a subject in a direction, a peer, a protocol and a port:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from tulle.model.cilium import CLUSTER_KEY
 from tulle.model.cilium import NAMESPACE_KEY as NAMESPACE_KEY
 from tulle.model.kubernetes import LabelSelector, ObjectRef
 from tulle.model.verdict import Rule
@@ -28,6 +29,7 @@ WITH_PORTS = ("TCP", "UDP", "SCTP")  # what a port of no protocol is a port of
 
 NAMESPACE_LABELS = "io.cilium.k8s.namespace.labels."  # prefix of a namespace's own labels
 SERVICE_ACCOUNT_KEY = "io.cilium.k8s.policy.serviceaccount"
+_TAKEN = (NAMESPACE_KEY, SERVICE_ACCOUNT_KEY, CLUSTER_KEY)
 _OWN = "own:"  # prefix of a workload's own labels under names that are Cilium's
 
 
@@ -36,23 +38,30 @@ def seen_labels(
     namespace: str,
     namespace_labels: Mapping[str, str],
     service_account: str,
+    cluster: str,
 ) -> dict[str, str]:
     """All that a selector can look at, in one mapping, as Cilium's identities have it.
 
-    A workload's own labels can't take the names that speak of its namespace or account.
+    A workload's own labels can't take the names that speak of its namespace, account or cluster.
     """
     return {
         **{own_label(key): value for key, value in labels.items()},
         **{NAMESPACE_LABELS + key: value for key, value in namespace_labels.items()},
         NAMESPACE_KEY: namespace,
         SERVICE_ACCOUNT_KEY: service_account,
+        CLUSTER_KEY: cluster,
     }
 
 
 def own_label(key: str) -> str:
     """Where `seen_labels` has a workload's own label: Kubernetes' selectors ask for those only."""
-    is_taken = key in (NAMESPACE_KEY, SERVICE_ACCOUNT_KEY) or key.startswith(NAMESPACE_LABELS)
+    is_taken = key in _TAKEN or key.startswith(NAMESPACE_LABELS)
     return _OWN + key if is_taken else key
+
+
+def names_cluster(keys: Iterable[str]) -> bool:
+    """Whether a selector with these keys is about all clusters; else it is about its own alone."""
+    return CLUSTER_KEY in keys
 
 
 class Tier(IntEnum):

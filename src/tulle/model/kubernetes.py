@@ -20,6 +20,13 @@ Labels = dict[str, str]
 
 HEADLESS = "None"  # as a Service's clusterIP
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"  # on an EndpointSlice
+# on a slice: the cluster that its endpoints are of, if that is another one (KEP-1645)
+SOURCE_CLUSTER_LABEL = "multicluster.kubernetes.io/source-cluster"
+# "true" on a Service: it shares its backends with those of its name in other clusters, and with
+# the last one "false" only uses theirs
+GLOBAL_ANNOTATIONS = ("tulle.io/global", "service.cilium.io/global")
+SHARED_ANNOTATION = "service.cilium.io/shared"
+AFFINITY_ANNOTATION = "service.cilium.io/affinity"  # local, remote or none: whose are used first
 MAGLEV_ANNOTATION = "tulle.io/maglev"  # "true" on a Service: consistent hashing
 AUDIT_ANNOTATION = "tulle.io/audit"  # "true" on a policy: it reports and decides nothing
 REJECT_ANNOTATION = "tulle.io/reject"  # "true" on a policy: what it denies is told so

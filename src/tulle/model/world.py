@@ -13,6 +13,7 @@ from typing import Literal
 
 from .bandwidth import UNLIMITED, Bandwidth
 from .cilium import (
+    DEFAULT_CLUSTER,
     CiliumCIDRGroup,
     CiliumClusterwideNetworkPolicy,
     CiliumEgressGatewayPolicy,
@@ -68,6 +69,7 @@ class Workload:
     node: str = ""  # name of the node that it runs on; "" is this one
     bandwidth: Bandwidth = UNLIMITED  # of this node's only
     macs: tuple[str, str] | None = None  # its own, the node's; of a pair that another plugin made
+    cluster: str = ""  # that it is of; "" is this one
 
     @property
     def key(self) -> Key:
@@ -96,6 +98,7 @@ class Node:
     pod_cidrs: tuple[IPNetwork, ...] = ()
     underlay: IPAddress | None = None
     ingress: tuple[IPAddress, ...] = ()
+    cluster: str = ""  # that it is of; "" is this one
 
     @property
     def zone(self) -> str:
@@ -115,6 +118,7 @@ class Settings:
     # who backs a Service: the pods that it selects, or only what its EndpointSlices list
     endpoints: Literal["computed", "listed"] = "computed"
     chained: bool = False  # another CNI plugin makes interfaces, and owns addresses and routes
+    cluster_name: str = DEFAULT_CLUSTER  # what policies call this cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,7 @@ class World:
     nodes: Mapping[str, Node] = field(default_factory=dict)  # the others, by right of claims
     settings: Settings = Settings()
     namespaces: Mapping[str, Namespace] = field(default_factory=dict)
+    foreign: Mapping[str, Mapping[str, Namespace]] = field(default_factory=dict)  # by cluster
     workloads: Mapping[Key, Workload] = field(default_factory=dict)
     remote: Mapping[str, Mapping[Key, Workload]] = field(default_factory=dict)
     services: Mapping[Key, Service] = field(default_factory=dict)
@@ -160,9 +165,13 @@ class World:
     faults: Mapping[Key, FaultInjectionPolicy] = field(default_factory=dict)
     auth_policies: Mapping[Key, AuthPolicy] = field(default_factory=dict)
 
-    def namespace_labels(self, name: str) -> Mapping[str, str]:
+    def namespaces_of(self, cluster: str) -> Mapping[str, Namespace]:
+        """Namespaces of one name are others in each cluster; "" is this one."""
+        return self.foreign.get(cluster, {}) if cluster else self.namespaces
+
+    def namespace_labels(self, name: str, cluster: str = "") -> Mapping[str, str]:
         """Labels of a namespace, with the name label that Kubernetes always sets."""
-        known = self.namespaces.get(name)
+        known = self.namespaces_of(cluster).get(name)
         labels = dict(known.metadata.labels) if known else {}
         labels["kubernetes.io/metadata.name"] = name
         return labels

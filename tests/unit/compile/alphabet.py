@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_network
 from random import Random
 from typing import TypeVar
 
+from tulle.model.cilium import CLUSTER_KEY
 from tulle.model.kubernetes import (
     AUDIT_ANNOTATION,
     REJECT_ANNOTATION,
@@ -27,8 +28,14 @@ POD_LABELS: Alphabet = {
     "zone": ("", "north"),
 }
 # A pod's own label may have a name that is Cilium's; Kubernetes' selectors ask for that one.
-OWN_LABELS: Alphabet = {**POD_LABELS, "io.kubernetes.pod.namespace": NAMESPACES}
-NODE_LABELS: Alphabet = {"role": ("edge", "core"), "zone": ("", "north")}
+# Of the cluster they are asked for what Cilium means: it is no label of the pod's own.
+CLUSTERS = ("default", "elsewhere")
+OWN_LABELS: Alphabet = {
+    **POD_LABELS,
+    "io.kubernetes.pod.namespace": NAMESPACES,
+    CLUSTER_KEY: CLUSTERS,
+}
+NODE_LABELS: Alphabet = {"role": ("edge", "core"), "zone": ("", "north"), CLUSTER_KEY: CLUSTERS}
 PORT_NAMES = ("http", "dns", "pg")
 PROTOCOLS: tuple[Protocol, ...] = ("TCP", "TCP", "TCP", "TCP", "UDP", "SCTP")
 # Ends of aligned blocks and their neighbours: where a range cut into prefixes goes wrong.
@@ -44,6 +51,7 @@ PODS_V6 = tuple(ip_address(f"fd00::{n:x}") for n in range(1, 17))
 POD_RANGE = (ip_network("10.0.0.0/27"), ip_network("fd00::/123"))
 HOST = (ip_address("10.0.0.30"), ip_address("fd00::1e"), ip_address("192.0.2.30"))
 OTHERS = ("n1", "n2")
+ELSEWHERE = "elsewhere"  # another cluster, of which n2 may be
 OTHER_NODES = {
     "n1": (ip_address("192.0.2.31"), ip_address("fd00:0:0:1::e"), ip_address("10.0.1.14")),
     "n2": (ip_address("192.0.2.32"), ip_address("2001:db8::32")),

@@ -19,6 +19,8 @@ from tulle.compile.rules import (
     Tier,
 )
 from tulle.compile.selectors import matches, named_port
+from tulle.model.cilium import CLUSTER_KEY
+from tulle.model.kubernetes import LabelSelector
 from tulle.model.verdict import FROM_NODE, NOT_ISOLATED, Flow, RequestRule, Rule, Verdict
 from tulle.model.world import World
 
@@ -124,12 +126,18 @@ def _meets(rule: PolicyRule, peer: End, flow: Flow, destination: End) -> bool:
     return by_peer and by_port
 
 
+def _matches(selector: LabelSelector, end: End) -> bool:
+    """One that names no cluster means this one."""
+    keys = {*selector.match_labels, *(item.key for item in selector.match_expressions)}
+    return (not end.cluster or CLUSTER_KEY in keys) and matches(selector, end.labels)
+
+
 def _is_peer(term: PeerTerm, peer: End) -> bool:
     match term:
         case Pods():
-            return peer.kind is Kind.WORKLOAD and matches(term.selector, peer.labels)
+            return peer.kind is Kind.WORKLOAD and _matches(term.selector, peer)
         case Nodes():
-            return peer.kind in (Kind.HOST, Kind.NODE) and matches(term.selector, peer.labels)
+            return peer.kind in (Kind.HOST, Kind.NODE) and _matches(term.selector, peer)
         case Cidr():
             inside = peer.address in term.cidr and not any(
                 peer.address in hole for hole in term.excluded
@@ -141,6 +149,9 @@ def _is_peer(term: PeerTerm, peer: End) -> bool:
 
 def _is_entity(entity: Entity, peer: End) -> bool:
     world = peer.kind is Kind.WORLD
+    if peer.cluster:
+        is_node = entity is Entity.REMOTE_NODE and peer.kind in (Kind.NODE, Kind.INGRESS)
+        return entity is Entity.ALL or is_node
     return {
         Entity.ALL: True,
         Entity.WORLD: world,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from tulle.model.cilium import (
+    CLUSTER_KEY,
     CIDRGroupSpec,
     CIDRRule,
     CiliumCIDRGroup,
@@ -60,6 +61,7 @@ from tulle.model.world import Key
 
 from .alphabet import (
     ACCOUNTS,
+    CLUSTERS,
     EDGES,
     ICMP_NAMES,
     ICMP_NUMBERS,
@@ -88,7 +90,7 @@ _SEEN = {
     "io.kubernetes.pod.namespace": NAMESPACES,
     _OF_TEAM: NAMESPACE_LABELS["team"],
     "io.cilium.k8s.policy.serviceaccount": ACCOUNTS,
-    "io.cilium.k8s.policy.cluster": ("default", "elsewhere"),
+    CLUSTER_KEY: CLUSTERS,
 }
 # A namespaced policy stays in its own namespace, whatever it says of namespaces.
 _SUBJECTS = {**POD_LABELS, _OF_TEAM: NAMESPACE_LABELS["team"]}

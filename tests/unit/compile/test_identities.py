@@ -133,10 +133,10 @@ metadata: {name: n}
 spec: {endpointSelector: {}, ingress: [{fromNodes: [{matchLabels: {disk: ssd}}]}]}
 """
     node = Node("b", (ip_address("192.0.2.2"),), labels={"disk": "ssd", "zone": "x"})
-    found = seen(world_of(text=text)).node(node, node.addresses[0])
+    found = seen(world_of(text=text)).node(node.labels, node.addresses[0])
     assert found.name == "reserved:remote-node;node:disk=ssd"
     assert found.reserved is None
-    assert seen(world_of()).node(node, node.addresses[0]).name == "reserved:remote-node"
+    assert seen(world_of()).node(node.labels, node.addresses[0]).name == "reserved:remote-node"
 
 
 def test_a_vni_is_of_all_labels_whatever_policies_look_at() -> None:

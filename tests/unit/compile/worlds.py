@@ -34,6 +34,7 @@ from .alphabet import (
     ACCOUNTS,
     CLUSTER_IPS,
     EDGES,
+    ELSEWHERE,
     EVERYWHERE,
     HOST,
     ICMP_NUMBERS,
@@ -78,12 +79,14 @@ def random_world(rng: Random) -> World:
     """A world of up to ten workloads here and five elsewhere, under some policies of each kind."""
     workloads = _workloads(rng)
     others = some(rng, OTHERS, len(OTHERS))
+    clusters = {"n2": rng.choice(("", ELSEWHERE))}
     world = World(
         node=_this_node(rng),
-        nodes={name: _other_node(rng, name) for name in others},
-        namespaces={n: _namespace(rng, n) for n in NAMESPACES if rng.random() < 0.8},
+        nodes={name: _other_node(rng, name, clusters.get(name, "")) for name in others},
+        namespaces=_namespaces(rng),
+        foreign={ELSEWHERE: _namespaces(rng)},
         workloads={workload.key: workload for workload in workloads},
-        remote={name: _remote(rng, name) for name in others},
+        remote={name: _remote(rng, name, clusters.get(name, "")) for name in others},
         services=_services(rng),
         slices=_slices(rng),
         cidr_groups={name: cidr_group(rng, name) for name in some(rng, GROUPS, 2)},
@@ -98,7 +101,7 @@ def mutated(rng: Random, world: World) -> World:
         (
             policies_mutated(rng, world),
             policies_mutated(rng, world),
-            replace(world, namespaces=fresh.namespaces),
+            replace(world, namespaces=fresh.namespaces, foreign=fresh.foreign),
             replace(world, workloads=fresh.workloads),
             replace(world, workloads=_relabelled(rng, world)),
             replace(world, node=fresh.node),
@@ -167,7 +170,7 @@ def _this_node(rng: Random) -> Node:
     )
 
 
-def _other_node(rng: Random, name: str) -> Node:
+def _other_node(rng: Random, name: str, cluster: str) -> Node:
     addresses = OTHER_NODES[name]
     return Node(
         name,
@@ -176,7 +179,12 @@ def _other_node(rng: Random, name: str) -> Node:
         pod_cidrs=OTHER_RANGES[name],
         underlay=rng.choice((addresses[0], None)),
         ingress=PROXIES[name],
+        cluster=cluster,
     )
+
+
+def _namespaces(rng: Random) -> dict[str, Namespace]:
+    return {name: _namespace(rng, name) for name in NAMESPACES if rng.random() < 0.8}
 
 
 def _namespace(rng: Random, name: str) -> Namespace:
@@ -204,7 +212,7 @@ def _workloads(rng: Random) -> list[Workload]:
     ]
 
 
-def _remote(rng: Random, node: str) -> dict[Key, Workload]:
+def _remote(rng: Random, node: str, cluster: str) -> dict[Key, Workload]:
     found = [
         Workload(
             namespace=rng.choice(NAMESPACES),
@@ -215,6 +223,7 @@ def _remote(rng: Random, node: str) -> dict[Key, Workload]:
             ports=_container_ports(rng),
             service_account=rng.choice(ACCOUNTS),
             node=node,
+            cluster=cluster,
         )
         for number, addresses in enumerate(some(rng, OTHER_PODS[node], 3))
     ]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from tulle.model.cilium import (
-    CLUSTER_KEY,
-    DEFAULT_CLUSTER,
     CIDRRule,
     CiliumService,
     EgressDenyRule,
@@ -27,7 +25,7 @@ from tulle.model.world import World
 
 from ..rules import NAMESPACE_KEY, NAMESPACE_LABELS
 from ..selectors import matches
-from .ends import End, Kind, Question, inside
+from .ends import End, Kind, Question, inside, is_about
 
 # Which entity an end is, of those that are one kind of end.
 _ENTITIES = {
@@ -81,7 +79,8 @@ class Lists:
 
 def labels_match(selector: LabelSelector, end: End) -> bool:
     """Whether a workload's or node's labels match; sources of labels are all one."""
-    return plain_match(selector, {**end.labels, CLUSTER_KEY: DEFAULT_CLUSTER})
+    keys = {_bare(item.key) for item in _requirements(selector)}
+    return is_about(end, keys) and plain_match(selector, end.labels)
 
 
 def names_somebody(question: Question, lists: Lists) -> bool:
@@ -104,6 +103,10 @@ def is_entity(end: End, name: str) -> bool:
     match name:
         case "all":
             return True
+        case "remote-node" if end.cluster:
+            return end.kind in (Kind.NODE, Kind.INGRESS)
+        case _ if end.cluster:
+            return False
         case "cluster":
             return end.kind is not Kind.WORLD
         case "world-ipv4" | "world-ipv6":
@@ -199,6 +202,7 @@ def _is_behind(world: World, end: End, service: Service) -> bool:
     if service.spec.selector:
         return (
             end.workload is not None
+            and not end.cluster
             and end.workload.namespace == namespace
             and service.spec.selector.items() <= end.workload.labels.items()
         )

@@ -21,7 +21,7 @@ from tulle.model.world import World
 
 from ..rules import Action, Tier
 from ..selectors import matches
-from .ends import Direction, End, Kind, Question, inside
+from .ends import Direction, End, Kind, Question, inside, is_about, pods_match
 from .tiers import Opinion
 
 _ACTIONS = {"Accept": Action.ALLOW, "Deny": Action.DENY, "Pass": Action.PASS}
@@ -64,13 +64,13 @@ def _selects(
     workload = end.workload
     if workload is None:
         return False
-    labels = world.namespace_labels(workload.namespace)
+    labels = world.namespace_labels(workload.namespace, workload.cluster)
     if term.namespaces is not None:
-        return matches(term.namespaces, labels)
+        return is_about(end, ()) and matches(term.namespaces, labels)
     return (
         term.pods is not None
         and matches(term.pods.namespace_selector, labels)
-        and matches(term.pods.pod_selector, workload.labels)
+        and pods_match(term.pods.pod_selector, end)
     )
 
 
@@ -88,7 +88,10 @@ def _peer_matches(peer: ClusterIngressPeer | ClusterEgressPeer, question: Questi
         return False
     if peer.nodes is not None:
         is_node = question.peer.kind in (Kind.HOST, Kind.NODE)
-        return is_node and matches(peer.nodes, question.peer.labels)
+        keys = {*peer.nodes.match_labels, *(item.key for item in peer.nodes.match_expressions)}
+        return (
+            is_node and is_about(question.peer, keys) and matches(peer.nodes, question.peer.labels)
+        )
     # About addresses, whoever has them.
     return any(inside(question.peer.address, cidr) for cidr in peer.networks or ())
 

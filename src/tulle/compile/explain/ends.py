@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Literal
 
-from tulle.model.kubernetes import HEADLESS, Service
+from tulle.model.cilium import CLUSTER_KEY
+from tulle.model.kubernetes import HEADLESS, LabelSelector, Service
 from tulle.model.proxy import RULES_ADDRESSES
 from tulle.model.verdict import Flow
 from tulle.model.world import IPAddress, IPNetwork, Node, Workload, World
 
 from ..rules import seen_labels
-from ..selectors import named_port
+from ..selectors import matches, named_port
 
 Direction = Literal["egress", "ingress"]
 
@@ -40,6 +41,11 @@ class End:
     node: Node | None = None  # where it is, or what it is; None outside
     is_local: bool = False  # this node, or a workload of it: judged here
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cluster(self) -> str:
+        """That it is of; "" is this one, or none."""
+        return self.node.cluster if self.node else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,8 @@ def end_at(world: World, address: IPAddress) -> End:
         if address in workload.addresses:
             return _workload_end(world, address, workload, world.node, is_local=True)
     if address in world.node.addresses:
-        return End(address, Kind.HOST, None, world.node, True, world.node.labels)
+        labels = {**world.node.labels, CLUSTER_KEY: world.settings.cluster_name}
+        return End(address, Kind.HOST, None, world.node, True, labels)
     for node in (world.node, *world.nodes.values()):
         if address in node.ingress:
             return End(address, Kind.INGRESS, node=node)
@@ -78,7 +85,8 @@ def end_at(world: World, address: IPAddress) -> End:
                 return _workload_end(world, address, workload, world.nodes.get(name))
     for node in world.nodes.values():
         if address in node.addresses:
-            return End(address, Kind.NODE, node=node, labels=node.labels)
+            labels = {**node.labels, CLUSTER_KEY: node.cluster or world.settings.cluster_name}
+            return End(address, Kind.NODE, node=node, labels=labels)
     if address in RULES_ADDRESSES:
         return End(address, Kind.SERVICE)
     if any(address in _addresses(service) for service in world.services.values()):
@@ -99,8 +107,9 @@ def _workload_end(
     labels = seen_labels(
         workload.labels,
         workload.namespace,
-        world.namespace_labels(workload.namespace),
+        world.namespace_labels(workload.namespace, workload.cluster),
         workload.service_account,
+        workload.cluster or world.settings.cluster_name,
     )
     return End(address, Kind.WORKLOAD, workload, node, is_local, labels)
 
@@ -115,6 +124,19 @@ def _addresses(service: Service) -> Iterator[IPAddress]:
         *(item.ip for item in service.status.load_balancer.ingress),
     }
     return (ip_address(text) for text in texts if text not in ("", HEADLESS))
+
+
+def is_about(end: End, keys: Collection[str]) -> bool:
+    """Whether a selector with these keys may mean the end; without a cluster's it means ours."""
+    return not end.cluster or CLUSTER_KEY in keys
+
+
+def pods_match(selector: LabelSelector, end: End) -> bool:
+    """Whether a podSelector of Kubernetes' matches: by a workload's own labels, and its cluster."""
+    assert end.workload is not None
+    keys = {*selector.match_labels, *(item.key for item in selector.match_expressions)}
+    labels = {**end.workload.labels, CLUSTER_KEY: end.labels[CLUSTER_KEY]}
+    return is_about(end, keys) and matches(selector, labels)
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,7 @@ from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import (
     AUDIT_ANNOTATION,
     REJECT_ANNOTATION,
+    LabelSelector,
     NetworkPolicy,
     NetworkPolicyPeer,
     NetworkPolicyPort,
@@ -17,7 +18,7 @@ from tulle.model.verdict import Rule
 
 from ..rules import Action
 from ..selectors import matches
-from .ends import Direction, Question, inside
+from .ends import Direction, Question, inside, pods_match
 from .tiers import Opinion
 
 
@@ -31,7 +32,7 @@ def opinions(question: Question) -> Iterator[Opinion]:
         if (
             namespace == subject.namespace
             and _covers(spec, question.direction)
-            and matches(spec.pod_selector, subject.labels)
+            and pods_match(spec.pod_selector, question.subject)
         ):
             ref = ref_of(policy)
             yield Opinion(
@@ -78,9 +79,11 @@ def _peer_matches(question: Question, policy: NetworkPolicy, peer: NetworkPolicy
     if peer.namespace_selector is None:
         if workload.namespace != policy.metadata.namespace:
             return False
-    elif not matches(peer.namespace_selector, question.world.namespace_labels(workload.namespace)):
-        return False
-    return peer.pod_selector is None or matches(peer.pod_selector, workload.labels)
+    else:
+        labels = question.world.namespace_labels(workload.namespace, workload.cluster)
+        if not matches(peer.namespace_selector, labels):
+            return False
+    return pods_match(peer.pod_selector or LabelSelector(), question.peer)
 
 
 def _ports_match(question: Question, ports: Sequence[NetworkPolicyPort]) -> bool:

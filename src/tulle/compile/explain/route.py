@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from tulle.abi import Reason
-from tulle.model.cilium import CiliumEgressGatewayPolicy, EgressGatewaySelector
+from tulle.model.cilium import CLUSTER_KEY, CiliumEgressGatewayPolicy, EgressGatewaySelector
 from tulle.model.kinds import ref_of
 from tulle.model.verdict import Flow
 from tulle.model.world import IPAddress, Node, World
@@ -87,7 +87,8 @@ def _by_gateway(world: World, policy: CiliumEgressGatewayPolicy, flow: Flow) -> 
     wanted = ip_address(gateway.egress_ip) if gateway.egress_ip else None
     nodes = {**world.nodes, world.node.name: world.node}
     for name, node in sorted(nodes.items()):
-        if not plain_match(gateway.node_selector, node.labels):
+        labels = {**node.labels, CLUSTER_KEY: world.settings.cluster_name}
+        if node.cluster or not plain_match(gateway.node_selector, labels):
             continue
         if wanted is not None and wanted not in node.addresses:
             continue
@@ -123,6 +124,7 @@ def _selects(world: World, selector: EgressGatewaySelector, source: End) -> bool
         selector.namespace_selector, world.namespace_labels(workload.namespace)
     ):
         return False
-    return selector.node_selector is None or (
-        source.node is not None and plain_match(selector.node_selector, source.node.labels)
-    )
+    if selector.node_selector is None or source.node is None:
+        return selector.node_selector is None
+    labels = {**source.node.labels, CLUSTER_KEY: world.settings.cluster_name}
+    return plain_match(selector.node_selector, labels)

@@ -53,7 +53,8 @@ def _of_headless(
         if (port.port, port.protocol) != place:
             continue
         for version in (family,) if family else named:
-            chosen = choose(source.candidates(inputs.view, port, version), inputs.view)
+            candidates = source.candidates(inputs.view, port, version)
+            chosen = choose(candidates, inputs.view, source.affinity)
             local = service.spec.internal_traffic_policy == "Local"
             if found := chosen.local if local else chosen.cluster:
                 return found

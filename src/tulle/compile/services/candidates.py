@@ -10,11 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tulle.model.kubernetes import Endpoint, EndpointSlice, Service, ServicePort
+from tulle.model.kubernetes import (
+    AFFINITY_ANNOTATION,
+    SOURCE_CLUSTER_LABEL,
+    Endpoint,
+    EndpointSlice,
+    Service,
+    ServicePort,
+)
 from tulle.model.world import Workload, World
 
 from ..selectors import named_port
 from .frontend import Backend
+
+LOCAL, REMOTE = "local", "remote"  # the affinity of a service that several clusters have
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,7 @@ class Candidate:
     local: bool
     zones: tuple[str, ...] | None = None
     nodes: tuple[str, ...] | None = None
+    foreign: bool = False  # of another cluster
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,10 @@ class Source:
     members: Sequence[Workload]
     slices: Sequence[EndpointSlice]
     listed: bool = False
+
+    @property
+    def affinity(self) -> str:
+        return self.service.metadata.annotations.get(AFFINITY_ANNOTATION, LOCAL)
 
     def candidates(self, view: View, port: ServicePort, version: int) -> list[Candidate]:
         """Sorted, each address and port once: the one that is ready if there are two."""
@@ -140,6 +154,7 @@ class Source:
                         state.serving is not False and state.terminating is True,
                         endpoint.node_name == view.node or address in view.addresses,
                         *_hints(endpoint, spec.traffic_distribution),
+                        foreign=bool(item.metadata.labels.get(SOURCE_CLUSTER_LABEL)),
                     )
 
 
@@ -177,12 +192,16 @@ class Chosen:
     local: tuple[Backend, ...]
 
 
-def choose(found: Sequence[Candidate], view: View) -> Chosen:
+def choose(found: Sequence[Candidate], view: View, affinity: str = LOCAL) -> Chosen:
     """Those of the cluster, by topology where every ready one has a hint, and this node's.
 
-    Where nobody is ready, those that are on their way out but serve still.
+    Where nobody is ready, those that are on their way out but serve still. Other clusters' are
+    used only if this one has nobody ready, unless `affinity` says otherwise.
     """
     ready = [item for item in found if item.ready]
+    if affinity in (LOCAL, REMOTE):
+        first = [item for item in ready if item.foreign == (affinity == REMOTE)]
+        ready = first or ready
     cluster = _preferred(ready, view) or [item for item in found if item.last_resort]
     local = [item for item in ready if item.local]
     local = local or [item for item in found if item.last_resort and item.local]

@@ -37,7 +37,7 @@ def frontends_of(
         place = face.service_port, face.protocol, face.family
         if place not in memo:
             port = ports[face.service_port, face.protocol]
-            memo[place] = choose(source.candidates(view, port, face.family), view)
+            memo[place] = choose(source.candidates(view, port, face.family), view, source.affinity)
         outside = face.kind is not Kind.CLUSTER_IP
         only_here = spec.internal_traffic_policy == "Local" and not outside
         internal, external, local = _tables(service, memo[place], outside, dsr)

@@ -127,7 +127,7 @@ def _direction(
     place = Rule(direction, ref_of(policy), spec=number)
     rules = [
         *_rules(deny, Action.DENY, place, named),
-        *_required(allow, place),
+        *_required(allow, place, named.world.settings.cluster_name),
         *_rules(allow, Action.ALLOW, place, named),
     ]
     yield Policy(
@@ -183,11 +183,12 @@ def _path(where: Rule) -> str:
     return f"{spec}.{where.direction}[{where.index}]"
 
 
-def _required(rules: Sequence[AnyRule], place: Rule) -> Iterator[PolicyRule]:
+def _required(rules: Sequence[AnyRule], place: Rule, cluster: str) -> Iterator[PolicyRule]:
     """What denies those that meet not every requirement."""
     for index, item in enumerate(rules):
         if wanted := _Peers.of(item).requires:
-            unmet = (term for selector in wanted for term in others(selector, _namespace(place)))
+            namespace = _namespace(place)
+            unmet = (term for item in wanted for term in others(item, namespace, cluster))
             yield PolicyRule(replace(place, index=index), Action.DENY, tuple(unmet))
 
 

@@ -6,11 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from tulle.model import cilium
-from tulle.model.cilium import CLUSTER_KEY, DEFAULT_CLUSTER, split_key
+from tulle.model.cilium import CLUSTER_KEY, split_key
 from tulle.model.kubernetes import LabelSelector, LabelSelectorRequirement
 
-from ..rules import NAMESPACE_KEY, NAMESPACE_LABELS, Entity, PeerTerm, Pods, own_label
-from ..selectors import matches
+from ..rules import (
+    NAMESPACE_KEY,
+    NAMESPACE_LABELS,
+    Entity,
+    PeerTerm,
+    Pods,
+    names_cluster,
+    own_label,
+)
 
 _KNOWN = {item.value: item for item in Entity}
 ENTITIES: dict[str, Entity | None] = {name: _KNOWN.get(name) for name in cilium.ENTITIES}
@@ -44,8 +51,11 @@ def of_namespaces(selector: LabelSelector) -> LabelSelector:
 
 
 def of_pods(selector: LabelSelector) -> LabelSelector:
-    """Workloads whose own labels a podSelector of Kubernetes' matches."""
-    return _renamed(selector, own_label)
+    """Workloads whose own labels a podSelector of Kubernetes' matches.
+
+    It may name clusters, as Cilium lets it.
+    """
+    return _renamed(selector, lambda key: key if key == CLUSTER_KEY else own_label(key))
 
 
 def _renamed(selector: LabelSelector, name: Callable[[str], str]) -> LabelSelector:
@@ -67,7 +77,7 @@ def requirements(selector: LabelSelector) -> Iterator[LabelSelectorRequirement]:
 def plain(selector: LabelSelector) -> LabelSelector | None:
     """A selector of Cilium's without sources of labels; None if it can match no workload.
 
-    No workload has a reserved label, and all of them are of the one cluster.
+    No workload has a reserved label.
     """
     labels: dict[str, str] = {}
     expressions: list[LabelSelectorRequirement] = []
@@ -88,12 +98,8 @@ def plain(selector: LabelSelector) -> LabelSelector | None:
 
 def _constant(item: LabelSelectorRequirement) -> bool | None:
     """Whether a requirement holds for every workload or for none; None if that depends."""
-    source, name = split_key(item.key)
-    if source == "reserved":
+    if split_key(item.key)[0] == "reserved":
         return item.operator in ("NotIn", "DoesNotExist")
-    if name == CLUSTER_KEY:
-        alone = LabelSelectorRequirement(name, item.operator, item.values)
-        return matches(LabelSelector({}, (alone,)), {CLUSTER_KEY: DEFAULT_CLUSTER})
     return None
 
 
@@ -107,14 +113,21 @@ def peers(selectors: Iterable[LabelSelector], namespace: str) -> Iterator[PeerTe
             yield Pods(chosen)
 
 
-def others(selector: LabelSelector, namespace: str) -> Iterator[Pods]:
-    """The workloads that one of Cilium's endpoint selectors does not match."""
+def others(selector: LabelSelector, namespace: str, cluster: str) -> Iterator[Pods]:
+    """The workloads that one of Cilium's endpoint selectors does not match.
+
+    One that names no cluster matches nobody outside of `cluster`, which is this one.
+    """
+    anywhere = LabelSelectorRequirement(CLUSTER_KEY, "Exists")
     if (chosen := endpoints(selector, namespace)) is None:
-        yield Pods(LabelSelector())
+        yield Pods(LabelSelector({}, (anywhere,)))
         return
-    for item in requirements(chosen):
+    wanted = list(requirements(chosen))
+    if not names_cluster(item.key for item in wanted):
+        wanted.append(LabelSelectorRequirement(CLUSTER_KEY, "In", (cluster,)))
+    for item in wanted:
         opposite = LabelSelectorRequirement(item.key, _OPPOSITES[item.operator], item.values)
-        yield Pods(LabelSelector({}, (opposite,)))
+        yield Pods(LabelSelector({}, (opposite, anywhere)))
 
 
 def endpoints(selector: LabelSelector, namespace: str) -> LabelSelector | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tulle.errors import Refused, Unavailable, UsageError
 from tulle.model.kinds import KINDS, KubernetesObject, ref_of
-from tulle.model.kubernetes import ObjectRef
+from tulle.model.kubernetes import Namespace, ObjectRef
 from tulle.model.world import Key, Refusal
 
 from .checkpoint import Checkpoint
@@ -34,6 +34,7 @@ class Snapshot:
 
     kinds: ByKind
     refusals: tuple[Refusal, ...]
+    foreign: Mapping[str, Mapping[str, Namespace]] = field(default_factory=dict)  # by cluster
 
     def of(self, kind: type[T]) -> Mapping[Key, T]:
         """Objects of a kind that is in namespaces."""

@@ -47,6 +47,7 @@ def test_workloads_here_and_elsewhere() -> None:
         "app": "vault",
         "io.kubernetes.pod.namespace": "bank",
         "io.cilium.k8s.policy.serviceaccount": "guard",
+        "io.cilium.k8s.policy.cluster": "default",
         "io.cilium.k8s.namespace.labels.team": "blue",
         "io.cilium.k8s.namespace.labels.secure": "yes",
         "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name": "bank",

@@ -13,6 +13,7 @@ from tulle.compile.rules import (
     PortTerm,
     Tier,
 )
+from tulle.model.cilium import CLUSTER_KEY
 from tulle.model.kubernetes import LabelSelector, LabelSelectorRequirement, ObjectRef
 from tulle.model.verdict import Rule
 
@@ -190,8 +191,10 @@ def test_a_requirement_denies_those_that_do_not_meet_it() -> None:
     unmet = (
         LabelSelectorRequirement("team", "NotIn", ("a",)),
         LabelSelectorRequirement(NAMESPACE_KEY, "NotIn", ("shop",)),
+        LabelSelectorRequirement(CLUSTER_KEY, "NotIn", ("default",)),
     )
-    terms = tuple(Pods(LabelSelector({}, (item,))) for item in unmet)
+    anywhere = LabelSelectorRequirement(CLUSTER_KEY, "Exists")
+    terms = tuple(Pods(LabelSelector({}, (item, anywhere))) for item in unmet)
     assert required == PolicyRule(Rule("ingress", REF, 1), Action.DENY, terms)
     assert first.peers == (Pods(SHOP),)
     assert second.peers == ()  # it grants nothing by itself

@@ -19,6 +19,7 @@ from tulle.compile.translate.labels import (
     peers,
     plain,
 )
+from tulle.model.cilium import CLUSTER_KEY
 from tulle.model.kubernetes import LabelSelector, LabelSelectorRequirement
 
 NS = "k8s:" + NAMESPACE_KEY
@@ -46,11 +47,11 @@ def test_namespaces_are_seen_by_prefixed_labels() -> None:
 def test_a_pod_selector_asks_for_the_pods_own_labels() -> None:
     given = LabelSelector({NAMESPACE_KEY: "bank", "app": "a"})
     pod = {NAMESPACE_KEY: "bank", "app": "a"}
-    assert matches(of_pods(given), seen_labels(pod, "shop", {}, "default"))
-    assert not matches(of_pods(given), seen_labels({"app": "a"}, "bank", {}, "default"))
+    assert matches(of_pods(given), seen_labels(pod, "shop", {}, "default", "c"))
+    assert not matches(of_pods(given), seen_labels({"app": "a"}, "bank", {}, "default", "c"))
     absent = expression(SERVICE_ACCOUNT_KEY, "DoesNotExist")
-    assert matches(of_pods(absent), seen_labels(pod, "shop", {}, "default"))
-    assert seen_labels(pod, "shop", {}, "default")[NAMESPACE_KEY] == "shop"
+    assert matches(of_pods(absent), seen_labels(pod, "shop", {}, "default", "c"))
+    assert seen_labels(pod, "shop", {}, "default", "c")[NAMESPACE_KEY] == "shop"
 
 
 @pytest.mark.parametrize(
@@ -64,11 +65,7 @@ def test_a_pod_selector_asks_for_the_pods_own_labels() -> None:
             LabelSelector({"k8s:app": "a", "any:app": "b"}),
             LabelSelector({"app": "a"}, (needs("app", "In", "b"),)),
         ),
-        # there is one cluster, and it has Cilium's name for one without a name
-        (LabelSelector({"k8s:io.cilium.k8s.policy.cluster": "default"}), LabelSelector()),
-        (expression("io.cilium.k8s.policy.cluster", "NotIn", "west"), LabelSelector()),
-        (LabelSelector({"io.cilium.k8s.policy.cluster": "west"}), None),
-        (expression("io.cilium.k8s.policy.cluster", "DoesNotExist"), None),
+        (LabelSelector({f"k8s:{CLUSTER_KEY}": "west"}), LabelSelector({CLUSTER_KEY: "west"})),
         # no workload has a reserved label
         (expression("reserved:ingress", "DoesNotExist"), LabelSelector()),
         (expression("reserved:host", "NotIn", ""), LabelSelector()),
@@ -109,7 +106,6 @@ def test_endpoints_of_a_clusterwide_policy_are_of_any_namespace() -> None:
         (LabelSelector({"reserved:host": ""}), [Entity.HOST]),
         (expression("reserved:remote-node", "Exists"), [Entity.REMOTE_NODE]),
         (LabelSelector({"reserved:health": ""}), []),
-        (LabelSelector({"io.cilium.k8s.policy.cluster": "west"}), []),
         (LabelSelector({"a": "1"}), [Pods(LabelSelector({"a": "1", NAMESPACE_KEY: "shop"}))]),
     ],
 )
@@ -119,15 +115,22 @@ def test_peers(given: LabelSelector, terms: list[object]) -> None:
 
 def test_others_are_those_that_fail_in_any_part() -> None:
     given = LabelSelector({"a": "1"}, (needs("b", "NotIn", "2"), needs("c", "Exists")))
-    found = [item.selector.match_expressions for item in others(given, "shop")]
+    found = [item.selector.match_expressions for item in others(given, "shop", "east")]
+    anywhere = needs(CLUSTER_KEY, "Exists")
+    elsewhere = needs(CLUSTER_KEY, "NotIn", "east")
     assert found == [
-        (needs("a", "NotIn", "1"),),
-        (needs(NAMESPACE_KEY, "NotIn", "shop"),),
-        (needs("b", "In", "2"),),
-        (needs("c", "DoesNotExist"),),
+        (needs("a", "NotIn", "1"), anywhere),
+        (needs(NAMESPACE_KEY, "NotIn", "shop"), anywhere),
+        (needs("b", "In", "2"), anywhere),
+        (needs("c", "DoesNotExist"), anywhere),
+        (elsewhere, anywhere),
     ]
-    assert list(others(LabelSelector(), "")) == []
-    assert list(others(expression("reserved:host", "Exists"), "")) == [Pods(LabelSelector())]
+    everybody = Pods(LabelSelector({}, (anywhere,)))
+    assert list(others(expression("reserved:host", "Exists"), "", "east")) == [everybody]
+    named = others(LabelSelector({CLUSTER_KEY: "west"}), "", "east")
+    assert [item.selector.match_expressions for item in named] == [
+        (needs(CLUSTER_KEY, "NotIn", "west"), anywhere)
+    ]
 
 
 def test_every_entity_of_the_one_form_has_its_name() -> None:
