@@ -36,11 +36,12 @@ class ControlPlane:
     Everything of it is in its `directory`, its network namespace and, for etcd, in memory.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, number: int = _NUMBER) -> None:
+        """`number` is of its addresses on the network: two on one network have two."""
+        self.name, self._number = name, number
         self.directory = ROOT / name
         self.netns = self.directory / "netns" / "host"
-        self.address = NETWORKS[0][_NUMBER]
+        self.address = NETWORKS[0][number]
         self.server = f"https://{self.address}:6443"
         self._etcd_data = Path("/dev/shm") / f"tulle-kubernetes-{name}"  # noqa: S108
         self._programs = Programs(self.netns, self.directory)
@@ -99,9 +100,11 @@ class ControlPlane:
         self.disconnect()
         self._lab = lab
         lab.make_fabric()
-        plug = partial(fabric.plug_in, "kubernetes", _PORT_NUMBER, self.netns)
+        plug = partial(
+            fabric.plug_in, f"plane{self._number}", _PORT_NUMBER + self._number, self.netns
+        )
         netns.run_in(lab.fabric, plug)
-        own = [ip_interface(f"{item[_NUMBER]}/{item.prefixlen}") for item in NETWORKS]
+        own = [ip_interface(f"{item[self._number]}/{item.prefixlen}") for item in NETWORKS]
         gateways = [network[1] for network in NETWORKS]
         netns.run_in(self.netns, partial(fabric.configure_uplink, own, gateways))
 
@@ -157,7 +160,7 @@ class ControlPlane:
 
     def _issue(self) -> None:
         self.authority = Authority(self.directory)
-        names = ("127.0.0.1", str(self.address), str(NETWORKS[1][_NUMBER]), "localhost")
+        names = ("127.0.0.1", str(self.address), str(NETWORKS[1][self._number]), "localhost")
         services = tuple(str(network[1]) for network in Node().service_cidrs)
         inside = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
         self.authority.issue("server", "kube-apiserver", names=(*names, *services, *inside))
@@ -217,9 +220,9 @@ def _common(kubeconfig: Path) -> list[str]:
 
 
 @contextmanager
-def control_plane(name: str) -> Iterator[ControlPlane]:
+def control_plane(name: str, number: int = _NUMBER) -> Iterator[ControlPlane]:
     """One for a while."""
-    made = ControlPlane(name)
+    made = ControlPlane(name, number)
     try:
         made.start()
         yield made

@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from tests.e2e.mesh import Cluster, Mesh, admit, service, wait_for
 from tests.kubernetes.control_plane import ControlPlane
+from tests.kubernetes.objects import listing, pod, say_running
 from tulle.cli.client import Agent
 from tulle.model.paths import NodePaths
 
 Json = dict[str, Any]
-
-
-def listing(name: str, of: str, node: str, *addresses: str) -> Json:
-    """As an API server of 1.20 has it."""
-    endpoints = [
-        {
-            "addresses": [address],
-            "conditions": {"ready": True},
-            "topology": {"kubernetes.io/hostname": node},
-        }
-        for address in addresses
-    ]
-    labels = {"kubernetes.io/service-name": of}
-    return {
-        "apiVersion": "discovery.k8s.io/v1beta1",
-        "kind": "EndpointSlice",
-        "metadata": {"name": name, "namespace": "shop", "labels": labels},
-        "addressType": "IPv4",
-        "endpoints": endpoints,
-        "ports": [{"name": "p", "port": 8080, "protocol": "TCP"}],
-    }
-
-
-def pod(name: str, app: str, node: str) -> Json:
-    """Without a kubelet nobody runs it."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": "shop", "labels": {"app": app}},
-        "spec": {"nodeName": node, "containers": [{"name": "main", "image": "none"}]},
-    }
 
 
 def gateway() -> list[Json]:
@@ -120,10 +89,7 @@ def test_a_pod_of_another_node_is_known_by_its_labels(
     for name in ("client", "stranger"):
         crds.kubectl.apply(pod(f"far-{name}", name, far.name))
         address = ip_of(far, name)
-        status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
-        patch = json.dumps({"status": status})
-        where = ("-n", "shop", f"far-{name}", "--subresource=status", "--type=merge", "-p", patch)
-        crds.kubectl("patch", "pod", *where)
+        say_running(crds, f"far-{name}", address)
     wait_for(lambda: far.get_http("client", url, timeout_s=0.5) == "web")
     assert far.get_http("stranger", url, timeout_s=0.5) == ""
     crds.kubectl("delete", "pod", "-n", "shop", "far-client", "--force", "--grace-period=0")

@@ -11,6 +11,7 @@ import click
 
 from .kubernetes import access_of, kubernetes_options
 from .options import Cidr, gateway_cidrs
+from .options import cluster_name as checked_name
 
 if TYPE_CHECKING:
     from tulle.agent.kube.operator import OperatorOptions
@@ -26,9 +27,14 @@ if TYPE_CHECKING:
     help="Keeps what was known over a restart.",
 )
 @click.option("--service-cidr", type=Cidr(), multiple=True, help="The same as `tulle up` has it.")
+@click.option("--cluster-name", metavar="NAME", help="The same as `tulle up` has it.")
 @kubernetes_options
 def command(
-    health_port: int, state_dir: Path, service_cidr: tuple[str, ...], **values: Any
+    health_port: int,
+    state_dir: Path,
+    service_cidr: tuple[str, ...],
+    cluster_name: str | None,
+    **values: Any,
 ) -> None:
     """Write the status of Gateways, routes, policies and Services.
 
@@ -46,6 +52,7 @@ def command(
         service_cidrs=gateway_cidrs(service_cidr),
         state=state_dir,
         health_port=health_port,
+        cluster_name=checked_name(cluster_name),
     )
     asyncio.run(_run(access, options))
 

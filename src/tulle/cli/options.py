@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_network
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tulle.errors import UsageError
+from tulle.model.cilium import DEFAULT_CLUSTER
 from tulle.model.paths import LOCAL, NodePaths, require_subdomain
 from tulle.model.world import IPNetwork, Settings
 
@@ -123,6 +125,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "The node is no Node of that cluster but a host beside it: its workloads become "
         "MeshWorkloads there.",
     },
+    "--cluster-name": {
+        "metavar": "NAME",
+        "help": "What other clusters call this one. With it, this one is joined with those to "
+        "which Secrets with the label tulle.io/cluster lead.",
+    },
     "--node-name": {
         "help": "The node's name in the mesh.  [default: with --cluster-dir or --kubernetes the "
         "host's name]",
@@ -164,6 +171,7 @@ OF_A_CLUSTER = (
     "--kubernetes",
     "--kubernetes-server",
     "--duties",
+    "--cluster-name",
 )
 OF_A_NODE = ("--node-label", "--xdp", "--proxy-workers", "--no-proxy-standby")
 OF_A_LAB = ("--pod-cidr", *OF_A_CLUSTER, *OF_A_NODE)
@@ -214,6 +222,7 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
         no_masquerade=_networks(values["no_masquerade_cidr"]),
         endpoints="listed" if kubernetes else "computed",
         chained=chained,
+        cluster_name=cluster_name(values["cluster_name"]),
     )
     pod_cidrs = _one_a_family("--pod-cidr", values["pod_cidr"])
     pod_cidrs = pod_cidrs or (() if kubernetes or chained else base.pod_cidrs)
@@ -247,7 +256,16 @@ def _is_chained(values: Mapping[str, Any]) -> bool:
     for flag in (*flags, "--no-masquerade-cidr"):
         if values[_parameter(flag)]:
             raise UsageError(f"{flag}: with --cni-chained that is the other plugin's to decide")
+    if values["cluster_name"]:
+        raise UsageError("--cluster-name: with --cni-chained no cluster is joined yet")
     return True
+
+
+def cluster_name(given: str | None) -> str:
+    """Raises UsageError."""
+    if given and not re.fullmatch("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", given):
+        raise UsageError(f"--cluster-name: {given!r} is not an RFC 1123 label")
+    return given or DEFAULT_CLUSTER
 
 
 def gateway_cidrs(given: Iterable[str]) -> tuple[IPNetwork, ...]:
@@ -261,7 +279,7 @@ def _kubernetes(values: Mapping[str, Any]) -> KubernetesOptions | None:
     given, server = values["kubernetes"], values["kubernetes_server"]
     duties, joins = values["duties"], values["join"]
     if not given:
-        for flag in ("--kubernetes-server", "--duties", "--join"):
+        for flag in ("--kubernetes-server", "--duties", "--join", "--cluster-name"):
             if values[_parameter(flag)]:
                 raise UsageError(f"{flag} needs --kubernetes")
         return None

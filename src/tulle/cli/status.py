@@ -67,6 +67,7 @@ def _parts(answer: Json) -> list[str]:
         _head(answer),
         _section("Problems", [[item] for item in answer["problems"]]),
         _section("Refused", [[item["object"], item["reason"]] for item in answer["refused"]]),
+        _clusters(answer),
         _section(
             "Rungs",
             [
@@ -121,6 +122,24 @@ def _head(answer: Json) -> str:
     if answer["events_lost"]:
         lines.append(style(f"  {answer['events_lost']} events lost: the ring was full", "yellow"))
     return "\n".join(lines)
+
+
+def _clusters(answer: Json) -> str:
+    joined = answer.get("kubernetes", {}).get("clusters", {}).get("joined", {})
+    rows = [
+        [
+            name,
+            item["server"],
+            style("synced", "green")
+            if item["synced"]
+            else style(f"what it said {duration(item['age_s'])} ago holds", "yellow"),
+            item["nodes"],
+            item["workloads"],
+        ]
+        for name, item in joined.items()
+    ]
+    headers = ("CLUSTER", "API SERVER", "STATE", "NODES", "WORKLOADS")
+    return _section("Joined clusters", rows, headers)
 
 
 def _section(title: str, rows: list[list[object]], headers: tuple[str, ...] = ()) -> str:

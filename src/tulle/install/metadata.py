@@ -8,6 +8,7 @@ from .marks import MANAGER, Node
 
 NAME = "tulle"
 AGENT, OPERATOR, CLEANER = "tulle-agent", "tulle-operator", "tulle-cleaner"
+PEER = "tulle-peer"  # whoever reads this cluster from another one
 PART_OF = "app.kubernetes.io/part-of"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 VERSION = "app.kubernetes.io/version"

@@ -10,7 +10,7 @@ from tulle.model.references import BUILT_IN_CLASS, CONTROLLER
 
 from .crds import crds
 from .marks import NAMESPACE, Node, Param, Served, Unless, When
-from .metadata import AGENT, OPERATOR, labels, metadata, selector
+from .metadata import AGENT, OPERATOR, PEER, labels, metadata, selector
 from .rbac import bindings, roles
 from .workloads import agents, operator
 
@@ -23,7 +23,10 @@ def parts() -> Mapping[str, tuple[Node, ...]]:
     """Objects by the part that they belong to."""
     return {
         "crds": tuple(When(Param("crds.install"), crd) for crd in crds()),
-        "accounts": (_account(AGENT), _account(OPERATOR)),
+        "accounts": (
+            *(_account(AGENT), _account(OPERATOR)),
+            When(Param("clusterName"), _account(PEER)),
+        ),
         "rbac": (*roles(), *bindings()),
         "agent": (agents(),),
         "operator": (_priority(), operator(), *_budgets()),

@@ -10,17 +10,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tulle.agent.kube.cluster import READ
 from tulle.agent.kube.kinds import ALL, BY_NAME, CRDS, ELSEWHERE, OWN, WATCHED, Watched
 
 from .marks import NAMESPACE, Each, Item, Node, Param, Unless, When
-from .metadata import AGENT, OPERATOR, metadata
+from .metadata import AGENT, OPERATOR, PEER, metadata
 
 LEASE = "tulle"
 _RBAC = "rbac.authorization.k8s.io"
 _FOLLOW = ("list", "watch")
 _ASK = ("get", *_FOLLOW)  # what is refused or denied is looked at once more for its Event
 _SECRETS = Param("secretNamespaces")
-READER, _CONFIDANT = "tulle-reader", "tulle-confidant"
+_CLUSTER_NAME = Param("clusterName")  # others are joined by Secrets in our own namespace
+READER, _CONFIDANT, _PEERS = "tulle-reader", "tulle-confidant", "tulle-peers"
 # What the operator says something about: each has a status of its own in the API.
 STATUSES = (
     "AuthPolicy",
@@ -63,6 +65,8 @@ def roles() -> Iterable[Node]:
     yield _role("ClusterRole", READER, None, reading())
     yield _role("ClusterRole", OPERATOR, None, writing())
     yield _role("Role", OPERATOR, NAMESPACE, electing())
+    yield When(_CLUSTER_NAME, _role("Role", _PEERS, NAMESPACE, [_rule("", ("secrets",), _FOLLOW)]))
+    yield When(_CLUSTER_NAME, _role("ClusterRole", PEER, None, sharing()))
     everywhere = _role("ClusterRole", _CONFIDANT, None, confiding())
     somewhere = _role("Role", _CONFIDANT, Item(), confiding())
     yield When(Unless(_SECRETS), everywhere)
@@ -74,6 +78,8 @@ def bindings() -> Iterable[Node]:
     yield _binding("ClusterRole", READER, None, both)
     yield _binding("ClusterRole", OPERATOR, None, (OPERATOR,))
     yield _binding("Role", OPERATOR, NAMESPACE, (OPERATOR,))
+    yield When(_CLUSTER_NAME, _binding("Role", _PEERS, NAMESPACE, both))
+    yield When(_CLUSTER_NAME, _binding("ClusterRole", PEER, None, (PEER,)))
     yield When(Unless(_SECRETS), _binding("ClusterRole", _CONFIDANT, None, both))
     yield Each(_SECRETS.path, _binding("Role", _CONFIDANT, Item(), both))
 
@@ -86,6 +92,12 @@ def reading() -> list[Node]:
         *(_rule(group, (plural(CRDS.kind),), _FOLLOW) for group in _groups(CRDS)),
         *(_rule(group, ("events",), ("create", "patch")) for group in ("", "events.k8s.io")),
     ]
+
+
+def sharing() -> list[Node]:
+    """What another cluster that is joined with this one reads of it."""
+    rules = _rules((item.kind for item in READ), _FOLLOW)
+    return [*rules, _rule("", map(plural, (OWN, *ELSEWHERE)), _FOLLOW)]
 
 
 def confiding() -> list[Node]:

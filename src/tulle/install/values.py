@@ -61,6 +61,14 @@ VALUES = (
         "Addresses of Gateways for which no pool has one, a range an address family; apart from the"
         "\ncluster's own ranges.",
     ),
+    Value(
+        "clusterName",
+        "",
+        "What other clusters call this one. With it, this one is joined with those to which Secrets"
+        "\nwith the label tulle.io/cluster in its namespace lead.",
+        (),
+        r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$",
+    ),
     Value("xdp", "off", "", ("off", "native", "generic")),
     Value("uplink", "", "Device to other nodes and the outside; the default route's if empty."),
     Value(

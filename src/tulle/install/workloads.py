@@ -11,6 +11,7 @@ HEALTH_PORT = 9878
 _USER = 65532  # nobody in particular: the operator touches no file of the node's
 _IMAGE = Text("{}:{}", (Param("image.repository"), Param("image.tag")))
 _CHAINED = Param("cni.chained")
+_CLUSTER_NAME = When(Param("clusterName"), Text("--cluster-name={}", (Param("clusterName"),)))
 _CNI_DIRECTORIES = ("--bin-dir=/host/cni/bin", "--conf-dir=/host/cni/net.d")
 _CNI_MOUNTS: list[Node] = [
     {"name": "cni-bin", "mountPath": "/host/cni/bin"},
@@ -185,6 +186,7 @@ def _agent_args() -> list[Node]:
         When(_CHAINED, "--cni-chained"),
         *(When(Unless(_CHAINED), item) for item in _routing()),
         Each("gatewayCidrs", Item("--service-cidr={}")),
+        _CLUSTER_NAME,
         Text("--xdp={}", (Param("xdp"),)),
         When(Param("uplink"), Text("--uplink={}", (Param("uplink"),))),
         Text("--proxy-workers={}", (Param("agent.proxyWorkers"),)),
@@ -220,6 +222,7 @@ def _operator() -> Node:
             f"--health-port={HEALTH_PORT}",
             Each("gatewayCidrs", Item("--service-cidr={}")),
             When(Param("apiServer"), Text("--kubernetes-server={}", (Param("apiServer"),))),
+            _CLUSTER_NAME,
         ],
         env=[
             _from_pod("POD_NAME", "metadata.name"),

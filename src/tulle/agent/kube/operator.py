@@ -21,6 +21,7 @@ from tulle.edges.kubernetes.lease import Lease
 from tulle.edges.manifests.checkpoint import Checkpoint
 from tulle.edges.manifests.directory import Snapshot
 from tulle.errors import TulleError
+from tulle.model.cilium import DEFAULT_CLUSTER
 from tulle.model.kubernetes import NodeObject, Service
 from tulle.model.routing import Routing
 from tulle.model.world import IPNetwork, Node, Refusal, Settings, World
@@ -34,6 +35,8 @@ from ..worlds import world_of
 from .decode import checked
 from .duties import Duties
 from .guests import Guests
+from .joined import JoinedPopulation, JoinedSource
+from .peers import Peers
 from .population import Population
 from .source import KubernetesSource
 from .start import LEASE
@@ -53,6 +56,7 @@ class OperatorOptions:
     service_cidrs: tuple[IPNetwork, ...]
     state: Path
     health_port: int = 0
+    cluster_name: str = DEFAULT_CLUSTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,16 @@ class Operator:
         memory = options.state / "others.json"
         has_namespace = self.source.has_namespace
         self.population = Population(client, NOWHERE, memory, self._clock, has_namespace)
+        self.peers = Peers(
+            client,
+            options.namespace,
+            options.cluster_name,
+            options.state / "clusters",
+            Client,
+            self._clock,
+        )
+        self._source = JoinedSource(self.source, self.peers)
+        self._others = JoinedPopulation(self.population, self.peers)
         lease = Lease(client, options.namespace, LEASE, options.identity)
         of, who = self.source.resource_of, options.identity
         self.duties = Duties(client, of, lease, who, options.namespace)
@@ -93,18 +107,18 @@ class Operator:
 
     async def run(self) -> None:
         """Until cancelled."""
-        self.source.watch(self._request)
-        self.population.watch(self._request)
+        self._source.watch(self._request)
+        self._others.watch(self._request)
         self._request()
         try:
             async with asyncio.TaskGroup() as group:
-                runs = (self.source.run, self.population.run, self.duties.run, self._pacer.run)
-                for run in runs:
+                reads = self.source.run, self.population.run, self.peers.run
+                for run in (*reads, self.duties.run, self._pacer.run):
                     group.create_task(run())
         finally:
             self._pacer.close()
-            self.source.unwatch()
-            self.population.unwatch()
+            self._source.unwatch()
+            self._others.unwatch()
 
     def _request(self) -> None:
         if self._asked_s is None:
@@ -128,11 +142,11 @@ class Operator:
         self.duties.tell(decided)
 
     def _decide(self) -> Decided:
-        snapshot = self.source.scan()
-        others = joined(self.population.scan(), self._guests.of(snapshot))
+        snapshot = self._source.scan()
+        others = joined(self._others.scan(), self._guests.of(snapshot))
         nodes = snapshot.named(NodeObject)
         self._mesh = seen = mesh(self._node, {}, others, nodes, self._mesh)
-        settings = Settings(endpoints="listed")
+        settings = Settings(endpoints="listed", cluster_name=self._options.cluster_name)
         world = world_of(snapshot, seen, settings, snapshot.of(Service))
         self._desired = wanted = desired(world, self._ids, self._desired)
         self._ids = wanted.compiled.ids

@@ -41,18 +41,25 @@ REDISCOVERY_S = 300.0
 BLIND_REDISCOVERY_S = 30.0  # where CRDs may not be watched
 SETTLING_S = 1.0  # until a server serves a kind that it has just learned of
 _READ_ONLY = "the API server has the objects: use kubectl"
-_GROUPS = frozenset(
-    version.rpartition("/")[0] for item in (*ALL.values(), CRDS) for version in item.versions
-)
 
 
 class KubernetesSource:
     """Scanned from any thread; everything else belongs to the event loop."""
 
-    def __init__(self, client: Client, checkpoint: Checkpoint, clock: Clock, node: str) -> None:
-        """`node` is this one's name."""
+    def __init__(
+        self,
+        client: Client,
+        checkpoint: Checkpoint,
+        clock: Clock,
+        node: str,
+        only: tuple[Watched, ...] = (),
+    ) -> None:
+        """`node` is this one's name. `only` are the kinds that are read, instead of all."""
         self._client, self._checkpoint, self._clock = client, checkpoint, clock
-        self._all = (*WATCHED, named(OWN, node))
+        self._all = only or (*WATCHED, named(OWN, node))
+        self._reads_all = not only
+        known = self._all if only else (*ALL.values(), CRDS)
+        self._groups = {text.rpartition("/")[0] for item in known for text in item.versions}
         self._lock, self._saving = threading.Lock(), threading.Lock()
         self._store = Store()
         self._placed: dict[ObjectRef, Placed] = {}  # as in the checkpoint
@@ -210,6 +217,7 @@ class KubernetesSource:
         """A kind that may not be read is as good as none, if that allows no more than there was."""
         kind = feed.watched.kind
         is_harmless = kind not in RESTRICTING and kind not in self._of_before
+        is_harmless = is_harmless and self._reads_all
         return feed.settles or (feed.condition.phase == "forbidden" and is_harmless)
 
     def _present(self) -> list[Feed]:
@@ -232,7 +240,9 @@ class KubernetesSource:
             backoff.reset()
             self._trouble = ""
             self._follow()
-            seen = self._crds is not None and self._crds.condition.phase == "synced"
+            seen = not self._reads_all or (
+                self._crds is not None and self._crds.condition.phase == "synced"
+            )
             with suppress(TimeoutError):
                 async with asyncio.timeout(REDISCOVERY_S if seen else BLIND_REDISCOVERY_S):
                     await self._look_again.wait()
@@ -242,7 +252,7 @@ class KubernetesSource:
         """What went wrong, in words."""
         trouble = ""
         try:
-            self.discovered = await discover(self._client, _GROUPS)
+            self.discovered = await discover(self._client, self._groups)
         except* Unavailable as errors:
             first: BaseException = errors
             while isinstance(first, BaseExceptionGroup):
@@ -266,7 +276,8 @@ class KubernetesSource:
                 if feed:
                     feed.stop()
                 self._feeds[watched.kind] = self._begin(watched, resource)
-        if self._crds is None and (kind := self.discovered.choose(CRDS.kind, CRDS.versions)):
+        kind = self.discovered.choose(CRDS.kind, CRDS.versions) if self._reads_all else None
+        if self._crds is None and kind:
             self._crds = self._feed(CRDS, kind)
             self._start(self._crds)
         if self._knows:

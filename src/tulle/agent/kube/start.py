@@ -33,7 +33,9 @@ from .decode import checked, decode
 from .denials import watch
 from .duties import Duties
 from .events import Recorder
+from .joined import JoinedPopulation, JoinedSource
 from .joining import Joining
+from .peers import Peers
 from .population import NODES, Population
 from .source import KubernetesSource
 
@@ -65,15 +67,21 @@ async def prepare(
         joining = Joining(client, access.namespace, options.name, source.scan)
     has = source.has_namespace
     population = Population(client, options.name, memory, clock, has, joining, chained=chained)
+    peers = Peers(
+        client,
+        access.namespace,
+        options.settings.cluster_name,
+        paths.durable / "clusters",
+        partial(client_of, paths),
+        clock,
+    )
     duties = _duties(client, access, source, options.name) if where.duties else None
     recorder = Recorder(client, source.resource_of, options.name)
     return options, Sources(
-        source,
-        population,
+        JoinedSource(source, peers),
+        JoinedPopulation(population, peers),
         (
-            source.run,
-            population.run,
-            recorder.run,
+            *(source.run, population.run, peers.run, recorder.run),
             *(item.run for item in (duties, joining) if item),
         ),
         facts=population.own.find,
@@ -81,12 +89,14 @@ async def prepare(
         problems=lambda: [
             *source.problems,
             *population.problems,
+            *peers.problems,
             *(duties.problems if duties else ()),
             *(joining.problems if joining else ()),
         ],
         status=lambda: {
             **source.status(),
             "others": population.status(),
+            "clusters": peers.status(),
             "events": recorder.status(),
             **({"duties": duties.status()} if duties else {}),
             **({"joined": joining.status()} if joining else {}),

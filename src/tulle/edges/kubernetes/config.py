@@ -39,12 +39,16 @@ class Access:
     server_name: str = ""  # that the server's certificate is for, if not the one in its URL
 
 
-def from_kubeconfig(path: Path, context: str = "", *, server: str = "") -> Access:
+def from_kubeconfig(
+    path: Path, context: str = "", *, server: str = "", whole: bool = False
+) -> Access:
     """`context` is the current one if it is empty; `server` goes before the one in the file.
+
+    `whole`: it names no other files. Somebody else wrote it, and would have ours sent to himself.
 
     Raises Refused.
     """
-    config = _Config(path)
+    config = _Config(path, whole)
     chosen = context or config.text(config.whole, "current-context")
     if not chosen:
         raise Refused(f"{path}: current-context: none is set")
@@ -54,6 +58,8 @@ def from_kubeconfig(path: Path, context: str = "", *, server: str = "") -> Acces
     user = config.named("users", name, "user") if name else {}
     config.refuse_unread(cluster, user)
     token_file = config.text(user, "tokenFile")
+    if whole and token_file:
+        raise Refused(f"{path}: tokenFile: is a file of this machine: give the token itself")
     access = Access(
         server=checked_server(server or config.text(cluster, "server"), f"{path}: server"),
         ca=config.data(cluster, "certificate-authority"),
@@ -119,8 +125,8 @@ def _safe(access: Access, path: Path) -> Access:
 class _Config:
     """A kubeconfig, read field by field."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, whole: bool) -> None:
+        self._path, self._whole = path, whole
         try:
             whole = yaml.load(_read(path), Loader=yaml.CSafeLoader)
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -156,6 +162,8 @@ class _Config:
             except (binascii.Error, ValueError) as error:
                 raise Refused(f"{self._path}: {field}-data: no base64") from error
         name = self.text(place, field)
+        if name and self._whole:
+            raise Refused(f"{self._path}: {field}: is a file of this machine: give {field}-data")
         return _read(self._path.parent / name) if name else b""
 
     def refuse_unread(self, cluster: dict[str, Any], user: dict[str, Any]) -> None:

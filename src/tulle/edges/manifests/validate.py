@@ -30,6 +30,7 @@ from tulle.model.ingress import Ingress, IngressClass
 from tulle.model.kinds import KubernetesObject, RoutingObject
 from tulle.model.kubernetes import (
     AUDIT_ANNOTATION,
+    GLOBAL_ANNOTATIONS,
     MAGLEV_ANNOTATION,
     REJECT_ANNOTATION,
     WEIGHT_ANNOTATION,
@@ -95,7 +96,7 @@ _OWN: dict[str, tuple[str, ...]] = {
     "Pod": (WEIGHT_ANNOTATION,),
     "Namespace": _OF_PROXIES,
     "Gateway": _OF_PROXIES,
-    "Service": (MAGLEV_ANNOTATION, *_OF_PROXIES),
+    "Service": (MAGLEV_ANNOTATION, GLOBAL_ANNOTATIONS[0], *_OF_PROXIES),
     "NetworkPolicy": _OF_POLICIES,
     "CiliumNetworkPolicy": _OF_POLICIES,
     "CiliumClusterwideNetworkPolicy": _OF_POLICIES,

@@ -1,0 +1,216 @@
+"""Other clusters come and go by Secrets, and what they said stays as long as it should."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.agent.kube import said
+from tests.unit.agent.kube import test_census as census
+from tests.unit.edges.kubernetes.server import FakeServer
+from tulle.agent.kube import peers as module
+from tulle.agent.kube import source as source_module
+from tulle.agent.kube.peers import LABEL, Peers
+from tulle.edges.kubernetes.client import Client
+from tulle.edges.manifests.directory import Snapshot
+from tulle.errors import Unavailable
+from tulle.model.kubernetes import EndpointSlice, ObjectMeta, Service, ServiceSpec
+
+NAMESPACE = "tulle-system"
+GLOBAL = {"tulle.io/global": "true"}
+OURS = Snapshot(
+    {"Service": {("shop", "web"): Service(ObjectMeta("web", "shop", {}, GLOBAL), ServiceSpec())}},
+    (),
+)
+
+
+def kubeconfig(server: str, **user: str) -> bytes:
+    entries = {"clusters": {"cluster": {"server": server}}, "users": {"user": user}}
+    context = {"name": "x", "context": {"cluster": "x", "user": "x"}}
+    config: dict[str, Any] = {"contexts": [context], "current-context": "x"}
+    config |= {plural: [{"name": "x", **entry}] for plural, entry in entries.items()}
+    return json.dumps(config).encode()
+
+
+def a_secret(content: bytes, leads_to: str = "west", name: str = "w") -> dict[str, Any]:
+    labels = {LABEL: leads_to}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+        "data": {"kubeconfig": base64.b64encode(content).decode()},
+    }
+
+
+class Story:
+    """Two servers, and what an agent beside the first knows of the second."""
+
+    def __init__(self, own: FakeServer, other: FakeServer, path: Path) -> None:
+        self.own, self.other, self.path = own, other, path
+        self.clients: list[Client] = []
+        self.running: list[asyncio.Task[None]] = []
+        self.start()
+
+    def start(self) -> None:
+        client = Client(self.own.access)
+        self.clients.append(client)
+        place = self.path / "clusters"
+        self.peers = Peers(client, NAMESPACE, "east", place, Client, time.monotonic)
+        self.running.append(asyncio.create_task(self.peers.run()))
+
+    async def stop(self) -> None:
+        for task in self.running:
+            task.cancel()
+        await asyncio.gather(*self.running, return_exceptions=True)
+
+    def join(self, **secret: Any) -> None:
+        self.own.put(a_secret(kubeconfig(self.other.access.server), **secret))
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    def nodes(self) -> set[str]:
+        self.peers.snapshot(OURS)
+        return set(self.peers.others().nodes)
+
+    def slices(self) -> set[tuple[str, str]]:
+        return set(self.peers.snapshot(OURS).of(EndpointSlice))
+
+    def refused(self) -> dict[str, str]:
+        return {str(item.ref): item.reason for item in self.peers.snapshot(OURS).refusals}
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[Callable[[Story], Awaitable[None]]], None]:
+    def run(story: Callable[[Story], Awaitable[None]]) -> None:
+        async def main() -> None:
+            async with asyncio.timeout(30), FakeServer() as own, FakeServer() as other:
+                for kind, (_, raw) in (("Node", census.node("b", 2)), ("Pod", census.pod())):
+                    other.put({"apiVersion": "v1", "kind": kind, **json.loads(raw)})
+                other.put(obj("Service", said.service(), metadata={"annotations": GLOBAL}))
+                other.put(obj("EndpointSlice", said.slice_v1beta1(), "discovery.k8s.io/v1"))
+                other.put(obj("Namespace", said.said("shop", "")))
+                told = Story(own, other, tmp_path)
+                try:
+                    await story(told)
+                finally:
+                    await told.stop()
+                    for client in told.clients:
+                        await client.close()
+
+        asyncio.run(main())
+
+    return run
+
+
+def obj(kind: str, raw: bytes, version: str = "v1", **more: Any) -> dict[str, Any]:
+    value = json.loads(raw)
+    value["metadata"] |= more.get("metadata", {})
+    return {"apiVersion": version, "kind": kind, **value}
+
+
+Play = Callable[[Callable[[Story], Awaitable[None]]], None]
+
+
+def test_a_secret_joins_a_cluster_and_its_end_leaves_it(play: Play) -> None:
+    async def story(told: Story) -> None:
+        assert told.peers.snapshot(OURS) is OURS, "alone it costs nothing"
+        told.join()
+        await told.until(lambda: told.nodes() == {"west/b"})
+        await told.until(told.slices)
+        assert {key[1].partition("/")[0] for key in told.slices()} == {"west"}
+        found = told.peers.snapshot(OURS)
+        assert found.foreign["west"].keys() == {"shop"}
+        assert told.peers.snapshot(OURS) is found
+        await told.until(lambda: told.peers.status()["joined"]["west"]["synced"])
+        held = told.path / "clusters" / "west"
+        assert (held / "kubeconfig").stat().st_mode & 0o777 == 0o600
+        told.own.remove("Secret", "w", NAMESPACE)
+        await told.until(lambda: not told.nodes())
+        assert not told.slices() and not told.peers.snapshot(OURS).foreign
+        await told.until(lambda: not held.exists())
+
+    play(story)
+
+
+def test_what_was_said_holds_while_it_is_away_and_over_a_restart(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(told: Story) -> None:
+        told.join()
+        await told.until(told.slices)
+        await told.until(lambda: (told.path / "clusters/west/others.json").exists())
+        await told.other.stop()
+        await asyncio.sleep(0.1)
+        assert told.nodes() == {"west/b"} and told.slices()
+        await told.stop()
+        told.start()
+        with pytest.raises(Unavailable, match="cluster west"):
+            told.peers.snapshot(OURS)
+
+        def is_known() -> bool:
+            try:
+                return bool(told.slices()) and told.nodes() == {"west/b"}
+            except Unavailable:
+                return False
+
+        await told.until(is_known)
+        assert any(text.startswith("cluster west: ") for text in told.peers.problems)
+        await told.other.start()
+        await told.until(lambda: told.peers.status()["joined"]["west"]["synced"])
+
+    play(story)
+
+
+def test_a_cluster_that_never_answers_is_waited_for_no_longer_than_it_may(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAIT_S", 0.3)
+    monkeypatch.setattr(source_module, "RECALL_AFTER_S", 0.1)
+
+    async def story(told: Story) -> None:
+        await told.other.stop()
+        told.join()
+        await told.until(lambda: "west" in told.peers.status()["joined"])
+        assert told.slices() == set(), "one that is new is not waited for at all"
+        await told.stop()
+        told.start()
+        with pytest.raises(Unavailable):
+            told.peers.snapshot(OURS)
+        await asyncio.sleep(0.4)
+        assert told.slices() == set()
+
+    play(story)
+
+
+def test_a_bad_secret_is_refused_by_name_and_the_others_hold(play: Play) -> None:
+    async def story(told: Story) -> None:
+        told.join()
+        await told.until(told.slices)
+        thief = kubeconfig("https://192.0.2.1", tokenFile="/etc/shadow")
+        told.own.put(a_secret(thief, "thief", "bad"))
+        told.join(leads_to="east", name="self")
+        told.join(name="x")
+        told.own.put(a_secret(b"{", "odd", "odd"))
+        told.own.put(a_secret(b"", "../up", "up"))
+        await told.until(lambda: len(told.refused()) == 5)
+        found = told.refused()
+        of = f"Secret {NAMESPACE}/"
+        assert "tokenFile: is a file of this machine" in found[f"{of}bad"]
+        assert "own name" in found[f"{of}self"]
+        assert "leads to cluster west already" in found[f"{of}x"]
+        assert LABEL in found[f"{of}up"]
+        assert told.nodes() == {"west/b"} and told.slices()
+        told.own.put(a_secret(b"{", "west"))
+        await told.until(lambda: "what it led to before holds" in told.refused().get(f"{of}w", ""))
+        assert told.nodes() == {"west/b"} and told.slices()
+
+    play(story)
