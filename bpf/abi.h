@@ -30,6 +30,12 @@ enum limit {
 	LIMIT_BANDWIDTH = 65536,
 	LIMIT_BUCKETS = 8192,
 	LIMIT_RULES = 65536,
+	LIMIT_FQDNS = 32768,
+	LIMIT_GLOBS = 4096,
+	LIMIT_DNS_RULES = 65536,
+	LIMIT_LEARNED = 32768,
+	LIMIT_NAMES = 16384,
+	LIMIT_ASKED = 8192,
 	LIMIT_EVENT_BYTES = 4194304,
 };
 
@@ -66,7 +72,10 @@ enum reason {
 	REASON_NO_PROXY = 83,		  /* the node's proxy has no socket for it */
 	REASON_OTHER_RULES = 84,    /* other L7 rules than those it was opened under judge it */
 	REASON_OVER_BANDWIDTH = 85, /* more than the workload's bandwidth lets through */
-	REASON_MAX = 86,
+	REASON_DNS_REFUSED = 86,    /* a question that no DNS rule allows: answered REFUSED */
+	REASON_DNS_UNREADABLE = 87, /* under DNS rules, but no plain question of one datagram */
+	REASON_DNS_BY_TCP = 88,	    /* DNS rules are judged in datagrams only */
+	REASON_MAX = 89,
 };
 
 /* Numeric identities below this are the same on every node. */
@@ -208,7 +217,157 @@ struct policy_entry {
 	__u32 action;
 	__u32 audit_rule; /* what would deny if no policy were in audit mode; RULE_NONE: nothing */
 	__be16 proxy;	  /* port of the proxy's listener whose L7 rules judge further; 0: none */
+	__u16 flags;	  /* enum policy_flag */
+};
+
+/*
+ * A set's peers may also be selectors of names. Their entries hold only for addresses outside of
+ * the mesh that a workload has learnt under such a name, and only where the address's own entry
+ * asks.
+ */
+enum policy_flag {
+	POLICY_NAMES = 1,	/* names may allow what this does not, or not wholly */
+	POLICY_AUDIT_NAMES = 2, /* names may allow what audit_rule would deny */
+	POLICY_DNS = 4,		/* `proxy` are DNS rules, which are judged in the kernel */
+	POLICY_AUDITED = 8,	/* of a name: allows only beside audit_rule */
+};
+
+enum name_limit {
+	NAME_TEXT = 256,      /* RFC 1035, 3.1: 255 bytes on the wire */
+	NAME_CANDIDATES = 16, /* selectors that one suffix may need to be tried */
+	NAME_GLOB = 63,	      /* characters of a pattern left of its plain labels, without `*` */
+	NAME_SYMBOLS = 64,    /* room for a-z, 0-9, hyphen, underscore, dot, as a power of two */
+	NAME_OF_ADDRESS = 8,  /* names that a workload knows an address by */
+	NAME_MESSAGE = 4096,  /* bytes of a message that is read */
+	NAME_ADDRESSES = 128, /* of one answer that are learnt */
+	NAME_RECORDS = 256,
+	NAME_POINTERS = 16, /* that one name may follow */
+	NAME_FLOOR_S = 60,  /* the least time to live */
+	NAME_CEILING_S = 86400,
+	NAME_GRACE_S = 60,	  /* beyond it, for those who are slow to connect */
+	NAME_ASKED_S = 30,	  /* how long an answer is waited for */
+	NAME_SELECTOR = 16777216, /* the first: no identity is as large */
+};
+
+/* Lower case, back to front, each label followed by a dot: `moc.elpmaxe.`, and zeros. */
+struct dns_text {
+	__u8 byte[NAME_TEXT];
+};
+
+/* Also the key of a trie, in which a suffix of a name is a prefix. */
+struct dns_name {
+	__u32 bits;
+	struct dns_text text;
+};
+
+enum name_match {
+	NAME_EXACT = 1, /* the suffix itself */
+	NAME_LABEL = 2, /* one label more */
+	NAME_BELOW = 3, /* any number of them, but one */
+	NAME_ALL = 4,
+	NAME_PATTERN = 5, /* what is left of the suffix is in globs */
+};
+
+struct candidate {
+	__u32 selector;
+	__u8 match;  /* enum name_match */
+	__u8 labels; /* of its suffix */
+	__u16 skip;  /* bytes of it */
+};
+
+/* What may select the names below a suffix that have no longer one here. */
+struct fqdn_node {
+	__u32 used;
+	struct candidate candidate[NAME_CANDIDATES];
+};
+
+struct glob_steps {
+	__u64 mask[NAME_SYMBOLS];
+};
+
+/* Bit n is a state: n characters of the pattern have been seen. */
+struct glob {
+	__u64 stay;   /* states that take any character but a dot */
+	__u64 across; /* and those that take it, too */
+	__u64 accept;
+	struct glob_steps step; /* by character: states that go on with it */
+};
+
+struct dns_rule_key {
+	__u32 rules; /* policy_entry's */
+	__u32 selector;
+};
+
+struct dns_rule {
+	__u32 pad;
+};
+
+/* What a workload has learnt of an address. */
+struct learned_key {
+	struct addr addr;
+	__u32 ifindex;
+};
+
+struct learned {
+	__u64 name[NAME_OF_ADDRESS]; /* name_key's id; 0: none */
+	__u64 expires_ns[NAME_OF_ADDRESS];
+};
+
+struct name_key {
+	__u64 id; /* a digest, or one of its next */
+	__u32 ifindex;
+	__u32 pad;
+};
+
+struct known_name {
+	__u32 labels;
+	struct dns_name name;
+};
+
+/* A question on its way. */
+struct asked_key {
+	struct addr client;
+	struct addr resolver;
+	__u32 ifindex;
+	__be16 port;
+	__be16 resolver_port;
+	__be16 id;
 	__u16 pad;
+};
+
+struct asked {
+	__u64 time_ns;
+	__u16 qtype; /* host order */
+	__u16 qclass;
+	struct known_name known;
+	__u32 pad;
+};
+
+enum dns_status {
+	DNS_READ = 1,
+	DNS_BAD = 2, /* malformed, or no plain question or answer */
+	DNS_ODD = 3, /* with characters in the asked name that no rule can speak of */
+};
+
+struct dns_address {
+	struct addr addr;
+	__u32 ttl_s; /* the least on the way there */
+};
+
+struct dns_addresses {
+	struct dns_address item[NAME_ADDRESSES];
+};
+
+/* What a message says. */
+struct dns_message {
+	__u32 status; /* enum dns_status */
+	__u16 id;
+	__u16 flags;
+	__u16 qtype;
+	__u16 qclass;
+	struct known_name asked;
+	__u32 found; /* addresses */
+	struct dns_addresses addresses;
 };
 
 struct service_key {
@@ -394,7 +553,8 @@ struct ct_entry {
 	__u32 initiator; /* which end */
 	__be16 proxy;	 /* whose L7 rules judge it: policy_entry's; 0: none */
 	__be16 passed;	 /* whose L7 rules the proxy has enforced before it opened it */
-	__u32 pad;
+	__be16 dns;	 /* DNS rules that judge its questions; 0: none */
+	__u16 pad;
 };
 
 /* In ct_entry.judgement, above the epoch: a changed policy cut the connection. */
@@ -522,11 +682,13 @@ struct verdict {
 	__u32 ingress_rule;
 	__u32 audit_rule; /* what would have denied if no policy were in audit mode */
 	__u32 action;	  /* ACTION_REJECT: the sender is to be told */
-	__u32 reply;	  /* 1: against the direction in which the connection was opened */
-	__u32 translated; /* 1: the nat map has to be asked on the way out */
+	__u8 reply;	  /* 1: against the direction in which the connection was opened */
+	__u8 translated;  /* 1: the nat map has to be asked on the way out */
 	__u8 to_proxy;	  /* 1: the node's proxy takes it */
-	__u8 pad;
+	__u8 standing;	  /* 1: of a connection that stands, for which names do not expire */
 	__be16 proxy; /* to_proxy: port of the listener that takes new ones; 0: the packet's own */
+	__be16 dns;   /* DNS rules that judge its questions; 0: none */
+	__u32 pad;
 };
 
 struct event {
@@ -568,6 +730,10 @@ ABI_EXPORT(enum, hook);
 ABI_EXPORT(enum, mark);
 ABI_EXPORT(enum, policy_set);
 ABI_EXPORT(enum, policy_prefix);
+ABI_EXPORT(enum, policy_flag);
+ABI_EXPORT(enum, name_limit);
+ABI_EXPORT(enum, name_match);
+ABI_EXPORT(enum, dns_status);
 ABI_EXPORT(enum, ct_flag);
 ABI_EXPORT(enum, ct_lifetime);
 ABI_EXPORT(enum, endpoint_flag);
@@ -586,6 +752,19 @@ ABI_EXPORT(struct, ipcache_key);
 ABI_EXPORT(struct, ipcache_entry);
 ABI_EXPORT(struct, policy_key);
 ABI_EXPORT(struct, policy_entry);
+ABI_EXPORT(struct, dns_name);
+ABI_EXPORT(struct, candidate);
+ABI_EXPORT(struct, fqdn_node);
+ABI_EXPORT(struct, glob);
+ABI_EXPORT(struct, dns_rule_key);
+ABI_EXPORT(struct, dns_rule);
+ABI_EXPORT(struct, learned_key);
+ABI_EXPORT(struct, learned);
+ABI_EXPORT(struct, name_key);
+ABI_EXPORT(struct, known_name);
+ABI_EXPORT(struct, asked_key);
+ABI_EXPORT(struct, asked);
+ABI_EXPORT(struct, dns_message);
 ABI_EXPORT(struct, service_key);
 ABI_EXPORT(struct, service);
 ABI_EXPORT(struct, table);

@@ -2,6 +2,7 @@
 /* The pure decisions, callable from tests: BPF_PROG_TEST_RUN on struct decide_args. */
 #include "lib/balance.h"
 #include "lib/conntrack.h"
+#include "lib/dns.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -38,4 +39,32 @@ int decide(struct __sk_buff *skb)
 		decide_balance(args, &flow);
 	args->verdict = verdict;
 	return 0;
+}
+
+/*
+ * Reads a DNS message, and tells which selectors mean the name that it asks for. The packet is its
+ * size and its bytes, and becomes a struct dns_message and the selectors, after their number.
+ */
+SEC("tc")
+int read_dns(struct __sk_buff *skb)
+{
+	struct dns_scratch *dns = get_dns();
+	struct matched *matched = get_matched();
+	__u32 size;
+
+	if (!dns || !matched || bpf_skb_load_bytes(skb, 0, &size, sizeof(size)))
+		return -1;
+	if (!size || size > NAME_MESSAGE)
+		return -1;
+	dns->size = size;
+	if (bpf_skb_load_bytes(skb, sizeof(size), dns->message, size))
+		return -1;
+	matched->count = 0;
+	if (read_message() == DNS_READ) {
+		matched->known = dns->out.asked;
+		match_name(matched);
+	}
+	return bpf_skb_store_bytes(skb, 0, &dns->out, sizeof(dns->out), 0) ||
+	       bpf_skb_store_bytes(skb, sizeof(dns->out), &matched->count,
+				   __builtin_offsetof(struct matched, pos), 0);
 }

@@ -19,6 +19,9 @@
 MAP(endpoints, HASH, struct addr, struct endpoint, LIMIT_ENDPOINTS, BPF_F_NO_PREALLOC);
 MAP(ipcache, LPM_TRIE, struct ipcache_key, struct ipcache_entry, LIMIT_IPCACHE, BPF_F_NO_PREALLOC);
 MAP(policy, LPM_TRIE, struct policy_key, struct policy_entry, LIMIT_POLICY, BPF_F_NO_PREALLOC);
+MAP(fqdns, LPM_TRIE, struct dns_name, struct fqdn_node, LIMIT_FQDNS, BPF_F_NO_PREALLOC);
+MAP(globs, HASH, __u32, struct glob, LIMIT_GLOBS, BPF_F_NO_PREALLOC);
+MAP(dns_rules, HASH, struct dns_rule_key, struct dns_rule, LIMIT_DNS_RULES, BPF_F_NO_PREALLOC);
 MAP(services, HASH, struct service_key, struct service, LIMIT_SERVICES, BPF_F_NO_PREALLOC);
 MAP(slots, HASH, struct slot_key, struct slot, LIMIT_SLOTS, BPF_F_NO_PREALLOC);
 MAP(backends, HASH, __u64, struct backend, LIMIT_BACKENDS, BPF_F_NO_PREALLOC);
@@ -37,6 +40,9 @@ MAP(fragments, LRU_HASH, struct fragment_key, struct fragment, LIMIT_FRAGMENTS, 
 MAP(affinity, LRU_HASH, struct affinity_key, struct affinity, LIMIT_AFFINITY, 0);
 MAP(sock_nat, LRU_HASH, struct sock_nat_key, struct sock_nat, LIMIT_SOCK_NAT, 0);
 MAP(buckets, LRU_HASH, struct bandwidth_key, struct bucket, LIMIT_BUCKETS, 0);
+MAP(learned, LRU_HASH, struct learned_key, struct learned, LIMIT_LEARNED, 0);
+MAP(names, LRU_HASH, struct name_key, struct known_name, LIMIT_NAMES, 0);
+MAP(asked, LRU_HASH, struct asked_key, struct asked, LIMIT_ASKED, 0);
 
 /* Only filled while sockets are swept: what vanished, and the key that it had in backends. */
 MAP(gone, HASH, struct gone_key, __u64, LIMIT_GONE, BPF_F_NO_PREALLOC);

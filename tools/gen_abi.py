@@ -11,7 +11,12 @@ ROOT = Path(__file__).parent.parent
 OBJECT = ROOT / "src/tulle/objects/decide.bpf.o"
 TARGET = ROOT / "src/tulle/abi/_generated.py"
 CODES = {"__u8": "B", "__u16": "H", "__be16": "H", "__u32": "I", "__u64": "Q", "__u64_a4": "Q"}
-RAW = {"addr"}  # structs that are one string of bytes in Python
+RAW = {
+    "addr",
+    "dns_text",
+    "dns_addresses",
+    "glob_steps",
+}  # structs that are one string of bytes in Python
 
 HEAD = '''"""Generated from bpf/abi.h by `./run abi`; do not edit."""
 

@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #define SECOND_NS 1000000000ULL
+#define UNUSED __attribute__((unused)) /* of what bpf_loop() hands to a step */
 
 static __always_inline struct addr addr_v4(__be32 v4)
 {

@@ -155,9 +155,11 @@ static __always_inline __u32 ct_rejudge(struct ct_entry *entry, const struct flo
 					__u32 epoch, struct verdict *verdict)
 {
 	int reply = end != entry->initiator;
-	__u32 reason = entry->flags & CT_MIDSTREAM ? judge_midstream(flow, verdict)
-						   : judge(flow, reply, entry->passed, verdict);
+	__u32 reason;
 
+	verdict->standing = 1;
+	reason = entry->flags & CT_MIDSTREAM ? judge_midstream(flow, verdict)
+					     : judge(flow, reply, entry->passed, verdict);
 	if (reason == REASON_NO_SERVICE_PORT && ct_with_proxy(entry))
 		reason = REASON_PROXIED;
 	if (!is_allowed(reason) && reason != REASON_POLICY_DENIED)
@@ -169,6 +171,7 @@ static __always_inline __u32 ct_rejudge(struct ct_entry *entry, const struct flo
 	ct_place(entry, verdict, end);
 	entry->egress_rule = verdict->egress_rule;
 	entry->ingress_rule = verdict->ingress_rule;
+	entry->dns = verdict->dns;
 	*(volatile __u64 *)&entry->judgement = epoch | (is_allowed(reason) ? 0 : CT_DENIED);
 	return ct_verdict(entry, flow);
 }
@@ -202,6 +205,7 @@ static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow 
 		verdict->dst_ifindex = entry->ifindex[!end];
 		verdict->egress_rule = entry->egress_rule;
 		verdict->ingress_rule = entry->ingress_rule;
+		verdict->dns = entry->dns;
 		reason = ct_verdict(entry, flow);
 	} else {
 		reason = ct_rejudge(entry, flow, end, epoch, verdict);
@@ -215,21 +219,31 @@ static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow 
 	return reason;
 }
 
-static __always_inline __u32 ct_open(const struct ct_key *key, const struct flow *flow, __u32 end,
+static __always_inline void ct_describe(const struct flow *flow, __u32 end, __u64 now, __u32 epoch,
+					const struct verdict *verdict, struct ct_entry *entry)
+{
+	int midstream = flow->proto == IPPROTO_TCP && !opens_connection(flow);
+
+	__builtin_memset(entry, 0, sizeof(*entry));
+	entry->last_seen_ns = now;
+	entry->judgement = epoch;
+	entry->initiator = verdict->reply ? !end : end;
+	entry->flags = (midstream ? CT_REPLIED | CT_MIDSTREAM : 0) |
+		       (flow->translated ? CT_TRANSLATED : 0) |
+		       (flow->from_proxy ? ct_proxy(end) : 0) |
+		       (verdict->to_proxy ? ct_proxy(!end) : 0);
+	entry->passed = flow->passed;
+	entry->proxy = verdict->proxy;
+	entry->dns = verdict->dns;
+	entry->egress_rule = verdict->egress_rule;
+	entry->ingress_rule = verdict->ingress_rule;
+	ct_place(entry, verdict, end);
+}
+
+static __always_inline __u32 ct_open(struct judging *judging, const struct flow *flow, __u32 end,
 				     __u64 now, __u32 epoch, struct verdict *verdict)
 {
 	int midstream = flow->proto == IPPROTO_TCP && !opens_connection(flow);
-	/* Only for the bookkeeping of a connection that may be opened from either end. */
-	int reply = midstream && bpf_ntohs(flow->sport) < bpf_ntohs(flow->dport);
-	struct ct_entry entry = {
-		.last_seen_ns = now,
-		.judgement = epoch,
-		.initiator = reply ? !end : end,
-		.flags = (midstream ? CT_REPLIED | CT_MIDSTREAM : 0) |
-			 (flow->translated ? CT_TRANSLATED : 0) |
-			 (flow->from_proxy ? ct_proxy(end) : 0),
-		.passed = flow->passed,
-	};
 	__u32 reason;
 
 	if (midstream && (flow->tcp_flags & TCP_SYN))
@@ -238,14 +252,12 @@ static __always_inline __u32 ct_open(const struct ct_key *key, const struct flow
 	/* A lone RST closes nothing that we know and opens nothing. */
 	if (!is_allowed(reason) || (midstream && (flow->tcp_flags & TCP_RST)))
 		return reason;
-	verdict->reply = reply;
-	entry.flags |= verdict->to_proxy ? ct_proxy(!end) : 0;
-	entry.proxy = verdict->proxy;
-	ct_place(&entry, verdict, end);
-	entry.egress_rule = verdict->egress_rule;
-	entry.ingress_rule = verdict->ingress_rule;
-	return bpf_map_update_elem(&conntrack, key, &entry, BPF_ANY) ? REASON_CONNTRACK_FULL
-								     : reason;
+	/* Only for the bookkeeping of a connection that may be opened from either end. */
+	verdict->reply = midstream && bpf_ntohs(flow->sport) < bpf_ntohs(flow->dport);
+	ct_describe(flow, end, now, epoch, verdict, &judging->entry);
+	return bpf_map_update_elem(&conntrack, &judging->key, &judging->entry, BPF_ANY)
+		       ? REASON_CONNTRACK_FULL
+		       : reason;
 }
 
 /*
@@ -254,17 +266,17 @@ static __always_inline __u32 ct_open(const struct ct_key *key, const struct flow
  */
 __noinline __u32 track(const struct flow *flow, __u64 now, __u32 epoch, struct verdict *verdict)
 {
+	struct judging *judging = get_judging();
 	struct ct_entry *entry;
-	struct ct_key key;
 	__u32 end;
 
-	if (!flow || !verdict)
+	if (!flow || !verdict || !judging)
 		return REASON_MALFORMED;
-	end = ct_key_of(flow, &key);
-	entry = bpf_map_lookup_elem(&conntrack, &key);
+	end = ct_key_of(flow, &judging->key);
+	entry = bpf_map_lookup_elem(&conntrack, &judging->key);
 	if (entry && !ct_expired(entry, flow->proto, now) && !reopens(flow, entry, end))
 		return ct_known(entry, flow, end, now, epoch, verdict);
 	if (flow->icmp_error)
 		return REASON_ICMP_UNRELATED;
-	return ct_open(&key, flow, end, now, epoch, verdict);
+	return ct_open(judging, flow, end, now, epoch, verdict);
 }

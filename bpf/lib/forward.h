@@ -5,6 +5,7 @@
 #include "answer.h"
 #include "bandwidth.h"
 #include "emit.h"
+#include "heed.h"
 #include "nat.h"
 #include "network.h"
 #include "rewrite.h"
@@ -246,19 +247,23 @@ __noinline int fit_overlay(struct __sk_buff *skb, const struct flow *flow)
 static __always_inline int is_told(__u32 reason)
 {
 	return reason == REASON_POLICY_DENIED || reason == REASON_NO_PROXY ||
-	       reason == REASON_OTHER_RULES;
+	       reason == REASON_OTHER_RULES || reason == REASON_DNS_BY_TCP;
 }
 
 /* Counts what was decided, and tells it if it is news. TC_ACT_OK if the packet may pass. */
 static __always_inline int settle(struct __sk_buff *skb, const struct flow *flow,
 				  struct verdict *verdict, __u32 reason, __u32 service)
 {
+	if (is_heeded(flow, verdict, reason))
+		reason = heed(skb, flow, verdict) ?: reason;
 	verdict->reason = reason;
 	count(&reasons, reason, skb->len);
 	if (reason >= REASON_DROP || is_allowed(reason))
 		report(flow, verdict, skb->len, service);
 	if (verdict->action == ACTION_REJECT && is_told(reason))
 		return reject(skb, flow);
+	if (reason == REASON_DNS_REFUSED && !refuse_question(skb, flow))
+		return send_back(skb, flow);
 	return reason >= REASON_DROP ? TC_ACT_SHOT : TC_ACT_OK;
 }
 

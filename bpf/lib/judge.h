@@ -5,19 +5,41 @@
 #include "../maps.h"
 #include "addr.h"
 #include "balance.h"
+#include "names.h"
+#include <linux/in.h>
 
 #define ENDPOINT_LOCAL (ENDPOINT_WORKLOAD | ENDPOINT_HOST)
+
+/* No endpoint, and in no pod range. */
+#define PARTY_OUTSIDE 0x80000000
 
 struct party {
 	__u64 ingress_set;
 	__u64 egress_set;
-	__u32 flags; /* enum endpoint_flag; 0: no endpoint of the mesh */
+	__u32 flags; /* enum endpoint_flag, or PARTY_OUTSIDE */
 	__u32 vni;
 };
 
 struct parties {
 	struct party src, dst;
 };
+
+/* Beside the stack: those who are called from here need some of it. */
+struct judging {
+	struct flow opened;
+	struct parties parties;
+	struct ct_key key;     /* of the connection that is tracked */
+	struct ct_entry entry; /* that is to be made */
+};
+
+MAP(_judging, PERCPU_ARRAY, __u32, struct judging, 1, 0);
+
+static __always_inline struct judging *get_judging(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&_judging, &zero);
+}
 
 /* Numbers of L7 rules that judge further, of either end's policy. */
 struct further {
@@ -65,6 +87,8 @@ static __always_inline void locate_end(const struct addr *addr, struct party *pa
 	*identity = entry ? entry->identity : IDENTITY_WORLD;
 	if (is_rules_address(addr))
 		*identity = IDENTITY_SERVICE;
+	if ((!entry || addr_is_zero(&entry->node)) && *identity != IDENTITY_SERVICE)
+		party->flags = PARTY_OUTSIDE;
 	*ifindex = 0;
 }
 
@@ -94,8 +118,26 @@ static __always_inline const struct policy_entry *policy_match(__u64 set, __u32 
 	return bpf_map_lookup_elem(&policy, &key);
 }
 
-static __always_inline __u32 judge_direction(__u64 set, __u32 peer, const struct flow *flow,
-					     __u32 *rule, __be16 *further, struct verdict *verdict)
+/* What is asked within a connection: by the proxy or, of DNS, here, which reads datagrams only. */
+static __always_inline __u32 judge_further(const struct policy_entry *entry,
+					   const struct flow *flow, __be16 *further,
+					   struct verdict *verdict)
+{
+	if (!(entry->flags & POLICY_DNS)) {
+		*further = entry->proxy;
+		return REASON_ALLOWED;
+	}
+	if (flow->proto != IPPROTO_UDP) {
+		verdict->action = ACTION_REJECT;
+		return REASON_DNS_BY_TCP;
+	}
+	verdict->dns = entry->proxy;
+	return REASON_ALLOWED;
+}
+
+static __always_inline __u32 judge_direction(__u64 set, const struct peer *peer,
+					     const struct flow *flow, __u32 *rule, __be16 *further,
+					     struct verdict *verdict)
 {
 	const struct policy_entry *entry;
 
@@ -103,16 +145,14 @@ static __always_inline __u32 judge_direction(__u64 set, __u32 peer, const struct
 		*rule = RULE_NOT_ISOLATED;
 		return REASON_ALLOWED;
 	}
-	entry = policy_match(set, peer, flow);
+	entry = policy_match(set, peer->identity, flow);
 	if (!entry)
 		return REASON_NO_POLICY;
 	*rule = entry->rule;
-	if (!verdict->audit_rule)
-		verdict->audit_rule = entry->audit_rule;
-	if (entry->action == ACTION_ALLOW) {
-		*further = entry->proxy;
+	if (allowed_by_name(set, entry, peer, flow, rule, verdict))
 		return REASON_ALLOWED;
-	}
+	if (entry->action == ACTION_ALLOW)
+		return judge_further(entry, flow, further, verdict);
 	verdict->action = entry->action;
 	return REASON_POLICY_DENIED;
 }
@@ -160,18 +200,22 @@ static __always_inline __be16 next_rules(const struct flow *flow, const struct f
 static __always_inline __u32 judge_policies(const struct flow *flow, const struct parties *parties,
 					    struct further *further, struct verdict *verdict)
 {
+	struct peer to = {&flow->dst, verdict->dst_identity, 0};
+	struct peer from = {&flow->src, verdict->src_identity, 0};
 	__u32 reason;
 
+	if (parties->dst.flags & PARTY_OUTSIDE)
+		to.named = verdict->src_ifindex;
 	if (is_subject(&parties->src, parties->src.egress_set)) {
-		reason = judge_direction(parties->src.egress_set, verdict->dst_identity, flow,
-					 &verdict->egress_rule, &further->egress, verdict);
+		reason = judge_direction(parties->src.egress_set, &to, flow, &verdict->egress_rule,
+					 &further->egress, verdict);
 		if (reason != REASON_ALLOWED)
 			return reason;
 	}
 	if (!is_subject(&parties->dst, parties->dst.ingress_set))
 		return REASON_ALLOWED;
-	reason = judge_direction(parties->dst.ingress_set, verdict->src_identity, flow,
-				 &verdict->ingress_rule, &further->ingress, verdict);
+	reason = judge_direction(parties->dst.ingress_set, &from, flow, &verdict->ingress_rule,
+				 &further->ingress, verdict);
 	/* A denial names the rule that denied, and no other. */
 	if (reason != REASON_ALLOWED)
 		verdict->egress_rule = RULE_NONE;
@@ -199,6 +243,7 @@ static __always_inline __u32 judge_located(const struct flow *flow, const struct
 	verdict->action = ACTION_ALLOW;
 	verdict->to_proxy = 0;
 	verdict->proxy = 0;
+	verdict->dns = 0;
 	if (meets_proxy(flow, parties, verdict))
 		return REASON_PROXIED;
 	if (verdict->dst_identity == IDENTITY_SERVICE || verdict->src_identity == IDENTITY_SERVICE)
@@ -334,38 +379,35 @@ static __always_inline __u32 judge_doubted(const struct flow *opened, const stru
  */
 __noinline __u32 judge(const struct flow *flow, int reply, __be16 passed, struct verdict *verdict)
 {
-	struct parties parties;
-	struct flow opened;
+	struct judging *judging = get_judging();
+	const struct party *src, *dst;
 	__u32 reason;
 	int doubtful;
 
-	if (!flow || !verdict)
+	if (!flow || !verdict || !judging)
 		return REASON_MALFORMED;
 	if (reply)
-		swap_flow(flow, &opened);
+		swap_flow(flow, &judging->opened);
 	else
-		opened = *flow;
-	opened.passed = passed;
-	locate(&opened, verdict, &parties);
-	if (reply) {
+		judging->opened = *flow;
+	judging->opened.passed = passed;
+	locate(&judging->opened, verdict, &judging->parties);
+	src = reply ? &judging->parties.dst : &judging->parties.src;
+	dst = reply ? &judging->parties.src : &judging->parties.dst;
+	if (reply)
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
-		reason = check_place(flow, verdict, &parties.dst, &parties.src);
+	reason = check_place(flow, verdict, src, dst);
+	if (reply)
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
-		if (is_false_ingress(flow, &parties.dst))
-			reason = REASON_SPOOFED_SOURCE;
-		doubtful = is_doubtful(flow, &parties.dst);
-	} else {
-		reason = check_place(flow, verdict, &parties.src, &parties.dst);
-		if (is_false_ingress(flow, &parties.src))
-			reason = REASON_SPOOFED_SOURCE;
-		doubtful = is_doubtful(flow, &parties.src);
-	}
+	if (is_false_ingress(flow, src))
+		reason = REASON_SPOOFED_SOURCE;
+	doubtful = is_doubtful(flow, src);
 	if (!reason)
-		reason = judge_located(&opened, &parties, verdict);
+		reason = judge_located(&judging->opened, &judging->parties, verdict);
 	if (reason == REASON_PROXIED)
 		reason = place_proxy(flow, verdict);
 	else if (reason == REASON_ALLOWED && doubtful)
-		reason = judge_doubted(&opened, &parties, reply, verdict);
+		reason = judge_doubted(&judging->opened, &judging->parties, reply, verdict);
 	if (reason == REASON_ALLOWED)
 		verdict->to_proxy = !reply && verdict->proxy;
 	if (reply) {

@@ -52,6 +52,12 @@ class Direction(IntEnum):
     EGRESS = 2
 
 
+class DnsStatus(IntEnum):
+    READ = 1
+    BAD = 2
+    ODD = 3
+
+
 class EndpointFlag(IntEnum):
     WORKLOAD = 1
     HOST = 2
@@ -109,6 +115,12 @@ class Limit(IntEnum):
     BANDWIDTH = 65536
     BUCKETS = 8192
     RULES = 65536
+    FQDNS = 32768
+    GLOBS = 4096
+    DNS_RULES = 65536
+    LEARNED = 32768
+    NAMES = 16384
+    ASKED = 8192
     EVENT_BYTES = 4194304
 
 
@@ -117,6 +129,31 @@ class Mark(IntEnum):
     LOCAL = 1953852418
     PROXY = 1953497088
     TURNED = 1953562624
+
+
+class NameLimit(IntEnum):
+    TEXT = 256
+    CANDIDATES = 16
+    GLOB = 63
+    SYMBOLS = 64
+    OF_ADDRESS = 8
+    MESSAGE = 4096
+    ADDRESSES = 128
+    RECORDS = 256
+    POINTERS = 16
+    FLOOR_S = 60
+    CEILING_S = 86400
+    GRACE_S = 60
+    ASKED_S = 30
+    SELECTOR = 16777216
+
+
+class NameMatch(IntEnum):
+    EXACT = 1
+    LABEL = 2
+    BELOW = 3
+    ALL = 4
+    PATTERN = 5
 
 
 class NatFlag(IntEnum):
@@ -141,6 +178,13 @@ class NodeFlag(IntEnum):
     DSR = 8
     BANDWIDTH = 16
     CHAINED = 32
+
+
+class PolicyFlag(IntEnum):
+    NAMES = 1
+    AUDIT_NAMES = 2
+    DNS = 4
+    AUDITED = 8
 
 
 class PolicyPrefix(IntEnum):
@@ -186,7 +230,10 @@ class Reason(IntEnum):
     NO_PROXY = 83
     OTHER_RULES = 84
     OVER_BANDWIDTH = 85
-    MAX = 86
+    DNS_REFUSED = 86
+    DNS_UNREADABLE = 87
+    DNS_BY_TCP = 88
+    MAX = 89
 
 
 class RuleId(IntEnum):
@@ -243,6 +290,76 @@ class AffinityKey(NamedTuple):
     def unpack(cls, raw: _Bytes) -> "AffinityKey":
         v = _AffinityKey.unpack(raw)
         return cls(v[0], v[1])
+
+
+_DnsName = Struct("=I256s")
+
+
+class DnsName(NamedTuple):
+    bits: int = 0
+    text: _Bytes = _Bytes(256)
+
+    def pack(self) -> _Bytes:
+        return _DnsName.pack(self.bits, self.text)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "DnsName":
+        v = _DnsName.unpack(raw)
+        return cls(v[0], v[1])
+
+
+_KnownName = Struct("=I260s")
+
+
+class KnownName(NamedTuple):
+    labels: int = 0
+    name: DnsName = DnsName()
+
+    def pack(self) -> _Bytes:
+        return _KnownName.pack(self.labels, self.name.pack())
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "KnownName":
+        v = _KnownName.unpack(raw)
+        return cls(v[0], DnsName.unpack(v[1]))
+
+
+_Asked = Struct("=QHH264s4x")
+
+
+class Asked(NamedTuple):
+    time_ns: int = 0
+    qtype: int = 0
+    qclass: int = 0
+    known: KnownName = KnownName()
+
+    def pack(self) -> _Bytes:
+        return _Asked.pack(self.time_ns, self.qtype, self.qclass, self.known.pack())
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "Asked":
+        v = _Asked.unpack(raw)
+        return cls(v[0], v[1], v[2], KnownName.unpack(v[3]))
+
+
+_AskedKey = Struct("=16s16sIHHH2x")
+
+
+class AskedKey(NamedTuple):
+    client: _Bytes = _Bytes(16)
+    resolver: _Bytes = _Bytes(16)
+    ifindex: int = 0
+    port: int = 0
+    resolver_port: int = 0
+    id: int = 0
+
+    def pack(self) -> _Bytes:
+        return _AskedKey.pack(self.client, self.resolver, self.ifindex, _be16(self.port), _be16(self.resolver_port), _be16(self.id))
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "AskedKey":
+        v = _AskedKey.unpack(raw)
+        return cls(v[0], v[1], v[2], _be16(v[3]), _be16(v[4]), _be16(v[5]))
 
 
 _Backend = Struct("=IH2x16s")
@@ -310,6 +427,24 @@ class Bucket(NamedTuple):
         return cls(v[0], v[1])
 
 
+_Candidate = Struct("=IBBH")
+
+
+class Candidate(NamedTuple):
+    selector: int = 0
+    match: int = 0
+    labels: int = 0
+    skip: int = 0
+
+    def pack(self) -> _Bytes:
+        return _Candidate.pack(self.selector, self.match, self.labels, self.skip)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "Candidate":
+        v = _Candidate.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3])
+
+
 _Counter = Struct("=QQ")
 
 
@@ -326,7 +461,7 @@ class Counter(NamedTuple):
         return cls(v[0], v[1])
 
 
-_CtEntry = Struct("=QQIIIIIIHH4x")
+_CtEntry = Struct("=QQIIIIIIHHH2x")
 
 
 class CtEntry(NamedTuple):
@@ -339,14 +474,15 @@ class CtEntry(NamedTuple):
     initiator: int = 0
     proxy: int = 0
     passed: int = 0
+    dns: int = 0
 
     def pack(self) -> _Bytes:
-        return _CtEntry.pack(self.last_seen_ns, self.judgement, self.ifindex[0], self.ifindex[1], self.egress_rule, self.ingress_rule, self.flags, self.initiator, _be16(self.proxy), _be16(self.passed))
+        return _CtEntry.pack(self.last_seen_ns, self.judgement, self.ifindex[0], self.ifindex[1], self.egress_rule, self.ingress_rule, self.flags, self.initiator, _be16(self.proxy), _be16(self.passed), _be16(self.dns))
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "CtEntry":
         v = _CtEntry.unpack(raw)
-        return cls(v[0], v[1], (v[2], v[3]), v[4], v[5], v[6], v[7], _be16(v[8]), _be16(v[9]))
+        return cls(v[0], v[1], (v[2], v[3]), v[4], v[5], v[6], v[7], _be16(v[8]), _be16(v[9]), _be16(v[10]))
 
 
 _CtKey = Struct("=16s16sHHB3x")
@@ -393,7 +529,7 @@ class Flow(NamedTuple):
         return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4], v[5], v[6], v[7], v[8], _be16(v[9]), v[10], v[11], v[12])
 
 
-_Verdict = Struct("=IIIIIIIIIIIB1xH")
+_Verdict = Struct("=IIIIIIIIIBBBBHH4x")
 
 
 class Verdict(NamedTuple):
@@ -409,15 +545,17 @@ class Verdict(NamedTuple):
     reply: int = 0
     translated: int = 0
     to_proxy: int = 0
+    standing: int = 0
     proxy: int = 0
+    dns: int = 0
 
     def pack(self) -> _Bytes:
-        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule, self.audit_rule, self.action, self.reply, self.translated, self.to_proxy, _be16(self.proxy))
+        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule, self.audit_rule, self.action, self.reply, self.translated, self.to_proxy, self.standing, _be16(self.proxy), _be16(self.dns))
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Verdict":
         v = _Verdict.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], _be16(v[12]))
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], _be16(v[13]), _be16(v[14]))
 
 
 _Table = Struct("=QI4x")
@@ -494,6 +632,58 @@ class DecideArgs(NamedTuple):
     def unpack(cls, raw: _Bytes) -> "DecideArgs":
         v = _DecideArgs.unpack(raw)
         return cls(Flow.unpack(v[0]), Verdict.unpack(v[1]), Service.unpack(v[2]), Slot.unpack(v[3]), v[4], v[5], (v[6], v[7]))
+
+
+_DnsMessage = Struct("=IHHHH264sI2560s")
+
+
+class DnsMessage(NamedTuple):
+    status: int = 0
+    id: int = 0
+    flags: int = 0
+    qtype: int = 0
+    qclass: int = 0
+    asked: KnownName = KnownName()
+    found: int = 0
+    addresses: _Bytes = _Bytes(2560)
+
+    def pack(self) -> _Bytes:
+        return _DnsMessage.pack(self.status, self.id, self.flags, self.qtype, self.qclass, self.asked.pack(), self.found, self.addresses)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "DnsMessage":
+        v = _DnsMessage.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], v[4], KnownName.unpack(v[5]), v[6], v[7])
+
+
+_DnsRule = Struct("=4x")
+
+
+class DnsRule(NamedTuple):
+
+    def pack(self) -> _Bytes:
+        return _DnsRule.pack()
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "DnsRule":
+        v = _DnsRule.unpack(raw)
+        return cls()
+
+
+_DnsRuleKey = Struct("=II")
+
+
+class DnsRuleKey(NamedTuple):
+    rules: int = 0
+    selector: int = 0
+
+    def pack(self) -> _Bytes:
+        return _DnsRuleKey.pack(self.rules, self.selector)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "DnsRuleKey":
+        v = _DnsRuleKey.unpack(raw)
+        return cls(v[0], v[1])
 
 
 _EgressGateway = Struct("=16s16sI4x")
@@ -587,6 +777,22 @@ class Fill(NamedTuple):
         return cls(v[0], v[1])
 
 
+_FqdnNode = Struct("=I8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s")
+
+
+class FqdnNode(NamedTuple):
+    used: int = 0
+    candidate: Tuple[Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate] = (Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate())
+
+    def pack(self) -> _Bytes:
+        return _FqdnNode.pack(self.used, self.candidate[0].pack(), self.candidate[1].pack(), self.candidate[2].pack(), self.candidate[3].pack(), self.candidate[4].pack(), self.candidate[5].pack(), self.candidate[6].pack(), self.candidate[7].pack(), self.candidate[8].pack(), self.candidate[9].pack(), self.candidate[10].pack(), self.candidate[11].pack(), self.candidate[12].pack(), self.candidate[13].pack(), self.candidate[14].pack(), self.candidate[15].pack())
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "FqdnNode":
+        v = _FqdnNode.unpack(raw)
+        return cls(v[0], (Candidate.unpack(v[1]), Candidate.unpack(v[2]), Candidate.unpack(v[3]), Candidate.unpack(v[4]), Candidate.unpack(v[5]), Candidate.unpack(v[6]), Candidate.unpack(v[7]), Candidate.unpack(v[8]), Candidate.unpack(v[9]), Candidate.unpack(v[10]), Candidate.unpack(v[11]), Candidate.unpack(v[12]), Candidate.unpack(v[13]), Candidate.unpack(v[14]), Candidate.unpack(v[15]), Candidate.unpack(v[16])))
+
+
 _Fragment = Struct("=HH")
 
 
@@ -620,6 +826,24 @@ class FragmentKey(NamedTuple):
     def unpack(cls, raw: _Bytes) -> "FragmentKey":
         v = _FragmentKey.unpack(raw)
         return cls(v[0], v[1], v[2], v[3], v[4])
+
+
+_Glob = Struct("=QQQ512s")
+
+
+class Glob(NamedTuple):
+    stay: int = 0
+    across: int = 0
+    accept: int = 0
+    step: _Bytes = _Bytes(512)
+
+    def pack(self) -> _Bytes:
+        return _Glob.pack(self.stay, self.across, self.accept, self.step)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "Glob":
+        v = _Glob.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3])
 
 
 _GoneKey = Struct("=16sIH2x")
@@ -672,6 +896,54 @@ class IpcacheKey(NamedTuple):
         return cls(v[0], v[1])
 
 
+_Learned = Struct("=QQQQQQQQQQQQQQQQ")
+
+
+class Learned(NamedTuple):
+    name: Tuple[int, int, int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0, 0, 0)
+    expires_ns: Tuple[int, int, int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0, 0, 0)
+
+    def pack(self) -> _Bytes:
+        return _Learned.pack(self.name[0], self.name[1], self.name[2], self.name[3], self.name[4], self.name[5], self.name[6], self.name[7], self.expires_ns[0], self.expires_ns[1], self.expires_ns[2], self.expires_ns[3], self.expires_ns[4], self.expires_ns[5], self.expires_ns[6], self.expires_ns[7])
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "Learned":
+        v = _Learned.unpack(raw)
+        return cls((v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]), (v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15]))
+
+
+_LearnedKey = Struct("=16sI")
+
+
+class LearnedKey(NamedTuple):
+    addr: _Bytes = _Bytes(16)
+    ifindex: int = 0
+
+    def pack(self) -> _Bytes:
+        return _LearnedKey.pack(self.addr, self.ifindex)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "LearnedKey":
+        v = _LearnedKey.unpack(raw)
+        return cls(v[0], v[1])
+
+
+_NameKey = Struct("=QI4x")
+
+
+class NameKey(NamedTuple):
+    id: int = 0
+    ifindex: int = 0
+
+    def pack(self) -> _Bytes:
+        return _NameKey.pack(self.id, self.ifindex)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "NameKey":
+        v = _NameKey.unpack(raw)
+        return cls(v[0], v[1])
+
+
 _NatEntry = Struct("=16s16sHHIQQ")
 
 
@@ -712,7 +984,7 @@ class NatKey(NamedTuple):
         return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4])
 
 
-_PolicyEntry = Struct("=IIIH2x")
+_PolicyEntry = Struct("=IIIHH")
 
 
 class PolicyEntry(NamedTuple):
@@ -720,14 +992,15 @@ class PolicyEntry(NamedTuple):
     action: int = 0
     audit_rule: int = 0
     proxy: int = 0
+    flags: int = 0
 
     def pack(self) -> _Bytes:
-        return _PolicyEntry.pack(self.rule, self.action, self.audit_rule, _be16(self.proxy))
+        return _PolicyEntry.pack(self.rule, self.action, self.audit_rule, _be16(self.proxy), self.flags)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "PolicyEntry":
         v = _PolicyEntry.unpack(raw)
-        return cls(v[0], v[1], v[2], _be16(v[3]))
+        return cls(v[0], v[1], v[2], _be16(v[3]), v[4])
 
 
 _PolicyKey = Struct("=IQIB1xH")
@@ -898,20 +1171,26 @@ class MapSpec(NamedTuple):
 
 MAPS = {
     "affinity": MapSpec(9, 24, 16, 65536),
+    "asked": MapSpec(9, 44, 280, 8192),
     "backends": MapSpec(1, 8, 24, 524288),
     "bandwidth": MapSpec(1, 8, 16, 65536),
     "buckets": MapSpec(9, 8, 16, 8192),
     "conntrack": MapSpec(9, 40, 48, 262144),
+    "dns_rules": MapSpec(1, 8, 4, 65536),
     "egress_gateway": MapSpec(11, 36, 40, 65536),
     "endpoints": MapSpec(1, 16, 48, 524288),
     "events": MapSpec(27, 0, 0, 4194304),
     "events_lost": MapSpec(6, 4, 8, 1),
+    "fqdns": MapSpec(11, 260, 132, 32768),
     "fragments": MapSpec(9, 44, 4, 8192),
+    "globs": MapSpec(1, 4, 536, 4096),
     "gone": MapSpec(1, 24, 8, 65536),
     "ipcache": MapSpec(11, 20, 24, 65536),
+    "learned": MapSpec(9, 20, 128, 32768),
+    "names": MapSpec(9, 16, 264, 16384),
     "nat": MapSpec(9, 40, 56, 262144),
     "policy": MapSpec(11, 20, 16, 524288),
-    "reasons": MapSpec(6, 4, 16, 86),
+    "reasons": MapSpec(6, 4, 16, 89),
     "rules": MapSpec(5, 4, 16, 65536),
     "services": MapSpec(1, 20, 64, 262144),
     "slots": MapSpec(1, 16, 40, 1048576),
@@ -922,4 +1201,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "3c7d70ec3bf5f291"
+ABI_HASH = "4ead750ebfe12850"

@@ -37,6 +37,9 @@ TEXT: Mapping[int, str] = {
     Reason.NO_PROXY: "the node's proxy has no socket for it",
     Reason.OTHER_RULES: "other L7 rules than those it was opened under judge it now",
     Reason.OVER_BANDWIDTH: "more than the workload's bandwidth",
+    Reason.DNS_REFUSED: "no DNS rule allows that name to be asked for",
+    Reason.DNS_UNREADABLE: "under DNS rules, but no plain question in one datagram",
+    Reason.DNS_BY_TCP: "DNS rules are judged in datagrams only: TCP is refused",
 }
 
 # `DropReason` of Cilium's flow.proto; the nearest word where there is no equal
@@ -63,6 +66,9 @@ HUBBLE: Mapping[int, str] = {
     Reason.NO_PROXY: "PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL",
     Reason.OTHER_RULES: "POLICY_DENIED",
     Reason.OVER_BANDWIDTH: "DROP_RATE_LIMITED",
+    Reason.DNS_REFUSED: "POLICY_DENIED",
+    Reason.DNS_UNREADABLE: "POLICY_DENIED",
+    Reason.DNS_BY_TCP: "POLICY_DENIED",
 }
 DROP_REASON_UNKNOWN = "DROP_REASON_UNKNOWN"
 

@@ -22,7 +22,7 @@ from .affinity import Names, Row
 from .maps import Map, split
 from .relayout import Scalars, number, numbers, packed, plan
 
-COPIED = ("conntrack", "nat", "sock_nat", "fragments")
+COPIED = ("conntrack", "nat", "sock_nat", "fragments", "learned", "names")
 MEANINGS = ("services", "backends")  # of the numbers in `affinity`
 FLAGS = {"conntrack": "ct_flag", "nat": "nat_flag"}
 LAST_SEEN = "last_seen_ns"
