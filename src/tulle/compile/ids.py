@@ -1,4 +1,4 @@
-"""Numbers for names: identities, rules, services and rule sets, of 16 to 32 bits.
+"""Numbers for names: identities, rules, services, rule sets and the like, of 16 to 32 bits.
 
 A number stays with its name as long as the name is in use, and a number that was given back is
 not given out again before the counter has gone round, so that a late packet or event never speaks
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tulle import abi
-from tulle.abi import Identity, RuleId
+from tulle.abi import Identity, NameLimit, RuleId
 
 CROSSINGS = 1 << 20  # identities that only diff gives, on the way between two others
 
@@ -31,6 +31,7 @@ SPACES: Mapping[str, Space] = {
     "identity": Space(Identity.FIRST, (1 << 24) - CROSSINGS),
     "rule": Space(RuleId.FIRST, 1 << 32),
     "service": Space(1, 1 << 32),
+    "name selector": Space(NameLimit.SELECTOR, 1 << 25),
     "rule set": Space(1024, 1 << 16),  # a port; those below need a privilege
 }
 
@@ -65,6 +66,7 @@ def counters_above(maps: Mapping[str, Mapping[bytes, bytes]]) -> Ids:
         "rule": [*counted, *decided],
         "identity": [number for number in known if number < SPACES["identity"].limit],
         "service": [item.id for item in services],
+        "name selector": [key.peer for key, _ in policy if key.peer >= NameLimit.SELECTOR],
         "rule set": [entry.proxy for _, entry in policy if entry.proxy],
     }
     return Ids(

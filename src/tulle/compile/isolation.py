@@ -12,10 +12,13 @@ from tulle.model.verdict import Rule
 from tulle.model.world import Key, Refusal, World
 
 from .capacity import DENIALS, LISTENERS, Limits, full
+from .fqdns import KIND as SELECTOR
+from .fqdns import Trie, trie_of
 from .identities import node_labels_of, port_table
 from .ids import Allocator
 from .lines import Line, ParsedPolicy, in_order
 from .members import NONE, Members
+from .named_peers import entries_of, patterns_of
 from .parts import Part
 from .places import Places, Row
 from .policies import DIRECTIONS, PolicyIndex, Rules, Selected
@@ -49,6 +52,7 @@ class Known(NamedTuple):
     numbers: tuple[int | None, ...]  # of the rules of the lines
     content: PolicySet
     rule_sets: tuple[RuleSet, ...]
+    selectors: Mapping[str, int]  # by pattern: those of names
 
 
 class Isolation(NamedTuple):
@@ -59,6 +63,8 @@ class Isolation(NamedTuple):
     tried: Mapping[Rule, int] = {}
     known: Mapping[tuple[object, ...], Known] = {}
     rule_sets: Mapping[int, RuleSet] = {}  # by number: those that some entry names
+    selectors: Mapping[str, int] = {}
+    trie: Trie = Trie()
     made_from: tuple[object, ...] = ()
 
     @property
@@ -98,6 +104,7 @@ def isolate(
     made_from = choices, members, rules
     if not before.denial_names and all(map(is_, made_from, before.made_from or (None,))):
         allocator.keep(RULE_SET)
+        allocator.keep(SELECTOR)
         return before
     work = _Work(members, rules, limits, allocator, before)
     sets, tried = work.sets(choices, choices.of), work.denials
@@ -108,9 +115,40 @@ def isolate(
     parts: dict[Hashable, Part] = {
         ("set", item.number): work.part(item) for item in work.placed.values()
     }
-    refusals = tuple(work.refusals)
-    denials = work.denials, tried
-    return Isolation(sets, parts, refusals, *denials, work.known, work.rule_sets, made_from)
+    trie = before.trie
+    if work.selectors != before.selectors or not before.made_from:
+        trie = trie_of(work.selectors, limits)
+    if trie.part:
+        parts["names",] = trie.part
+    return Isolation(
+        sets,
+        parts,
+        (*work.refusals, *_lost(trie, work.known.values())),
+        work.denials,
+        tried,
+        work.known,
+        work.rule_sets,
+        work.selectors,
+        trie,
+        made_from,
+    )
+
+
+def _lost(trie: Trie, known: Iterable[Known]) -> Iterator[Refusal]:
+    """Policies whose names find no room: what they allow by those is not allowed."""
+    for ref, pattern in sorted(
+        {
+            (line.rule.policy, term.name)
+            for item in known
+            for line in item.lines
+            for term in line.terms or ()
+            if term.kind == "fqdn" and term.name in trie.lost and line.rule.policy
+        }
+        if trie.lost
+        else ()
+    ):
+        what = "the kernel has no room for more names like it: it means nobody"
+        yield Refusal(ref, f"toFQDNs {pattern}: {what}")
 
 
 class _Work:
@@ -136,6 +174,7 @@ class _Work:
         self.refusals: list[Refusal] = []
         self.denials: dict[Rule, int] = {}
         self.rule_sets: dict[int, RuleSet] = {}
+        self.selectors: dict[str, int] = {}
         self._entries: dict[str, int] = defaultdict(int)  # that each namespace asks for
         self._listeners: dict[str, set[int]] = defaultdict(set)
 
@@ -189,6 +228,7 @@ class _Work:
             content = closed(self._denial(Rule(subject.direction, builtin=f"refused: {problem}")))
         elif known:
             self.rule_sets.update((item.number, item) for item in known.rule_sets)
+            self.selectors.update(known.selectors)
         if content.number not in self.placed:
             self.placed[content.number] = content
             self._size += len(content.entries)
@@ -205,11 +245,15 @@ class _Work:
                 return None, full("rules", self._limits)
             groups = groups_of(subject, lines, self._members)
             listeners = Numbering(lines, self._allocator)
-            content = packed_set(groups, lines, self._rules.numbers, listeners)
+            selectors = {name: self._allocator.get(SELECTOR, name) for name in patterns_of(lines)}
+            named = entries_of(lines, selectors, self._rules.numbers)
+            content = packed_set(groups, lines, self._rules.numbers, listeners, named)
             members = tuple(self._meant(selected))
-            known = Known(lines, selected, members, numbers, content, listeners.made)
+            known = Known(lines, selected, members, numbers, content, listeners.made, selectors)
         for item in known.rule_sets:
             self._allocator.get(RULE_SET, item.name)
+        for pattern in known.selectors:
+            self._allocator.get(SELECTOR, pattern)
         self.known[key] = known
         return known, ""
 

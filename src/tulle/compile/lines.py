@@ -16,6 +16,7 @@ from .rules import (
     Action,
     Cidr,
     Entity,
+    Fqdn,
     Layer7,
     Nodes,
     PeerTerm,
@@ -38,7 +39,8 @@ class Term(NamedTuple):
     """A question that a policy asks about a peer; equal for equal questions.
 
     `kind` is "pods" or "nodes" (by labels), "cidr" (of everything) or "world-cidr" (of what is
-    outside) by a block's name, "entity", or "port" for who has a port of that name.
+    outside) by a block's name, "entity", "fqdn" by a pattern of names, or "port" for who has a port
+    of that name.
     """
 
     kind: str
@@ -68,6 +70,7 @@ class Line(NamedTuple):
     reject: bool
     audit: bool
     layer7: Layer7 | None = None
+    default: bool = False  # what a policy that isolates denies by
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,15 @@ class ParsedPolicy:
         rule = Rule(policy.direction, policy.ref, spec=policy.spec)
         everything = ((ANY_PROTOCOL, 0, LAST_PORT),)
         return Line(
-            rule, Action.DENY, policy.tier, None, everything, (), policy.reject, policy.audit
+            rule,
+            Action.DENY,
+            policy.tier,
+            None,
+            everything,
+            (),
+            policy.reject,
+            policy.audit,
+            default=True,
         )
 
     @cached_property
@@ -201,6 +212,8 @@ def _term(peer: PeerTerm) -> Term:
             return _of_labels("pods", selector)
         case Nodes(selector):
             return _of_labels("nodes", selector)
+        case Fqdn(pattern):
+            return Term("fqdn", pattern)
         case Cidr():
             return Term("cidr" if peer.managed else "world-cidr", block_name(peer))
         case Entity.WORLD_IPV4 | Entity.WORLD_IPV6:

@@ -18,6 +18,8 @@ NOTHING: Part = {}
 
 # What is referred to comes before what refers to it.
 DERIVED = (
+    "globs",
+    "fqdns",
     "policy",
     "slots",
     "backends",

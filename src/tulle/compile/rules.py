@@ -117,7 +117,14 @@ class Cidr:
     managed: bool = True
 
 
-PeerTerm = Pods | Nodes | Cidr | Entity
+@dataclass(frozen=True, slots=True)
+class Fqdn:
+    """What is outside of the mesh and has such a name, as the subject has learnt from DNS."""
+
+    pattern: str  # as model.dns has it; a name is one without `*`
+
+
+PeerTerm = Pods | Nodes | Cidr | Entity | Fqdn
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from .cells import NOBODY, Cell, Decision, Match, cells
 from .identities import NamedPort
 from .lines import PROTOCOLS, Line, Span, Term
 from .members import NONE, Members
+from .named_peers import Packed, flags_of
 from .rule_sets import Numbering
 from .rules import Action
 
@@ -114,12 +115,14 @@ def packed_set(
     lines: Sequence[Line],
     numbers: Mapping[Rule, int],
     listeners: Numbering,
+    named: Sequence[tuple[int, tuple[Packed, ...]]] = (),
 ) -> PolicySet:
-    """`numbers` has every rule of the lines."""
+    """`numbers` has every rule of the lines; `named` is what selectors of names allow besides."""
     packed = [
-        [_packed(cell, lines, numbers, listeners) for cell in group.cells] for group in groups
+        [_packed(cell, lines, numbers, listeners, bool(named)) for cell in group.cells]
+        for group in groups
     ]
-    digest = hashlib.blake2b()
+    digest = hashlib.blake2b(repr(named).encode() if named else b"")
     for group, shape in zip(groups, packed, strict=True):
         digest.update(repr((shape, len(group.peers))).encode())
         digest.update(array("I", group.peers).tobytes())
@@ -131,12 +134,19 @@ def packed_set(
         for peer in group.peers
         for prefix, protocol, port, value in shape
     }
+    for selector, cells_of in named:
+        for prefix, protocol, port, value in cells_of:
+            entries[abi.PolicyKey(prefix, number, selector, protocol, port).pack()] = value
     return PolicySet(number, whole, entries)
 
 
 def _packed(
-    cell: Cell, lines: Sequence[Line], numbers: Mapping[Rule, int], listeners: Numbering
-) -> tuple[int, int, int, bytes]:
+    cell: Cell,
+    lines: Sequence[Line],
+    numbers: Mapping[Rule, int],
+    listeners: Numbering,
+    has_names: bool,
+) -> Packed:
     decider, audit, _ = cell.decision
     audited = int(RuleId.NONE) if audit == NOBODY else numbers[lines[audit].rule]
     rule, answer = int(RuleId.NOT_ISOLATED), Answer.ALLOW
@@ -147,8 +157,9 @@ def _packed(
         rule = numbers[line.rule]
         if line.action is Action.DENY:
             answer = Answer.REJECT if line.reject else Answer.DENY
-    entry = abi.PolicyEntry(rule, answer, audited, listeners.number(cell.decision)).pack()
-    return cell.prefix, cell.protocol, cell.port, entry
+    flags = flags_of(cell.decision, lines) if has_names else 0
+    entry = abi.PolicyEntry(rule, answer, audited, listeners.number(cell.decision), flags)
+    return cell.prefix, cell.protocol, cell.port, entry.pack()
 
 
 def closed(rule: int) -> PolicySet:

@@ -166,6 +166,13 @@ class IngressDenyRule(Object, frozen=True):
     from_groups: Any = None
 
 
+class FQDNSelector(Object, frozen=True):
+    """One of the two. In a pattern `*` is any part of a label, `**.` any labels in front."""
+
+    match_name: str = ""
+    match_pattern: str = ""
+
+
 class EgressRule(Object, frozen=True):
     to_endpoints: tuple[LabelSelector, ...] | None = None
     to_requires: tuple[LabelSelector, ...] | None = None
@@ -176,8 +183,8 @@ class EgressRule(Object, frozen=True):
     to_services: tuple[CiliumService, ...] | None = None
     to_ports: tuple[PortRule, ...] | None = None
     icmps: tuple[IcmpRule, ...] | None = None
+    to_fqdns: tuple[FQDNSelector, ...] | None = field(name="toFQDNs", default=None)
     # refused
-    to_fqdns: Any = field(name="toFQDNs", default=None)
     to_groups: Any = None
     authentication: Any = None
 

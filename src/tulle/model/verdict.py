@@ -57,13 +57,15 @@ TO_ITSELF = "a workload always reaches itself"
 class Flow:
     """The first packet of a connection, after service translation.
 
-    Of ICMP and ICMPv6 `dport` is the type.
+    Of ICMP and ICMPv6 `dport` is the type. `names` are those that the source has learnt the
+    destination's address under.
     """
 
     src: IPAddress
     dst: IPAddress
     protocol: Protocol | str  # TCP, UDP, SCTP, ICMP, ICMPv6
     dport: int = 0
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,11 @@ from tulle.model.world import Node, World
 
 WEB = workload("web-1", app="web")
 DB = workload("db-2", app="db")
+BY_NAME = """
+kind: CiliumNetworkPolicy
+metadata: {name: names}
+spec: {endpointSelector: {}, egress: [{toFQDNs: [{matchName: a.example}]}]}
+"""
 READING = """
 kind: CiliumNetworkPolicy
 metadata: {name: reading}
@@ -222,7 +227,8 @@ def test_counters_start_above_all_that_a_kernel_holds() -> None:
     policy = ALLOW_WEB.replace(
         "ingress:", "egress: [{to: [{ipBlock: {cidr: 1.0.0.0/8}}]}]\n  ingress:"
     )
-    held = compile_world(world_of(WEB, DB, text=f"{policy}---{READING}---{DB_SERVICE}"), Ids())
+    text = f"{policy}---{READING}---{DB_SERVICE}---{BY_NAME}"
+    held = compile_world(world_of(WEB, DB, text=text), Ids())
     fresh = Allocator(counters_above(maps(held)))
     for kind in SPACES:
         assert fresh.get(kind, "new") > max(held.ids.taken[kind].values()), kind

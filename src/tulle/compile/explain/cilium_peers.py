@@ -11,6 +11,7 @@ from tulle.model.cilium import (
     CiliumService,
     EgressDenyRule,
     EgressRule,
+    FQDNSelector,
     IngressDenyRule,
     IngressRule,
     split_key,
@@ -25,6 +26,7 @@ from tulle.model.world import World
 
 from ..rules import NAMESPACE_KEY, NAMESPACE_LABELS
 from ..selectors import matches
+from .dns_names import selects
 from .ends import End, Kind, Question, inside, is_about
 
 # Which entity an end is, of those that are one kind of end.
@@ -48,6 +50,7 @@ class Lists:
     entities: tuple[str, ...] | None
     nodes: tuple[LabelSelector, ...] | None
     services: tuple[CiliumService, ...] | None = None
+    fqdns: tuple[FQDNSelector, ...] | None = None
 
     @classmethod
     def of(cls, rule: IngressRule | IngressDenyRule | EgressRule | EgressDenyRule) -> Lists:
@@ -68,13 +71,14 @@ class Lists:
             rule.to_entities,
             rule.to_nodes,
             rule.to_services,
+            rule.to_fqdns if isinstance(rule, EgressRule) else None,
         )
 
     @property
     def say_something(self) -> bool:
         """Whether any list is there, be it empty. Requirements alone grant nothing."""
         lists = (self.endpoints, self.requires, self.cidrs, self.cidr_rules, self.entities)
-        return any(item is not None for item in (*lists, self.nodes, self.services))
+        return any(item is not None for item in (*lists, self.nodes, self.services, self.fqdns))
 
 
 def labels_match(selector: LabelSelector, end: End) -> bool:
@@ -88,6 +92,10 @@ def names_somebody(question: Question, lists: Lists) -> bool:
     world, peer = question.world, question.peer
     if peer.kind is Kind.WORLD and any(
         inside(peer.address, cidr, excluded) for cidr, excluded in _blocks(world, lists)
+    ):
+        return True
+    if peer.kind is Kind.WORLD and any(
+        selects(item, name) for item in lists.fqdns or () for name in question.flow.names
     ):
         return True
     if any(is_entity(peer, name) for name in lists.entities or ()):

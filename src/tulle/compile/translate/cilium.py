@@ -21,11 +21,13 @@ from tulle.model.cilium import (
     CiliumService,
     EgressDenyRule,
     EgressRule,
+    FQDNSelector,
     IngressDenyRule,
     IngressRule,
     PortProtocol,
     PortRule,
 )
+from tulle.model.dns import normal
 from tulle.model.icmp import ICMP_TYPES
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import AUDIT_ANNOTATION, REJECT_ANNOTATION, LabelSelector
@@ -35,6 +37,7 @@ from ..rules import (
     WITH_PORTS,
     Action,
     Cidr,
+    Fqdn,
     Layer7,
     Nodes,
     PeerTerm,
@@ -63,6 +66,7 @@ class _Peers:
     entities: tuple[str, ...] | None
     nodes: tuple[LabelSelector, ...] | None
     services: tuple[CiliumService, ...] | None = None
+    fqdns: tuple[FQDNSelector, ...] | None = None
 
     @classmethod
     def of(cls, rule: AnyRule) -> _Peers:
@@ -83,13 +87,14 @@ class _Peers:
             rule.to_entities,
             rule.to_nodes,
             rule.to_services,
+            rule.to_fqdns if isinstance(rule, EgressRule) else None,
         )
 
     @property
     def absent(self) -> bool:
         """Requirements count as peers: they grant nothing by themselves."""
         lists = (self.endpoints, self.requires, self.cidrs, self.cidr_rules, self.entities)
-        return all(item is None for item in (*lists, self.nodes, self.services))
+        return all(item is None for item in (*lists, self.nodes, self.services, self.fqdns))
 
 
 def cilium_policy(policy: CiliumPolicy, named: Named) -> tuple[Policy, ...]:
@@ -216,14 +221,16 @@ def _terms(chosen: _Peers, namespace: str, named: Named) -> Iterator[PeerTerm]:
         texts = (item.cidr,) if item.cidr else named.group_cidrs(item)
         for text in texts:
             yield Cidr(ip_network(text, strict=False), excluded, managed=False)
-    for name in chosen.entities or ():
-        if (entity := ENTITIES[name]) is not None:
+    for word in chosen.entities or ():
+        if (entity := ENTITIES[word]) is not None:
             yield entity
     for selector in chosen.nodes or ():
         if (nodes := plain(selector)) is not None:
             yield Nodes(nodes)
     for service in chosen.services or ():
         yield from named.service_endpoints(service)
+    for name in chosen.fqdns or ():
+        yield Fqdn(normal(name.match_name or name.match_pattern))
 
 
 def _ports(rule: AnyRule) -> Iterator[PortTerm]:

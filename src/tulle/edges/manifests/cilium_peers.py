@@ -11,8 +11,10 @@ from tulle.model.cilium import (
     UNKNOWN_ENTITIES,
     CIDRRule,
     CiliumService,
+    FQDNSelector,
     split_key,
 )
+from tulle.model.dns import name_problem, pattern_problem
 from tulle.model.kubernetes import LabelSelector, LabelSelectorRequirement
 
 from .fields import FieldError, Path, quote
@@ -70,6 +72,15 @@ def check_entity(name: str, *path: str | int) -> None:
         raise FieldError(f"{name} is not supported yet: {UNKNOWN_ENTITIES[name]}", *path)
     if name not in ENTITIES:
         raise FieldError(f"{quote(name)} is no entity; {', '.join(ENTITIES)} are", *path)
+
+
+def check_fqdn(item: FQDNSelector, *path: str | int) -> None:
+    if bool(item.match_name) == bool(item.match_pattern):
+        raise FieldError("needs a matchName or a matchPattern, and not both", *path)
+    if item.match_name and (problem := name_problem(item.match_name)):
+        raise FieldError(f"{quote(item.match_name)} {problem}", *path, "matchName")
+    if item.match_pattern and (problem := pattern_problem(item.match_pattern)):
+        raise FieldError(f"{quote(item.match_pattern)} {problem}", *path, "matchPattern")
 
 
 def check_cidr(text: str, *path: str | int) -> None:

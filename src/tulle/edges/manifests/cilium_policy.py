@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from tulle.model.cilium import (
     IcmpField,
     IngressDenyRule,
     IngressRule,
+    L7Rules,
     PortDenyRule,
     PortProtocol,
     PortRule,
@@ -44,10 +46,10 @@ _PEERS: dict[str, Callable[..., None]] = {
     "entities": peers.check_entity,
     "nodes": lambda selector, *path: peers.check_sourced(selector, peers.OF_NODES, *path),
     "services": peers.check_service,
+    "fqdns": peers.check_fqdn,
 }
 _MISSING = {
     "groups": "needs a cloud's API, which Tulle does not ask",
-    "fqdns": "is not supported yet: it needs names learnt from DNS",
 }
 _PROXY_PARTS = {
     "terminating_tls": "is not supported yet: the node's proxy does not open TLS for a policy",
@@ -86,6 +88,7 @@ def _check_spec(policy: CiliumPolicy, spec: CiliumRule, *path: str | int) -> Non
     _each(spec.ingress_deny, _check_rule, *path, "ingressDeny")
     _each(spec.egress, _check_rule, *path, "egress")
     _each(spec.egress_deny, _check_rule, *path, "egressDeny")
+    _each(spec.egress, partial(_check_names, spec.node_selector is not None), *path, "egress")
     check_layer7(spec, *path)
 
 
@@ -122,6 +125,20 @@ def _check_rule(rule: AnyRule, *path: str | int) -> None:
         place = (*path, "icmps", index, "fields")
         _check_count(icmp.fields, *place)
         _each(icmp.fields, _check_icmp, *place)
+
+
+def _check_names(is_host: bool, rule: EgressRule, *path: str | int) -> None:
+    """Where toFQDNs may stand."""
+    if rule.to_fqdns is None:
+        return
+    if is_host:
+        reason = "is not supported in policies that select nodes: their DNS is not read"
+        raise FieldError(reason, *path, "toFQDNs")
+    for index, item in enumerate(rule.to_ports or ()):
+        if item.rules != L7Rules() or item.server_names:
+            reason = "is not supported yet beside toFQDNs: give it a rule of its own"
+            where = "rules" if item.rules != L7Rules() else "serverNames"
+            raise FieldError(reason, *path, "toPorts", index, where)
 
 
 def _names(item: msgspec.Struct) -> dict[str, str]:

@@ -40,11 +40,25 @@ def test_a_proxys_work_is_refused(part: str) -> None:
 
 
 def test_what_needs_more_than_addresses_is_refused() -> None:
-    assert "learnt from DNS" in refused(egress=[{"toFQDNs": [{"matchName": "a.example"}]}])
     assert "cloud" in refused(egress=[{"toGroups": [{"aws": {}}]}])
     assert "cloud" in refused(ingressDeny=[{"fromGroups": [{"aws": {}}]}])
     assert "keys" in refused(ingress=[{"authentication": {"mode": "required"}}])
     assert "not supported" in refused(log={"value": "a"})
+
+
+def test_names_are_names_and_stand_where_they_can_be_learnt() -> None:
+    def said(name: str, **more: object) -> str:
+        return refused(egress=[{"toFQDNs": [{"matchName": name, **more}]}])
+
+    assert "not both" in said("a.example", matchPattern="*")
+    assert "is no DNS name" in said("a..example")
+    assert "is no DNS name" in said("*.example")
+    assert "longer than 253" in said(".".join(["abcdefghi"] * 26))
+    wild = [{"toFQDNs": [{"matchPattern": f"{'a' * 60}.bcd*.example"}]}]
+    assert "more than 62 characters" in refused(egress=wild)
+    rules = [{"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{}]}}]
+    both = [{"toFQDNs": [{"matchName": "a.example"}], "toPorts": rules}]
+    assert "beside toFQDNs" in refused(egress=both)
 
 
 def test_kinds_of_peers_do_not_mix() -> None:

@@ -1,0 +1,53 @@
+"""Names of the domain system, and Cilium's patterns of them."""
+
+from __future__ import annotations
+
+import re
+
+MAX_NAME = 253  # characters, without the root's dot
+MAX_WILD = 63  # characters that the kernel matches one by one, `*` not counted
+_LABEL = re.compile(r"[-a-z0-9_]{1,63}")
+_WILD_LABEL = re.compile(r"[-a-z0-9_*]{1,63}")
+
+
+def normal(text: str) -> str:
+    """Lower case, without the root's dot."""
+    return text.lower().removesuffix(".")
+
+
+def name_problem(text: str) -> str:
+    """Why a text is no name that a rule can speak of; "" if it is one."""
+    return _problem(text, _LABEL, "DNS name")
+
+
+def pattern_problem(text: str) -> str:
+    """The same of a pattern."""
+    if problem := _problem(text, _WILD_LABEL, "pattern of DNS names"):
+        return problem
+    front, _ = split(normal(text))
+    if len(front.replace("*", "")) >= MAX_WILD:
+        return f"has more than {MAX_WILD - 1} characters in front of its last `*`'s label's end"
+    return ""
+
+
+def _problem(text: str, label: re.Pattern[str], what: str) -> str:
+    name = normal(text)
+    if len(name) > MAX_NAME:
+        return f"is longer than {MAX_NAME} characters"
+    if not all(label.fullmatch(part) for part in name.split(".")):
+        return f"is no {what}"
+    return ""
+
+
+def split(pattern: str) -> tuple[str, str]:
+    """What has a `*` in it, to the end of the last such label, and the plain labels behind.
+
+    >>> split("sub*.example.com"), split("example.com"), split("*")
+    (('sub*', 'example.com'), ('', 'example.com'), ('*', ''))
+    """
+    labels = pattern.split(".")
+    plain = 0
+    while plain < len(labels) and "*" not in labels[len(labels) - 1 - plain]:
+        plain += 1
+    wild = len(labels) - plain
+    return ".".join(labels[:wild]), ".".join(labels[wild:])

@@ -1,0 +1,115 @@
+"""Names: what workloads learn from a real resolver is what policies by name let them reach."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Clusters
+from tests.e2e.mesh import Cluster, Json, wait_for
+
+NAMES = (sys.executable, str(Path(__file__).with_name("names.py")))
+# In the block that is routed to the host outside. Many more of one name share its first bytes.
+WANTED4, WANTED6, OTHER4 = "203.0.113.10", "2001:db8:5::10", "203.0.113.20"
+STORM = 32
+HOSTS = {
+    "api.shop.example": (WANTED4, WANTED6),
+    "deep.api.shop.example": (WANTED4,),
+    "evil.example": (OTHER4,),
+    "notshop.example": (OTHER4,),
+    **{f"h{number}.storm.example": (f"203.0.113.{100 + number}",) for number in range(STORM)},
+}
+ALIASES = {"www.shop.example": "a.cdn.example", "a.cdn.example": "api.shop.example"}
+SERVE = """
+import socket, threading
+def serve(family, address):
+    sock = socket.create_server((address, 80), family=family, backlog=512)
+    while True:
+        sock.accept()[0].close()
+threading.Thread(target=serve, args=(socket.AF_INET6, "::"), daemon=True).start()
+serve(socket.AF_INET, "0.0.0.0")
+"""
+
+
+def by_name(resolver: str, *selectors: Json) -> Json:
+    dns = {"toCIDR": [f"{resolver}/32"], "toPorts": [{"ports": [{"port": "53"}]}]}
+    names = {"toFQDNs": list(selectors), "toPorts": [{"ports": [{"port": "80"}]}]}
+    return {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": "names", "namespace": "shop"},
+        "spec": {
+            "endpointSelector": {"matchLabels": {"app": "client"}},
+            "egress": [dns, names] if selectors else [dns],
+        },
+    }
+
+
+class Field:
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster, self.mesh = cluster, cluster["a"]
+        self.mesh.run("client", "sleep", "inf")
+        self.resolver = self._outside_address()
+        for address in sorted({item for items in HOSTS.values() for item in items}):
+            cluster.outside("ip", "address", "add", address, "dev", "lo")
+        hosts = [f"--host-record={name},{','.join(items)}" for name, items in HOSTS.items()]
+        aliases = [f"--cname={name},{target}" for name, target in ALIASES.items()]
+        cluster.spawn_outside(
+            *("dnsmasq", "-k", "--no-resolv", "--no-hosts", "--conf-file=/dev/null"),
+            *("--pid-file=", "--user=root", "--local-ttl=1", *hosts, *aliases),
+        )
+        cluster.spawn_outside(sys.executable, "-c", SERVE)
+        wait_for(lambda: "False" not in self.reach("api.shop.example") != "")
+
+    def _outside_address(self) -> str:
+        words = self.cluster.outside("ip", "-4", "-br", "address").split()
+        return next(word for word in words if word.startswith("192.168.")).split("/")[0]
+
+    def reach(self, name: str) -> str:
+        return self.mesh.exec("client", *NAMES, "reach", self.resolver, name).strip()
+
+    def connects(self, address: str) -> bool:
+        script = f"import socket; socket.create_connection(({address!r}, 80), 0.5)"
+        inside = ("exec", "-n", "shop", "client", "--", sys.executable, "-c", script)
+        return "Error" not in self.mesh.tulle(*inside, "2>&1", check=False)
+
+
+@pytest.fixture(scope="module")
+def field(clusters: Clusters) -> Iterator[Field]:
+    with clusters("dns", ("a",)) as cluster:
+        yield Field(cluster)
+
+
+def test_names_are_reached_as_soon_as_they_are_known(field: Field) -> None:
+    """IPv4 and IPv6, through aliases, and nobody else: each by its first connection."""
+    field.mesh.apply(
+        by_name(
+            field.resolver, {"matchName": "API.shop.example."}, {"matchPattern": "w*.shop.example"}
+        )
+    )
+    assert field.reach("api.shop.example") == f"{WANTED4}=True {WANTED6}=True"
+    assert field.reach("www.shop.example") == f"{WANTED4}=True {WANTED6}=True"
+    assert field.reach("evil.example") == f"{OTHER4}=False"
+    assert field.reach("notshop.example") == f"{OTHER4}=False"
+
+
+def test_a_policy_that_comes_later_knows_what_was_learnt_before(field: Field) -> None:
+    field.mesh.apply(by_name(field.resolver))
+    assert field.reach("deep.api.shop.example") == f"{WANTED4}=False"
+    field.mesh.apply(by_name(field.resolver, {"matchPattern": "**.shop.example"}))
+    assert field.reach("deep.api.shop.example") == f"{WANTED4}=True"
+
+
+def test_an_agent_that_is_killed_in_a_storm_of_questions_is_not_missed(field: Field) -> None:
+    field.mesh.apply(by_name(field.resolver, {"matchPattern": "*.storm.example"}))
+    storm = field.mesh.spawn("client", *NAMES, "storm", field.resolver, str(STORM), "3")
+    assert storm.stdout
+    assert storm.stdout.readline() == "begun\n"
+    field.mesh.kill_agent()
+    tried, failed = map(int, storm.stdout.readline().split())
+    field.cluster.start("a")
+    assert tried > 100
+    assert failed == 0

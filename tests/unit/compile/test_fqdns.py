@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from tests.unit.compile.objects import workload, world_of
+from tulle import abi
+from tulle.abi import Action, NameLimit, PolicyFlag
+from tulle.compile import Ids, compile_world
+from tulle.compile.fqdns import reversed_text, trie_of
+from tulle.compile.parts import flat
+
+LIMITS = {"fqdns": 100, "globs": 2}
+POLICY = """
+kind: CiliumNetworkPolicy
+metadata: {name: names%s}
+spec:
+  endpointSelector: {matchLabels: {app: client}}
+  egress:
+    - toFQDNs: [{matchName: API.example.}, {matchPattern: "*.shop.example"}]
+      toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+"""
+AUDIT = POLICY.replace("names%s", 'audited, annotations: {tulle.io/audit: "true"}')
+
+
+def keys(part: dict[bytes, bytes]) -> set[bytes]:
+    return {abi.DnsName.unpack(key).text.rstrip(b"\0") for key in part}
+
+
+def test_names_stand_back_to_front() -> None:
+    assert reversed_text("api.example") == b"elpmaxe.ipa."
+    trie = trie_of({"api.example": 1, "*.example": 2, "*": 3}, LIMITS)
+    assert keys(dict(trie.part["fqdns"])) == {b"elpmaxe.ipa.", b"elpmaxe.", b""}
+
+
+def test_what_finds_no_room_means_nobody() -> None:
+    crowd = {f"a{number}*.example": number for number in range(1, 4)}
+    assert trie_of(crowd, LIMITS).lost == {"a3*.example"}
+    many = {f"**.{'b.' * number}example": number for number in range(1, 20)}
+    assert len(trie_of(many, LIMITS).lost) == 19 - NameLimit.CANDIDATES
+
+
+def policy_of(text: str) -> dict[int, list[abi.PolicyEntry]]:
+    client = workload("client-1", app="client")
+    compiled = compile_world(world_of(client, text=text), Ids())
+    found: dict[int, list[abi.PolicyEntry]] = {}
+    for key, value in flat(compiled.image)["policy"].items():
+        found.setdefault(abi.PolicyKey.unpack(key).peer, []).append(abi.PolicyEntry.unpack(value))
+    assert compiled.refusals == ()
+    return found
+
+
+def test_names_allow_where_the_default_would_deny() -> None:
+    found = policy_of(POLICY % "")
+    assert [entry.flags for entry in found[0]] == [PolicyFlag.NAMES]
+    selectors = [entries for peer, entries in found.items() if peer >= NameLimit.SELECTOR]
+    assert len(selectors) == 2
+    for entries in selectors:
+        assert sorted(entry.action for entry in entries) == [Action.ALLOW, Action.DENY]
+
+
+def test_names_in_audit_mode_allow_nothing_but_are_not_told_either() -> None:
+    found = policy_of(AUDIT)
+    assert [entry.flags for entry in found[0]] == [PolicyFlag.AUDIT_NAMES]
+    [*_, entries] = [entries for peer, entries in found.items() if peer >= NameLimit.SELECTOR]
+    assert {entry.action for entry in entries} == {Action.DENY}
+    assert {entry.flags for entry in entries} == {0, PolicyFlag.AUDITED}
