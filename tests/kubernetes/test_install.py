@@ -21,6 +21,7 @@ from tests.hostile.bent_traffic import BENT_TRAFFIC
 from tests.hostile.traffic import VALID_TRAFFIC
 from tests.kubernetes.control_plane import ControlPlane, control_plane
 from tests.kubernetes.crds import definitions
+from tests.kubernetes.hosted import are_looked_after, hosts
 from tests.unit.install.test_crds import CRDS, NOT_BY_SCHEMA
 from tulle import __version__
 from tulle.agent.kube.operator import Operator, OperatorOptions
@@ -167,6 +168,7 @@ MAY = {
         "get httproutes.gateway.networking.k8s.io shop",
         f"create leases.coordination.k8s.io {NAMESPACE}",
         f"update leases.coordination.k8s.io {NAMESPACE}/tulle",
+        f"list leases.coordination.k8s.io {NAMESPACE}",
     ],
 }
 MAY_NOT = {
@@ -201,6 +203,9 @@ MAY_NOT = {
         f"delete leases.coordination.k8s.io {NAMESPACE}/tulle",
         f"update leases.coordination.k8s.io {NAMESPACE}/other",
         "create leases.coordination.k8s.io kube-system",
+        "list leases.coordination.k8s.io kube-system",
+        "patch meshworkloads.tulle.io shop",
+        "delete meshnodes.tulle.io",
         "get secrets shop",
         "create pods shop",
         "patch nodes",
@@ -316,19 +321,22 @@ TWICE = {
 def test_the_operator_s_rights_are_enough(installed: ControlPlane, tmp_path: Path) -> None:
     installed.kubectl.apply(*GATEWAY)
     limit = next(item for item in VALID_TRAFFIC if item["kind"] == "RateLimitPolicy")
-    installed.kubectl.apply(limit, TWICE)
+    installed.kubectl.apply(limit, TWICE, *hosts(NAMESPACE))
+    looks = []
 
     def written(operator: Operator) -> bool:
+        looks.append(operator.passes > 0 and are_looked_after(operator.source.scan()))
         told = installed.kubectl.list("events.v1.events.k8s.io", "-n", "shop")
         refused = [item["regarding"]["name"] for item in told if item["reason"] == "Refused"]
         limited = installed.kubectl.get("ratelimitpolicies.tulle.io", "web", "shop")
         door = installed.kubectl.get("gateway", "door", "shop")
         said = bool(limited and limited.get("status") and door and door.get("status"))
-        return said and "twice" in refused
+        return said and "twice" in refused and any(looks)
 
     operator = operated(installed, "tulle-operator", tmp_path / "state", written)
     status = operator.duties.status()
     assert (status["problems"], status["events"]["problem"]) == ([], "")
+    assert operator.duties.problems == []
     assert operator.source.problems == []
 
 
