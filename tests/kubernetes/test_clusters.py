@@ -217,9 +217,8 @@ def test_what_the_other_said_holds_while_it_is_away(sides: dict[str, Side]) -> N
         east.start()
         wait_for(lambda: bool(east.node.status()["apply"]), 40)
         assert east.ask() == "west"
-        wait_for(lambda: "cluster west" in " ".join(east.node.status()["problems"]), 40)
         assert not east.joined()["west"]["synced"]
-        assert east.joined()["west"]["age_s"] > 0
+        wait_for(lambda: east.joined()["west"]["age_s"] > 0)
     finally:
         west.plane.start_api()
     wait_for(lambda: east.joined()["west"]["synced"], 60)

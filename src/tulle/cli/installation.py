@@ -44,6 +44,7 @@ def _lines(found: Json) -> list[str]:
         f"  agents: {_lack(found['agents'])}",
         f"  operator: {_lack(found['operator'])}"
         + (f", {found['leader']} writes" if found["leader"] else ""),
+        *([f"  joined with {', '.join(found['joined'])}"] if found["joined"] else []),
         "",
         table(("NODE", "POD", "VERSION", "READY", "RESTARTS"), rows),
     ]

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from tulle.agent.kube.kinds import ALL
-from tulle.edges.kubernetes.errors import NotFound
+from tulle.agent.kube.peers import LABEL
+from tulle.edges.kubernetes.errors import Forbidden, NotFound
 
 from .cluster import Cluster, Json, daemons_lack, decoded, replicas_lack
 from .metadata import AGENT, MANAGED_BY, OPERATOR, VERSION
@@ -62,6 +63,7 @@ async def overview(cluster: Cluster, namespace: str) -> Json:
         "state": newest.state if newest else "",
         "agents": daemons_lack(daemons),
         "operator": replicas_lack(operator),
+        "joined": await _joined(cluster, namespace),
         "leader": await _leader(cluster, namespace),
         "nodes": await _nodes(cluster, namespace) + await _hosts(cluster),
     }
@@ -78,6 +80,16 @@ async def _leader(cluster: Cluster, namespace: str) -> str:
     lease: dict[str, Any] = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
     found = await cluster.get({**lease, "metadata": metadata})
     return str(((found or {}).get("spec") or {}).get("holderIdentity") or "")
+
+
+async def _joined(cluster: Cluster, namespace: str) -> list[str]:
+    """Other clusters to which Secrets lead, as far as whoever asks may see those."""
+    path = f"/api/v1/namespaces/{namespace}/secrets"
+    try:
+        found = decoded(await cluster.client.get(path, {"labelSelector": LABEL})).get("items") or []
+    except (Forbidden, NotFound):
+        return []
+    return sorted({item["metadata"]["labels"][LABEL] for item in found})
 
 
 async def _nodes(cluster: Cluster, namespace: str) -> list[Json]:

@@ -78,6 +78,19 @@ Most connections
     )
 
 
+def test_joined_clusters(agent: FakeAgent, cli: Cli) -> None:
+    west = {"server": "https://192.0.2.9:6443", "version": "v1.36.0", "synced": True, "age_s": 0}
+    east = {**west, "server": "https://192.0.2.8:6443", "synced": False, "age_s": 125}
+    size = {"nodes": 3, "workloads": 40}
+    joined = {"east": {**east, **size}, "west": {**west, **size}}
+    status = {**STATUS, "kubernetes": {"clusters": {"name": "north", "joined": joined}}}
+    agent.answers = {"GET /v1/status": (200, status)}
+    lines = cli("status").stdout.splitlines()
+    at = lines.index("Joined clusters")
+    assert "what it said 2 min 5 s ago holds" in " ".join(lines[at + 2].split())
+    assert lines[at + 3].split() == ["west", "https://192.0.2.9:6443", "synced", "3", "40"]
+
+
 def test_before_the_first_pass(agent: FakeAgent, cli: Cli) -> None:
     empty = {**STATUS, "counts": {}, "apply": {}, "maps": [], "packets": {}, "events_lost": 0}
     agent.answers = {"GET /v1/status": (200, empty)}

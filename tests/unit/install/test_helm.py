@@ -21,6 +21,7 @@ CHOICES: tuple[dict[str, Any], ...] = (
     {"secretNamespaces": ["shop", "bank"]},
     {"masquerade": False, "noMasqueradeCidrs": ["10.0.0.0/8", "fd00::/8"]},
     {"apiServer": "https://api.example:6443", "uplink": "eth1", "image.tag": "1.10"},
+    {"clusterName": "east"},
     {"crds.install": False, "classes.create": False},
     {"agent.extraArgs": ["--a={{b}}", "- c: d"], "agent.hostCgroups": []},
     {"agent.nodeSelector": {"mesh": "yes"}, "operator.tolerations": [{"operator": "Exists"}]},

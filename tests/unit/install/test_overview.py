@@ -26,6 +26,17 @@ POD = {
 }
 
 
+SECRET = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {
+        "name": "w",
+        "namespace": "tulle-system",
+        "labels": {"tulle.io/cluster": "west"},
+    },
+}
+
+
 def host(name: str, accepted: str) -> dict[str, Any]:
     said = [{"type": "Ready", "status": "True"}, {"type": "Accepted", "status": accepted}]
     kind = {"apiVersion": "tulle.io/v1alpha1", "kind": "MeshNode"}
@@ -45,6 +56,7 @@ def seen(installed: bool) -> dict[str, Any]:
                     wish = Wish(values={"apiServer": "https://10.0.0.1:6443"})
                     await install(cluster, wish, anew=True)
                     server.put(POD)
+                    server.put(SECRET)
                 return await overview(cluster, "tulle-system")
             finally:
                 await cluster.client.close()
@@ -56,6 +68,7 @@ def test_a_node_without_an_agent_is_shown() -> None:
     found = seen(installed=True)
     assert (found["installed"], found["manager"], found["revision"]) == (True, "tulle", 1)
     assert (found["agents"], found["operator"], found["state"]) == ("", "", "deployed")
+    assert found["joined"] == ["west"]
     with_agent, without, bad, good = found["nodes"]
     assert (bad["node"], bad["ready"]) == ("bad", False) and good["ready"]
     assert with_agent == {

@@ -55,6 +55,7 @@ def test_the_operator_is_as_unprivileged_as_a_pod_can_be() -> None:
     [
         ({"cni.chained": True}, "--cni-chained"),
         ({"masquerade": False}, "--no-masquerade"),
+        ({"clusterName": "east"}, "--cluster-name=east"),
         ({"noMasqueradeCidrs": ["10.0.0.0/8"]}, "--no-masquerade-cidr=10.0.0.0/8"),
         ({"apiServer": "https://api:6443"}, "--kubernetes-server=https://api:6443"),
         ({"agent.extraArgs": ["--node-label=a=b"]}, "--node-label=a=b"),

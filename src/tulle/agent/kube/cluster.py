@@ -53,10 +53,12 @@ class OtherCluster:
             async with asyncio.TaskGroup() as group:
                 group.create_task(source.run())
                 group.create_task(population.run())
+        except asyncio.CancelledError:
+            await client.close()  # after anything else it is run again
+            raise
         finally:
             source.unwatch()
             population.unwatch()
-            await client.close()
 
     def scan(self) -> Said | None:
         """What it says; None as long as nothing is known of it."""

@@ -115,6 +115,33 @@ def test_a_listed_workload_that_is_selected_brings_its_weight_and_name() -> None
     assert inside(town(drained, text=text)) == ["10.0.0.3:80"]
 
 
+ABROAD = listing("192.0.2.12", name="b").replace(
+    "service-name: db", "service-name: db, multicluster.kubernetes.io/source-cluster: west"
+)
+GONE = "addresses: ['192.0.2.11'], conditions: {ready: false, serving: true, terminating: true}"
+
+
+@pytest.mark.parametrize(
+    ("own", "affinity", "served"),
+    [
+        (["192.0.2.11"], "", ["11"]),
+        (["192.0.2.11"], "local", ["11"]),
+        (["192.0.2.11"], "remote", ["12"]),
+        (["192.0.2.11"], "none", ["11", "12"]),
+        (["addresses: ['192.0.2.11'], conditions: {ready: false}"], "", ["12"]),
+        ([GONE], "", ["12"]),
+        ([], "", ["12"]),
+    ],
+)
+def test_other_clusters_serve_while_nobody_here_is_ready(
+    own: list[str], affinity: str, served: list[str]
+) -> None:
+    annotations = f"{{service.cilium.io/affinity: '{affinity}'}}" if affinity else "{}"
+    text = service("db", annotations=annotations) + ABROAD
+    found = inside(town(text=text + (listing(*own) if own else "")))
+    assert found == [f"192.0.2.{number}:80" for number in served]
+
+
 @pytest.mark.parametrize(
     "text",
     [
