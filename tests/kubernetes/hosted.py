@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.e2e.mesh import service
 from tests.kubernetes.kubectl import Json
-from tulle.agent.kube.backing import is_ours
+from tulle.agent.kube.backing import is_of_hosts
 from tulle.agent.kube.leases import LABEL, lease_of
 from tulle.edges.manifests.directory import Snapshot
 from tulle.model.hosts import MeshWorkload
@@ -38,6 +38,6 @@ def _ours(kind: str, metadata: Json, spec: Json) -> Json:
 
 def are_looked_after(now: Snapshot) -> bool:
     """The one is listed alone, and of the other nothing is left."""
-    ours = [item for item in now.of(EndpointSlice).values() if is_ours(item)]
+    ours = [item for item in now.of(EndpointSlice).values() if is_of_hosts(item)]
     listed = [endpoint.node_name for item in ours for endpoint in item.endpoints]
     return listed == [HERE] and ("shop", GONE) not in now.of(MeshWorkload)

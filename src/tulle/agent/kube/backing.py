@@ -93,7 +93,8 @@ def _ports(service: Service, workload: Workload) -> Iterator[EndpointPort]:
             yield EndpointPort(number, port.name, port.protocol)
 
 
-def is_ours(obj: EndpointSlice) -> bool:
+def is_of_hosts(obj: EndpointSlice) -> bool:
+    """Whether `slices_of` made it."""
     return obj.metadata.labels.get(MANAGED_BY) == MANAGER
 
 

@@ -28,6 +28,7 @@ from tulle.model.world import Key, Refusal, Workload
 
 from ..nodes import Others
 from ..published import NodeState, world_node
+from .backing import is_of_hosts
 
 Slices = Mapping[Key, EndpointSlice]
 
@@ -80,7 +81,7 @@ class Abroad:
         return self._others[1]
 
     def slices(self, ours: Mapping[Key, Service], theirs: Snapshot) -> Slices:
-        """Those of Services that both sides have and share."""
+        """Those of Services that both sides have and share. Hosts beside theirs are not known."""
         services = theirs.of(Service)
         both = {
             key
@@ -89,6 +90,8 @@ class Abroad:
         }
         known, self._slices = self._slices, {}
         for key, item in theirs.of(EndpointSlice).items():
+            if is_of_hosts(item):
+                continue
             if (key[0], item.metadata.labels.get(SERVICE_NAME_LABEL, "")) in both:
                 before = known.get(key)
                 same = before is not None and before[0] is item

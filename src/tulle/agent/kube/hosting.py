@@ -26,7 +26,7 @@ from tulle.model.kubernetes import SERVICE_NAME_LABEL, EndpointSlice, ObjectRef,
 from tulle.model.world import Key, Workload, World
 
 from . import writer
-from .backing import body_of, is_ours, says, slices_of
+from .backing import body_of, is_of_hosts, says, slices_of
 from .leases import LABEL, LOOK_S, Attendance, host_of
 from .writer import REQUEST_S, Query
 from .writes import MANAGER
@@ -148,18 +148,19 @@ class Hosting:
         return [*self._slices(now, present), *self._gone(now.snapshot, present)]
 
     async def _look(self) -> None:
+        began_s = self._clock()
         body = await self._ask(self._api.get(self._leases, _ALL))
         metas = [item["metadata"] for item in msgspec.json.decode(body)["items"] or ()]
         versions = {host_of(meta["name"]): meta["resourceVersion"] for meta in metas}
-        self._looked_s = self._clock()
-        self._attendance.look(versions, self._looked_s)
+        self._attendance.look(versions, self._clock())
+        self._looked_s = began_s
 
     def _slices(self, now: InForce, present: frozenset[str]) -> Iterator[tuple[ObjectRef, Write]]:
         kind = self._resource("EndpointSlice")
         if kind is None:
             return
         services = now.snapshot.of(Service)
-        have = {k: item for k, item in now.snapshot.of(EndpointSlice).items() if is_ours(item)}
+        have = {k: item for k, item in now.snapshot.of(EndpointSlice).items() if is_of_hosts(item)}
         zones = {name: node.zone for name, node in now.world.nodes.items()}
         wanted = slices_of(services, _hosted(now, present), zones)
         for key, item in wanted.items():

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import msgspec
 import pytest
 
-from tulle.agent.kube.backing import body_of, is_ours, says, slices_of
+from tulle.agent.kube.backing import body_of, is_of_hosts, says, slices_of
 from tulle.agent.kube.decode import decode
 from tulle.model.kubernetes import (
     ContainerPort,
@@ -52,7 +52,7 @@ def test_those_that_a_service_selects_by_family() -> None:
     assert [item.addresses[0] for item in four.endpoints] == ["10.0.0.1", "10.0.0.2"]
     assert [item.addresses[0] for item in six.endpoints] == ["fd00::2"]
     assert (four.ports[0].port, four.ports[0].name) == (8080, "p")
-    assert is_ours(four)
+    assert is_of_hosts(four)
 
 
 def test_named_ports_are_each_workloads_own() -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.unit.agent.kube.test_census import a_census, pod
+from tulle.agent.kube.backing import slices_of
 from tulle.agent.kube.foreign import Abroad, disjoint
 from tulle.agent.mesh import mesh
 from tulle.agent.nodes import Others
@@ -23,7 +24,7 @@ from tulle.model.kubernetes import (
     Service,
     ServiceSpec,
 )
-from tulle.model.world import Node, Settings, World
+from tulle.model.world import Node, Settings, Workload, World
 
 GLOBAL = {"tulle.io/global": "true"}
 CILIUM = {"service.cilium.io/global": "true"}
@@ -98,6 +99,16 @@ def test_slices_that_stay_are_the_same_objects() -> None:
     before = abroad.slices(own, said(GLOBAL, one))
     after = abroad.slices(own, said(GLOBAL, one, a_slice("web-2")))
     assert after["shop", "west/web-1"] is before["shop", "west/web-1"] and len(after) == 2
+
+
+def test_what_runs_on_hosts_beside_the_other_cluster_is_not_known_here() -> None:
+    """Nor would whoever writes slices here take it for slices of its own."""
+    own, service = {("shop", "web"): a_service(**GLOBAL)}, a_service(**GLOBAL)
+    runs = Workload("shop", "h", {"app": "web"}, (ip_address("10.9.0.2"),), 0, node="h")
+    spec = msgspec.structs.replace(service.spec, selector={"app": "web"})
+    selecting = msgspec.structs.replace(service, spec=spec)
+    (hosted,) = slices_of({("shop", "web"): selecting}, [runs], {}).values()
+    assert not Abroad("west").slices(own, said(GLOBAL, hosted))
 
 
 def test_a_range_with_a_service_of_ours_is_refused() -> None:
