@@ -157,6 +157,7 @@ enum mark {
 struct wire {
 	__u8 workload[6];
 	__u8 node[6];
+	__u32 bridge; /* that the node's side is a port of, or 0 */
 };
 
 struct addr {

@@ -18,7 +18,7 @@ int from_workload(struct __sk_buff *skb)
 	if (!state)
 		return TC_ACT_SHOT;
 	if ((skb->mark & MARK_KIND) == MARK_TURNED)
-		return come_round(skb, &flow);
+		return is_bridged(skb->ifindex) ? TC_ACT_OK : come_round(skb, &flow);
 	reason = parse_skb(skb, &flow);
 	if (!reason && answers_itself(state, &flow))
 		return return_to_proxy(skb, state, &flow);
@@ -62,4 +62,13 @@ int to_workload(struct __sk_buff *skb)
 	if (action == TC_ACT_OK && asks_itself(&flow))
 		return reach_itself(skb, state, &flow, &verdict);
 	return action;
+}
+
+/* Of a bridge that workloads are ports of: what was found to be for the proxy. */
+SEC("tc")
+int from_bridge(struct __sk_buff *skb)
+{
+	struct flow flow = {.ifindex = skb->ifindex, .hook = HOOK_FROM_WORKLOAD};
+
+	return (skb->mark & MARK_KIND) == MARK_TURNED ? come_round(skb, &flow) : TC_ACT_UNSPEC;
 }

@@ -35,10 +35,22 @@ static __always_inline __u32 parse_skb(struct __sk_buff *skb, struct flow *flow)
 	return parse_linear(skb, flow);
 }
 
+/* Whether what comes by an interface goes to a bridge before the node's stack sees it. */
+static __always_inline int is_bridged(__u32 ifindex)
+{
+	const struct state *state = current_state();
+	const struct wire *wire;
+
+	if (!state || !(state->flags & NODE_CHAINED))
+		return 0;
+	wire = bpf_map_lookup_elem(&wires, &ifindex);
+	return wire && wire->bridge;
+}
+
 /* As from the node's side of a workload's interface to the other, or back. 0 if it could. */
 __noinline int address_frame(struct __sk_buff *skb, __u32 ifindex, int inwards)
 {
-	struct wire macs = {{WORKLOAD_MAC}, {NODE_MAC}};
+	struct wire macs = {{WORKLOAD_MAC}, {NODE_MAC}, 0};
 	const struct state *state = current_state();
 	const struct wire *others;
 

@@ -165,13 +165,15 @@ __noinline int give_to_proxy(struct __sk_buff *skb, const struct flow *flow, __b
 	return 0;
 }
 
-/* To the node's stack, where a bridge would carry it on to a neighbour. */
-static __always_inline int lift(struct __sk_buff *skb, const struct flow *flow)
+/*
+ * To the node's stack, where a bridge would carry it on to a neighbour. On its way through that it
+ * loses its socket: the bridge's own hook finds it again.
+ */
+static __always_inline int lift(struct __sk_buff *skb, const struct flow *flow, __be16 rules)
 {
-	const struct state *state = current_state();
-
-	if (!state || !(state->flags & NODE_CHAINED) || flow->hook != HOOK_FROM_WORKLOAD)
+	if (flow->hook != HOOK_FROM_WORKLOAD || !is_bridged(skb->ifindex))
 		return TC_ACT_OK;
+	skb->mark = MARK_TURNED | bpf_ntohs(rules);
 	if (address_frame(skb, skb->ifindex, 0) || bpf_skb_change_type(skb, PACKET_HOST))
 		return TC_ACT_SHOT;
 	return TC_ACT_OK;
@@ -185,7 +187,7 @@ static __always_inline int enter_proxy(struct __sk_buff *skb, const struct flow 
 				       struct verdict *verdict)
 {
 	if (!give_to_proxy(skb, flow, verdict->proxy))
-		return lift(skb, flow);
+		return lift(skb, flow, verdict->proxy);
 	verdict->action =
 		flow->proto == IPPROTO_TCP && !opens_connection(flow) ? ACTION_REJECT : ACTION_DENY;
 	return settle(skb, flow, verdict, REASON_NO_PROXY, 0);

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import assert_gone
-from tests.e2e.mesh import Cluster, admit, service, wait_for
+from tests.e2e.mesh import Cluster, Mesh, admit, service, wait_for
 from tests.kubernetes import cache
 from tests.kubernetes.cni_caller import Container, Runtime, addresses
 from tulle.lab.cluster import Cluster as Members
@@ -95,6 +96,7 @@ def pods(lab: Cluster, request: pytest.FixtureRequest) -> Iterator[Chain]:
         yield made
     finally:
         made.close()
+        shutil.rmtree(made.directory)
     wait_for(lambda: lab["a"].get("endpoints") == [])
     assert not list((Path("/run/tulle") / lab["a"].name / "sandboxes").glob("*"))
 
@@ -102,6 +104,27 @@ def pods(lab: Cluster, request: pytest.FixtureRequest) -> Iterator[Chain]:
 def curl(address: str, port: int) -> tuple[str, ...]:
     host = f"[{address}]" if ":" in address else address
     return "curl", "-s", "--noproxy", "*", "-m", "2", f"http://{host}:{port}/"
+
+
+def judge_requests(mesh: Mesh, pods: Chain, friend: Container, where: Sequence[str]) -> None:
+    """By the node's proxy, to which a bridge of the other's would carry no packet."""
+    http = {"ports": [{"port": "8080", "protocol": "TCP"}], "rules": {"http": [{"path": "/ok"}]}}
+    rule = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": "ok", "namespace": "shop"},
+        "spec": {
+            "endpointSelector": {"matchLabels": {"app": "web"}},
+            "ingress": [{"fromEndpoints": [{"matchLabels": {"app": "friend"}}], "toPorts": [http]}],
+        },
+    }
+    mesh.apply(rule)
+    wait_for(lambda: "serving" in mesh.tulle("status"))
+    for address in where:
+        *words, url = curl(address, 8080)
+        told = [pods.run_in(friend, *words, url + path).strip() for path in ("ok", "no")]
+        assert told[0] == "web" and "denied by policy" in told[1]
+    mesh.delete(rule)
 
 
 def test_a_chain(lab: Cluster, pods: Chain) -> None:
@@ -135,6 +158,10 @@ def test_a_chain(lab: Cluster, pods: Chain) -> None:
     lab.start()
     assert [pods.run_in(pod, *ask[where[0]]).strip() for pod in (friend, stranger)] == ["web", ""]
     mesh.delete(rule, service("web", "web"))
+    judge_requests(mesh, pods, friend, where)
+    pods.run_in(stranger, "ip", "address", "add", "10.66.0.200/24", "dev", "eth0")
+    assert pods.run_in(stranger, *ask[where[0]], "--interface", "10.66.0.200") == ""
+    assert "INVALID_SOURCE_IP" in {flow.get("drop_reason_desc") for flow in mesh.flows()}
     server.kill()
     server.communicate()
     for container in (web, friend, stranger):

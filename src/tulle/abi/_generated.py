@@ -1144,20 +1144,21 @@ class State(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10])
 
 
-_Wire = Struct("=BBBBBBBBBBBB")
+_Wire = Struct("=BBBBBBBBBBBBI")
 
 
 class Wire(NamedTuple):
     workload: Tuple[int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0)
     node: Tuple[int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0)
+    bridge: int = 0
 
     def pack(self) -> _Bytes:
-        return _Wire.pack(self.workload[0], self.workload[1], self.workload[2], self.workload[3], self.workload[4], self.workload[5], self.node[0], self.node[1], self.node[2], self.node[3], self.node[4], self.node[5])
+        return _Wire.pack(self.workload[0], self.workload[1], self.workload[2], self.workload[3], self.workload[4], self.workload[5], self.node[0], self.node[1], self.node[2], self.node[3], self.node[4], self.node[5], self.bridge)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Wire":
         v = _Wire.unpack(raw)
-        return cls((v[0], v[1], v[2], v[3], v[4], v[5]), (v[6], v[7], v[8], v[9], v[10], v[11]))
+        return cls((v[0], v[1], v[2], v[3], v[4], v[5]), (v[6], v[7], v[8], v[9], v[10], v[11]), v[12])
 
 
 class MapSpec(NamedTuple):
@@ -1197,8 +1198,8 @@ MAPS = {
     "sock_nat": MapSpec(9, 32, 20, 131072),
     "source_ranges": MapSpec(11, 24, 4, 16384),
     "state": MapSpec(2, 4, 96, 1),
-    "wires": MapSpec(1, 4, 12, 65536),
+    "wires": MapSpec(1, 4, 16, 65536),
 }
 
 
-ABI_HASH = "4ead750ebfe12850"
+ABI_HASH = "9d1878391cc3991f"

@@ -369,8 +369,8 @@ class Agent:
 
     def _interfaces(self) -> dict[int, Role]:
         """Of this node's workloads, in the mesh or not: none is ever without hooks."""
-        own = {workload.ifindex for workload in self.workloads.all().values()}
-        return dict.fromkeys(own | self.sandboxes.up(), "pod")
+        own = (workload.ifindex for workload in self.workloads.all().values())
+        return {**dict.fromkeys(own, "pod"), **self.sandboxes.roles()}
 
     def local(self) -> Mapping[Key, Workload]:
         """All of this node's. One that `tulle run` made keeps its name."""

@@ -11,7 +11,7 @@ import msgspec
 from tulle.edges import netlink
 from tulle.model.bandwidth import UNLIMITED, Bandwidth
 from tulle.model.kubernetes import ContainerPort, Labels
-from tulle.model.world import IPAddress, Key, Workload
+from tulle.model.world import IPAddress, Key, Wire, Workload
 
 from .capabilities import NOTHING, Wishes, either, with_mappings
 from .cni import Attachment
@@ -71,7 +71,7 @@ class SandboxRecord(msgspec.Struct, frozen=True):
     phase: Literal["making", "up", "ending"] = "making"
     ifindex: int = 0
     mtu: int = netlink.MTU
-    macs: tuple[str, str] | None = None  # the pod's, the node's: another plugin made the pair
+    wire: Wire | None = None  # of another plugin's pair
 
     @property
     def id(self) -> Id:
@@ -96,7 +96,7 @@ class SandboxRecord(msgspec.Struct, frozen=True):
             weight=self.weight,
             service_account=self.service_account,
             bandwidth=either(self.bandwidth, self.wishes.bandwidth),
-            macs=self.macs,
+            wire=self.wire,
         )
 
 

@@ -21,8 +21,9 @@ from threading import Lock, RLock
 import msgspec
 
 from tulle.edges import netlink, netns
+from tulle.edges.bpf.datapath import Role
 from tulle.errors import KernelError, Refused, TulleError
-from tulle.model.world import IPAddress, Key, Workload
+from tulle.model.world import IPAddress, Key, Wire, Workload
 
 from .attachments import Id, PodFacts, SandboxRecord, Wanted, told
 from .cni import BAD_ENVIRONMENT, NOT_AS_ADDED, Attachment, CniError
@@ -58,10 +59,16 @@ class Sandboxes:
                 self._made = {record.key: self._workloads[record.id] for record in by_age}
             return self._made
 
-    def up(self) -> set[int]:
-        """The node's side of all that are completely made, in the mesh or not."""
+    def roles(self) -> dict[int, Role]:
+        """The node's side of all that are completely made, in the mesh or not, and bridges."""
         with self._lock:
-            return {record.ifindex for record in self._records.values() if record.phase == "up"}
+            found: dict[int, Role] = {}
+            for record in self._records.values():
+                if record.phase == "up":
+                    found[record.ifindex] = "guest" if record.wire else "pod"
+                    if record.wire and record.wire.bridge:
+                        found[record.wire.bridge] = "bridge"
+            return found
 
     def interfaces(self) -> set[int]:
         """The node's side of all, of those being made or deleted too."""
@@ -247,9 +254,10 @@ class Sandboxes:
             find = partial(netlink.find_pair, record.ifname, inside)
             pair = netns.run_in(self._node_netns, find)
             netns.run_in(self._node_netns, partial(netlink.adopt_pair, pair.name))
-            macs = pair.workload_mac, pair.node_mac
-            there = {"ifindex": pair.ifindex, "interface": pair.name, "macs": macs}
-            record = msgspec.structs.replace(record, phase="up", **there)
+            wire = Wire(pair.workload_mac, pair.node_mac, pair.bridge)
+            record = msgspec.structs.replace(
+                record, phase="up", ifindex=pair.ifindex, interface=pair.name, wire=wire
+            )
             self._save([record])
         except (TulleError, OSError) as error:
             self._end_each([record])

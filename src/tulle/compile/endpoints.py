@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tulle import abi
 from tulle.abi import Direction, EndpointFlag, Identity, Vni
 from tulle.model.bandwidth import Bandwidth
-from tulle.model.world import Key
+from tulle.model.world import Key, Wire
 
 from .claims import Claim
 from .identities import INGRESS, Peer
@@ -94,10 +94,18 @@ def _workload(row: Row, numbers: Numbers, sets: tuple[int, ...]) -> Part:
     }
     if limits := dict(_limits(ifindex, row.workload.bandwidth)):
         part["bandwidth"] = limits
-    if row.workload.macs:
-        wire = b"".join(bytes.fromhex(mac.replace(":", "")) for mac in row.workload.macs)
-        part["wires"] = {ifindex.to_bytes(4, "little"): wire}
+    if row.workload.wire:
+        part["wires"] = {ifindex.to_bytes(4, "little"): _wire(row.workload.wire)}
     return part
+
+
+def _wire(wire: Wire) -> bytes:
+    return abi.Wire(_mac(wire.workload_mac), _mac(wire.node_mac), wire.bridge).pack()
+
+
+def _mac(text: str) -> tuple[int, int, int, int, int, int]:
+    a, b, c, d, e, f = bytes.fromhex(text.replace(":", ""))
+    return a, b, c, d, e, f
 
 
 def _limits(ifindex: int, given: Bandwidth) -> Iterator[tuple[bytes, bytes]]:

@@ -48,6 +48,15 @@ XdpMode = Literal["off", "native", "generic"]
 
 
 @dataclass(frozen=True, slots=True)
+class Wire:
+    """A pair of interfaces that another plugin made: MACs, and the bridge, 0 for none."""
+
+    workload_mac: str
+    node_mac: str
+    bridge: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """A running endpoint: of this node, with a network namespace and its veth pair, or of another.
 
@@ -68,7 +77,7 @@ class Workload:
     service_account: str = "default"
     node: str = ""  # name of the node that it runs on; "" is this one
     bandwidth: Bandwidth = UNLIMITED  # of this node's only
-    macs: tuple[str, str] | None = None  # its own, the node's; of a pair that another plugin made
+    wire: Wire | None = None  # None: a pair of Tulle's own
     cluster: str = ""  # that it is of; "" is this one
 
     @property

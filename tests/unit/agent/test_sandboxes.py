@@ -22,7 +22,7 @@ from tulle.agent.sandboxes import Sandboxes
 from tulle.edges.netlink import Pair
 from tulle.edges.netlink.others import Found
 from tulle.errors import KernelError, Refused
-from tulle.model.world import IPAddress
+from tulle.model.world import IPAddress, Wire
 
 STEPS = ["connect_node_sides", "connect_workload_side"]
 
@@ -95,7 +95,7 @@ class Kernel:
 
     def find_pair(self, inside: str, in_workload: object) -> Found:
         self.call("find_pair")
-        return Found(self.links["veth9"], "veth9", "02:00:00:00:00:02", "02:00:00:00:00:01")
+        return Found(self.links["veth9"], "veth9", "02:00:00:00:00:02", "02:00:00:00:00:01", 4)
 
     def adopt_pair(self, interface: str) -> None:
         self.call("adopt_pair")
@@ -165,7 +165,8 @@ def test_what_another_plugin_made_is_found_and_stays_its_own(kernel: Kernel) -> 
     some = make(kernel)
     record = add(some, web(kernel), PodFacts(), CHAINED)
     (workload,) = some.all().values()
-    assert (workload.ifindex, workload.macs) == (9, ("02:00:00:00:00:02", "02:00:00:00:00:01"))
+    assert workload.wire == Wire("02:00:00:00:00:02", "02:00:00:00:00:01", 4)
+    assert (workload.ifindex, some.roles()) == (9, {9: "guest", 4: "bridge"})
     assert workload.addresses == (ip_address("10.66.0.2"), ip_address("fd66::2"))
     some.set_mtu(1400)
     assert (kernel.mtus, left(kernel)[1:]) == ([], ([], {}))
@@ -203,7 +204,8 @@ def test_what_is_added_is_in_the_mesh_with_what_is_known_of_the_pod(kernel: Kern
         3,
     )
     assert workload.addresses == record.ips and record.ips[0] == IPv4Address("10.244.0.2")
-    assert some.up() == some.interfaces() == {workload.ifindex} == {kernel.links[record.interface]}
+    assert some.roles() == {workload.ifindex: "pod"} == {kernel.links[record.interface]: "pod"}
+    assert some.interfaces() == {workload.ifindex}
     assert some.namespaces() == {workload.ifindex: kernel.namespace("c1")}
 
 
@@ -242,7 +244,7 @@ def test_failed_deleting_hides_the_pod_and_can_be_tried_again(kernel: Kernel) ->
     with pytest.raises(KernelError, match="disconnect"):
         delete(some, record.id)
     # its hooks have to stay as long as the interface does
-    assert (some.all(), some.up(), some.interfaces()) == ({}, set(), {record.ifindex})
+    assert (some.all(), some.roles(), some.interfaces()) == ({}, {}, {record.ifindex})
     kernel.fails = ""
     assert delete(some, record.id) and not delete(some, record.id)
     assert left(kernel) == NOTHING
@@ -306,7 +308,7 @@ def test_of_two_sandboxes_of_a_pod_the_younger_is_in_the_mesh(kernel: Kernel) ->
     new = add(some, web(kernel, "c2"), PodFacts())
     assert some.all()[new.key].ifindex == new.ifindex and some.uid_of(new.key) == "uid-1"
     assert some.uid_of(("shop", "none")) == ""
-    assert some.up() == {old.ifindex, new.ifindex}  # and hooked: cut off, not open
+    assert some.roles().keys() == {old.ifindex, new.ifindex}  # and hooked: cut off, not open
     delete(some, old.id)
     assert some.all()[new.key].ifindex == new.ifindex
     assert again(kernel)[0].all() == some.all()
@@ -347,7 +349,10 @@ def test_garbage_is_what_the_runtime_knows_no_more_in_that_network(kernel: Kerne
     kept, gone = add(some, web(kernel, "c1"), PodFacts()), add(some, web(kernel, "c2"), PodFacts())
     other = add(some, replace(web(kernel, "c3", "db"), network="other"), PodFacts())
     assert some.collect("mesh", [kept.id]) == ["sandbox of pod shop/web: not valid any more"]
-    assert some.up() == {kept.ifindex, other.ifindex} and gone.ifindex not in some.interfaces()
+    assert (
+        some.roles().keys() == {kept.ifindex, other.ifindex}
+        and gone.ifindex not in some.interfaces()
+    )
 
 
 def test_garbage_that_cannot_be_removed_is_told_and_does_not_keep_the_rest(kernel: Kernel) -> None:

@@ -29,11 +29,22 @@ from .sockets import SocketSweep
 _ZERO = bytes(4)
 
 # What judges an interface's packets: object, program for what comes in by it, for what goes out.
-Role = Literal["pod", "host", "overlay"]
-PACKET_PROGRAMS: dict[Role, tuple[str, str]] = {
+# guest: a workload's interface that another made; bridge: one that such are ports of
+Role = Literal["pod", "guest", "bridge", "host", "overlay"]
+Object = Literal["pod", "host", "overlay"]
+PACKET_PROGRAMS: dict[Object, tuple[str, str]] = {
     "pod": ("from_workload", "to_workload"),
     "host": ("from_uplink", "to_uplink"),
     "overlay": ("from_overlay", "to_overlay"),
+}
+_OF_BRIDGE = "from_bridge"
+# of which object, and what judges each way; "" nothing
+_HOOKS: dict[Role, tuple[Object, str, str]] = {
+    "pod": ("pod", *PACKET_PROGRAMS["pod"]),
+    "guest": ("pod", *PACKET_PROGRAMS["pod"]),
+    "bridge": ("pod", _OF_BRIDGE, ""),
+    "host": ("host", *PACKET_PROGRAMS["host"]),
+    "overlay": ("overlay", *PACKET_PROGRAMS["overlay"]),
 }
 
 
@@ -46,7 +57,8 @@ class Datapath:
         self._links, self._xdp_mode = pins / "links", xdp
         self.objects = Objects(pins, limits)
         self._packet = {
-            role: self.objects.load(role, programs) for role, programs in PACKET_PROGRAMS.items()
+            of: self.objects.load(of, (*programs, _OF_BRIDGE) if of == "pod" else programs)
+            for of, programs in PACKET_PROGRAMS.items()
         }
         self._xdp = {} if xdp == "off" else self.objects.load("xdp", ("from_device",))
         self._sock = self.objects.load("sock", tuple(links.CGROUP_HOOKS))
@@ -76,19 +88,20 @@ class Datapath:
 
     def programs(self, role: Role) -> dict[Literal["in", "out"], tuple[str, int]]:
         """Name and descriptor of what judges packets each way."""
-        incoming, outgoing = PACKET_PROGRAMS[role]
-        fds = self._packet[role]
+        of, incoming, outgoing = _HOOKS[role]
+        fds = self._packet[of]
         return {"in": (incoming, fds[incoming]), "out": (outgoing, fds[outgoing])}
 
     def attach(self, ifindex: int, role: Role) -> None:
-        """Both hooks of an interface, by tcx. Call in the namespace it is in."""
-        incoming, outgoing = PACKET_PROGRAMS[role]
+        """The hooks of an interface, by tcx. Call in the namespace it is in."""
+        of, incoming, outgoing = _HOOKS[role]
         for direction, program, attach_type in (
             ("in", incoming, links.TCX_INGRESS),
             ("out", outgoing, links.TCX_EGRESS),
         ):
             pin = self._links / f"{ifindex}-{direction}"
-            links.attach(pin, self._packet[role][program], ifindex, attach_type)
+            if program:
+                links.attach(pin, self._packet[of][program], ifindex, attach_type)
         if role == "host":
             self._attach_device(ifindex)
 

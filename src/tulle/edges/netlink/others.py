@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 class Found(NamedTuple):
-    """The node's side, and the MACs of both ends."""
+    """The node's side, the MACs of both ends, and the bridge's ifindex, 0 for none."""
 
     ifindex: int
     name: str
     workload_mac: str
     node_mac: str
+    bridge: int = 0
 
 
 class _Link(NamedTuple):
@@ -44,7 +45,10 @@ def find_pair(inside: str, in_workload: Callable[[Callable[[], _Link]], _Link]) 
     if here is None or here.kind != "veth" or here.peer != there.ifindex:
         what = f"is a {there.kind or 'device'}, and not one end of a veth pair to this node"
         raise Refused(f"interface {inside} of the pod {what}")
-    return Found(here.ifindex, here.name, there.mac, here.mac)
+    master = _link_at(here.master)
+    if master is not None and master.kind != "bridge":
+        raise Refused(f"interface {here.name} of the node is a port of a {master.kind}")
+    return Found(here.ifindex, here.name, there.mac, here.mac, here.master)
 
 
 def adopt_pair(interface: str) -> None:
