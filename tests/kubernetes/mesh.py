@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -58,9 +58,16 @@ def lab_cluster(
 
 @contextmanager
 def kube_mesh(
-    plane: ControlPlane, short: str, letters: Sequence[str] = ("a", "b"), *options: str
+    plane: ControlPlane,
+    short: str,
+    letters: Sequence[str] = ("a", "b"),
+    *options: str,
+    behind: Mapping[str, Json] | None = None,
 ) -> Iterator[KubeMesh]:
-    """Ready nodes; `options` are those of `tulle lab up`. Nothing of it stays."""
+    """Ready nodes; `options` are those of `tulle lab up`, `behind` the plugin before ours on each.
+
+    Nothing of it stays.
+    """
     lab = Cluster(f"kube-{os.getpid()}-{short}")
     names = {letter: f"{lab.name}-{letter}" for letter in letters}
     agents = {letter: Mesh(name) for letter, name in names.items()}
@@ -77,8 +84,8 @@ def kube_mesh(
         words = ("--cluster", lab.name, "--kubernetes", str(access), *options)
         tulle("lab", "up", *names.values(), *words)
         nodes = {letter: made[name] for letter, name in names.items()}
-        for item in nodes.values():
-            item.install_plugin()
+        for letter, item in nodes.items():
+            item.install_plugin(behind[letter] if behind else None)
         for item in nodes.values():
             item.wait_ready()
         yield KubeMesh(plane, lab, nodes, agents)

@@ -59,9 +59,15 @@ class KubeNode:
         self.ctr("images", "import", str(archive(self.directory / "images.tar")))
         self.start_kubelet()
 
-    def install_plugin(self) -> None:
-        """As the agent's DaemonSet does: the plugin, then the configuration."""
-        install(self.cni_bin, self.cni_conf, self._paths.socket, chained=False)
+    def install_plugin(self, behind: Json | None = None) -> None:
+        """As the agent's DaemonSet does: the plugin, then the configuration; after that of another
+        plugin, which is there before."""
+        if behind is not None:
+            for name in (behind["type"], behind["ipam"]["type"]):
+                shutil.copy(cache.program(name), self.cni_bin / name)
+            other = {"cniVersion": "1.0.0", "name": "other", "plugins": [behind]}
+            (self.cni_conf / "10-other.conflist").write_text(json.dumps(other))
+        install(self.cni_bin, self.cni_conf, self._paths.socket, chained=behind is not None)
 
     def start_kubelet(self) -> None:
         user = f"system:node:{self.name}"
