@@ -27,11 +27,7 @@ def find_mount() -> Path:
 
     Raises Broken if it is nowhere.
     """
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        if after.startswith("cgroup2 "):
-            return Path(before.split(" ")[4])
-    raise Broken("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup")
+    return _mount()[0]
 
 
 def identify(path: Path) -> tuple[int, int]:
@@ -39,10 +35,25 @@ def identify(path: Path) -> tuple[int, int]:
 
     Raises KernelError if there is none.
     """
+    mount, depth = _mount()
     try:
-        return path.stat().st_ino, len(path.relative_to(find_mount()).parts)
+        return path.stat().st_ino, depth + len(path.relative_to(mount).parts)
     except OSError as error:
         raise KernelError(error.errno or 0, f"cgroup {path}") from error
+
+
+def _mount() -> tuple[Path, int]:
+    return mount_in(Path("/proc/self/mountinfo").read_text())
+
+
+def mount_in(mountinfo: str) -> tuple[Path, int]:
+    """Where cgroup v2 is, and how deep below the root of all lies what is seen there."""
+    mounts = [line.split(" ")[3:5] for line in mountinfo.splitlines() if " - cgroup2 " in line]
+    for root, place in reversed(mounts):  # the last one hides others in its place
+        if place == mounts[0][1]:
+            parts = Path(root).parts[1:]
+            return Path(place), 0 if ".." in parts else len(parts)  # "..": above our namespace's
+    raise Broken("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup")
 
 
 class NodeCgroup:

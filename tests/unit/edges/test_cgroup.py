@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tulle.edges.cgroup import NodeCgroup, find_mount
-from tulle.errors import Refused
+from tulle.edges.cgroup import NodeCgroup, find_mount, mount_in
+from tulle.errors import Broken, Refused
 
 
 @pytest.fixture
@@ -67,3 +67,32 @@ def test_absent_cgroup_is_empty_and_may_be_removed(cgroups: NodeCgroup) -> None:
 
 def test_mount_is_found() -> None:
     assert (find_mount() / "cgroup.controllers").exists()
+
+
+V1 = "30 29 0:26 / /sys/fs/cgroup/pids rw shared:9 - cgroup cgroup rw,pids"
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted"),
+    [
+        ([f"{V1}", "31 29 0:27 / /sys/fs/cgroup/unified rw - cgroup2 none rw"], ("unified", 0)),
+        # a part of the hierarchy in the whole one's place: programs still count from the top
+        (
+            [
+                "31 29 0:27 / /sys/fs/cgroup/unified rw - cgroup2 none rw",
+                "45 31 0:27 /nodes/a /sys/fs/cgroup/unified rw - cgroup2 none rw",
+                "46 29 0:27 /other /mnt rw - cgroup2 none rw",
+            ],
+            ("unified", 2),
+        ),
+        (["31 29 0:27 /../.. /sys/fs/cgroup/unified rw - cgroup2 none rw"], ("unified", 0)),
+    ],
+)
+def test_where_the_hierarchy_is_and_what_of_it(lines: list[str], wanted: tuple[str, int]) -> None:
+    name, depth = wanted
+    assert mount_in("\n".join(lines)) == (Path("/sys/fs/cgroup") / name, depth)
+
+
+def test_without_the_hierarchy_it_is_told_how_to_get_it() -> None:
+    with pytest.raises(Broken, match="mount -t cgroup2"):
+        mount_in(V1)
