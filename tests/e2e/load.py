@@ -3,7 +3,8 @@
 `load.py HOST PORT KEEP [REST_S]`: fresh ones one after the other, REST_S apart. For more than some
 seconds they need a rest: a port that a connection had is not free for a minute.
 Prints "ready" once all kept connections have had an answer, and at the end one JSON object:
-{"kept": {"requests", "failed"}, "fresh": {"requests", "failed"}, "errors": […]}.
+{"kept": {"requests", "failed"}, "fresh": {"requests", "failed"}, "errors": […]}: some, with
+the time of day.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 
 HOST, PORT, KEEP = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 FRESH_REST_S = float(sys.argv[4]) if sys.argv[4:] else 0.0
 REQUEST = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
 TIMEOUT_S = 5.0
 FRESH_AT_ONCE = 4
+MOST_ERRORS = 50
 
 
 class Tally:
@@ -27,7 +30,7 @@ class Tally:
         return {"requests": self.requests, "failed": self.failed}
 
 
-kept, fresh, errors = Tally(), Tally(), set[str]()
+kept, fresh, errors = Tally(), Tally(), list[str]()
 over, opened = asyncio.Event(), 0
 
 
@@ -52,7 +55,8 @@ async def connection(tally: Tally, rest_s: float | None) -> None:
         writer.close()
     except (TimeoutError, OSError, EOFError, ValueError) as error:
         tally.failed += 1
-        errors.add(repr(error))
+        if len(errors) < MOST_ERRORS:
+            errors.append(f"{time.strftime('%X')} {'kept' if tally is kept else 'fresh'} {error!r}")
 
 
 async def fresh_ones() -> None:
@@ -70,7 +74,7 @@ async def main() -> None:
     await asyncio.to_thread(sys.stdin.read)
     over.set()
     await asyncio.gather(*tasks)
-    totals = {"kept": kept.as_dict(), "fresh": fresh.as_dict(), "errors": sorted(errors)}
+    totals = {"kept": kept.as_dict(), "fresh": fresh.as_dict(), "errors": errors}
     print(json.dumps(totals), flush=True)
 
 
