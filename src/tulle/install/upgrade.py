@@ -98,7 +98,7 @@ async def roll_back(cluster: Cluster, wish: Wish, number: int | None) -> Revisio
 
 
 async def uninstall(cluster: Cluster, wish: Wish, *, definitions: bool) -> None:
-    """Takes agents away, then what they left on nodes, then the rest.
+    """Takes the operator away, then agents, then what they left on nodes, then the rest.
 
     With `definitions` those of Tulle's own kinds too, and so all objects of these.
     """
@@ -108,10 +108,11 @@ async def uninstall(cluster: Cluster, wish: Wish, *, definitions: bool) -> None:
     if now is None:
         raise Refused(f"nothing is installed in namespace {wish.namespace}")
     deadline_s = time.monotonic() + wish.timeout_s
-    workloads = [obj for obj in now.objects if obj["kind"] in ("DaemonSet", "Deployment")]
-    for obj in workloads:
-        await cluster.delete(obj)
-    await cluster.gone(workloads, deadline_s)
+    for kind in ("Deployment", "DaemonSet"):  # no pod ends without its node's agent
+        workloads = [obj for obj in now.objects if obj["kind"] == kind]
+        for obj in workloads:
+            await cluster.delete(obj)
+        await cluster.gone(workloads, deadline_s)
     await _clean_nodes(cluster, wish, now, deadline_s)
     for obj in reversed(now.objects):
         is_definition = obj["kind"] == "CustomResourceDefinition"
