@@ -1,7 +1,8 @@
 """Where the programs of a real Kubernetes are: outside the repository, built once for a machine.
 
-`python -m tests.kubernetes.cache` builds what is not there. `TULLE_KUBERNETES=DIRECTORY` names
-programs of one's own, of another version say; those that it lacks are built as ever.
+`python -m tests.kubernetes.cache` builds what is not there, and Tulle's image, for tests to come.
+`TULLE_KUBERNETES=DIRECTORY` names programs of one's own, of another version say; those that it
+lacks are built as ever.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import sys
 from pathlib import Path
 
 BUILD = Path(__file__).with_name("build.sh")
+ROOT = Path(__file__).parents[2]
+_IMAGE_OF = ("run", "src", "requirements", "tools")
 
 
 def directory() -> Path:
@@ -46,6 +49,23 @@ def program(name: str) -> Path:
     return build() / name
 
 
+def image() -> Path:
+    """Tulle's, by `./run image`; one process makes it, if it is older than what it is made of."""
+    archive = ROOT / "build" / "image" / "tulle.tar"
+    with (ROOT / "build" / "image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not archive.exists() or archive.stat().st_mtime < _changed_at():
+            done = subprocess.run([ROOT / "run", "image"], capture_output=True, text=True)
+            assert not done.returncode, done.stdout + done.stderr
+    return archive
+
+
+def _changed_at() -> float:
+    places = [ROOT / name for name in _IMAGE_OF]
+    files = [path for place in places for path in (place, *place.rglob("*")) if path.is_file()]
+    return max(path.stat().st_mtime for path in files if "__pycache__" not in path.parts)
+
+
 def _build_into(made: Path) -> None:
     unfinished, log = made.with_suffix(".new"), made.with_suffix(".log")
     for path in (unfinished, unfinished.with_suffix(".work")):  # of a build that was interrupted
@@ -61,6 +81,6 @@ def _build_into(made: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        print(build())
+        print(build(), image())
     except AssertionError as error:
         sys.exit(str(error))

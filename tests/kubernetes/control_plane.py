@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -122,6 +124,14 @@ class ControlPlane:
         if not path.exists():
             self.authority.kubeconfig(self.server, stem, user, *groups)
         return path
+
+    def tulle(self, *words: str, code: int = 0) -> str:
+        """What the command says to an administrator beside the nodes, and ends with `code`."""
+        line = [*self._programs.prefix, sys.executable, "-P", "-m", "tulle.cli", *words]
+        config = f"--kubeconfig={self.directory / 'admin.kubeconfig'}"
+        done = subprocess.run([*line, config], capture_output=True, text=True, timeout=400)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     def make_namespace(self, name: str) -> None:
         """One in which pods may be made though no controller gives it a service account."""

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from tests.kubernetes import cache
 from tests.kubernetes.kubectl import Json
+from tulle import __version__
 
 PAUSE, AGNHOST, BUSYBOX = "localhost/pause:1", "localhost/agnhost:1", "localhost/busybox:1"
 HOST = "localhost/host:1"  # empty: its programs are this machine's, from a volume at /usr
+TULLE, NEXT = f"localhost/tulle:{__version__}", "localhost/tulle:next"
 _LAYER, _MANIFEST, _CONFIG = (
     f"application/vnd.oci.image.{kind}"
     for kind in ("layer.v1.tar", "manifest.v1+json", "config.v1+json")

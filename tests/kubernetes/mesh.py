@@ -79,7 +79,7 @@ def kube_mesh(
         stack.callback(tulle, "lab", "down", *names.values())
         for name in names.values():
             node.create_in(lab, name)
-        made = stack.enter_context(kube_nodes(plane, lab, names.values()))
+        made = stack.enter_context(kube_nodes(plane, lab, names.values(), KubeNode))
         access = plane.kubeconfig("agent", "tulle", "system:masters")
         words = ("--cluster", lab.name, "--kubernetes", str(access), *options)
         tulle("lab", "up", *names.values(), *words)

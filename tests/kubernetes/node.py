@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from tests.e2e.mesh import wait_for
 from tests.kubernetes import cache
@@ -48,13 +49,13 @@ class KubeNode:
 
         Its object has the lab's pod CIDRs from the beginning.
         """
-        for path in (self.directory, self.cni_conf, self.cni_bin):
-            path.mkdir(mode=0o700, parents=True)
+        self._make_directories()
         self._make_cgroups()
         self._plane.make_node(self._lab, self.name, ready=False)
         config = self.directory / "containerd.toml"
         config.write_text(self._containerd())
-        self._programs.start("containerd", "--config", config, cgroup=find_mount() / self._cgroup)
+        group = find_mount() / self._cgroup
+        self._programs.start("containerd", "--config", config, cgroup=group, within=self._apart())
         self._wait_for_containerd()
         self.ctr("images", "import", str(archive(self.directory / "images.tar")))
         self.start_kubelet()
@@ -86,6 +87,7 @@ class KubeNode:
             f"--hostname-override={self.name}",
             f"--node-ip={','.join(self._addresses)}",
             "--feature-gates=IPv6DualStack=true",
+            within=self._beside(),
         )
 
     def stop_kubelet(self) -> None:
@@ -142,6 +144,20 @@ class KubeNode:
         self._forget_networks()
         _unmount(self.directory)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    # --- in which the nodes of other tests differ ----------------------------------------------
+
+    def _apart(self) -> Sequence[str | Path]:
+        """What runs containerd."""
+        return ()
+
+    def _beside(self) -> Sequence[str | Path]:
+        """What runs the kubelet, once containerd runs."""
+        return ()
+
+    def _make_directories(self) -> None:
+        for path in (self.directory, self.cni_conf, self.cni_bin):
+            path.mkdir(mode=0o700, parents=True)
 
     # --- configurations -------------------------------------------------------------------------
 
@@ -228,13 +244,16 @@ conf_dir = "{self.cni_conf}"
             Path(record.netns).unlink(missing_ok=True)
 
 
+Node = TypeVar("Node", bound=KubeNode)
+
+
 @contextmanager
 def kube_nodes(
-    plane: ControlPlane, lab: Cluster, names: Iterable[str]
-) -> Iterator[dict[str, KubeNode]]:
+    plane: ControlPlane, lab: Cluster, names: Iterable[str], kind: type[Node]
+) -> Iterator[dict[str, Node]]:
     """These nodes of the lab, by name, for a while."""
     new = [path for path in map(Path, _FIXED) if not path.exists()]
-    made = {name: KubeNode(plane, lab, name) for name in names}
+    made = {name: kind(plane, lab, name) for name in names}
     try:
         for node in made.values():
             node.start()

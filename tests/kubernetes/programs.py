@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.kubernetes import cache
@@ -17,10 +18,16 @@ class Programs:
         self._logs = logs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, *options: str | Path, cgroup: Path | None = None) -> None:
-        """It finds its helpers beside it, and begins in `cgroup`."""
+    def start(
+        self,
+        name: str,
+        *options: str | Path,
+        cgroup: Path | None = None,
+        within: Sequence[str | Path] = (),
+    ) -> None:
+        """It finds its helpers beside it, begins in `cgroup`, and is run by what `within` runs."""
         path = cache.program(name)
-        line = [*self.prefix, "setpriv", "--pdeathsig=KILL", path, *options]
+        line = [*self.prefix, *within, "setpriv", "--pdeathsig=KILL", path, *options]
         if cgroup is not None:
             line = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', cgroup / "cgroup.procs", *line]
         environment = {**os.environ, "PATH": f"{path.parent}:{os.environ['PATH']}"}
@@ -31,6 +38,9 @@ class Programs:
 
     def runs(self, name: str) -> bool:
         return name in self._running and self._running[name].poll() is None
+
+    def pid(self, name: str) -> int:
+        return self._running[name].pid
 
     def kill(self, name: str) -> None:
         process = self._running.pop(name)

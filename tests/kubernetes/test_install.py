@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -363,41 +361,33 @@ def bare() -> Iterator[ControlPlane]:
         yield made
 
 
-def tulle(plane: ControlPlane, *words: str, code: int = 0) -> str:
-    line = ["nsenter", f"--net={plane.netns}", sys.executable, "-P", "-m", "tulle.cli", *words]
-    config = f"--kubeconfig={plane.directory / 'admin.kubeconfig'}"
-    done = subprocess.run([*line, config], capture_output=True, text=True, timeout=100)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 def test_the_command_installs_upgrades_goes_back_and_uninstalls(bare: ControlPlane) -> None:
-    refused = tulle(bare, "install", code=1)
+    refused = bare.tulle("install", code=1)
     assert "apiServer: has to be said where no kube-proxy runs" in refused
     assert bare.kubectl.get("namespace", NAMESPACE) is None
     where = f"--set=apiServer={bare.server}"
     # its pods have no node: nobody can wait for the operator
-    tulle(bare, "install", where, "--no-wait")
-    assert "is installed already" in tulle(bare, "install", where, code=1)
+    bare.tulle("install", where, "--no-wait")
+    assert "is installed already" in bare.tulle("install", where, code=1)
     assert image(bare) == f"tulle:{__version__}"
-    tulle(bare, "upgrade", "--set=image.tag=next", "--no-wait")
+    bare.tulle("upgrade", "--set=image.tag=next", "--no-wait")
     assert image(bare) == "tulle:next"
-    shown = tulle(bare, "status", "--kubernetes")
+    shown = bare.tulle("status", "--kubernetes")
     assert "installed by tulle, revision 2: deployed" in shown
     assert "operator: 0 of 2" in shown
-    assert "revision 2 was put back, but is not ready either" in tulle(
-        bare, "upgrade", "--set=image.tag=bad", "--timeout=3", code=1
+    assert "revision 2 was put back, but is not ready either" in bare.tulle(
+        "upgrade", "--set=image.tag=bad", "--timeout=3", code=1
     )
-    tulle(bare, "upgrade", "--rollback", "--no-wait")
+    bare.tulle("upgrade", "--rollback", "--no-wait")
     assert image(bare) == f"tulle:{__version__}"
-    tulle(bare, "uninstall", "--yes")
+    bare.tulle("uninstall", "--yes")
     left = bare.kubectl("get", "crd,clusterroles,clusterrolebindings,priorityclasses", "-o", "name")
     ours = [name for name in left.split() if "tulle" in name]
     assert {name.partition("/")[0] for name in ours} == {
         "customresourcedefinition.apiextensions.k8s.io"
     }
-    tulle(bare, "install", where, "--no-wait")
-    tulle(bare, "uninstall", "--yes", "--definitions")
+    bare.tulle("install", where, "--no-wait")
+    bare.tulle("uninstall", "--yes", "--definitions")
     assert "tulle" not in bare.kubectl("get", "crd,clusterroles", "-o", "name")
 
 
