@@ -27,6 +27,10 @@ from tulle.model.paths import NodePaths
 
 SERVER = Path(__file__).parents[1] / "e2e" / "server.py"
 FROM_EAST = {"app": "client", "io.cilium.k8s.policy.cluster": "east"}
+# all kinds of ours that are needed: others would only cost time
+POLICIES = [
+    item for item in definitions() if item["spec"]["names"]["kind"] == "CiliumNetworkPolicy"
+]
 RBAC = "rbac.authorization.k8s.io/v1"
 
 
@@ -64,10 +68,14 @@ def sides() -> Iterator[dict[str, Side]]:
     lab = Cluster(f"two-{os.getpid()}")
     with ExitStack() as stack:
         found: dict[str, Side] = {}
+        planes: dict[str, ControlPlane] = {}
         for number, name in ((5, "east"), (6, "west")):
             plane = stack.enter_context(control_plane(f"{name}-{os.getpid()}", number))
+            plane.kubectl.apply(*POLICIES, manager="tests")
             plane.connect(lab)
             stack.callback(plane.disconnect)
+            planes[name] = plane
+        for name, plane in planes.items():
             own = Mesh(f"{lab.name}-{name}")
             node.create_in(lab, own.name)
             stack.callback(tulle, "lab", "down", own.name)
@@ -81,7 +89,6 @@ def sides() -> Iterator[dict[str, Side]]:
 
 
 def make(name: str, plane: ControlPlane, lab: Cluster, own: Mesh) -> Side:
-    plane.kubectl.apply(*definitions(), manager="tests")
     plane.make_node(lab, own.name)
     plane.make_namespace("shop")
     plane.kubectl.apply(*reader())
