@@ -48,6 +48,13 @@ def by_name(resolver: str, *selectors: Json) -> Json:
     }
 
 
+def questions(resolver: str, *rules: Json) -> Json:
+    """A policy of rules for DNS alone."""
+    made = by_name(resolver)
+    made["spec"]["egress"][0]["toPorts"][0]["rules"] = {"dns": list(rules)}
+    return made
+
+
 class Field:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster, self.mesh = cluster, cluster["a"]
@@ -71,10 +78,8 @@ class Field:
     def reach(self, name: str) -> str:
         return self.mesh.exec("client", *NAMES, "reach", self.resolver, name).strip()
 
-    def connects(self, address: str) -> bool:
-        script = f"import socket; socket.create_connection(({address!r}, 80), 0.5)"
-        inside = ("exec", "-n", "shop", "client", "--", sys.executable, "-c", script)
-        return "Error" not in self.mesh.tulle(*inside, "2>&1", check=False)
+    def ask(self, name: str) -> str:
+        return self.mesh.exec("client", *NAMES, "ask", self.resolver, name, "A").strip()
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +106,32 @@ def test_a_policy_that_comes_later_knows_what_was_learnt_before(field: Field) ->
     assert field.reach("deep.api.shop.example") == f"{WANTED4}=False"
     field.mesh.apply(by_name(field.resolver, {"matchPattern": "**.shop.example"}))
     assert field.reach("deep.api.shop.example") == f"{WANTED4}=True"
+
+
+def test_what_may_be_asked_is_a_rule_of_its_own(field: Field) -> None:
+    """A refused question is answered, by its rule, and one by TCP is reset."""
+    mesh, resolver = field.mesh, field.resolver
+    mesh.apply(
+        questions(resolver, {"matchName": "api.shop.example"}, {"matchPattern": "*.storm.*"})
+    )
+    assert field.ask("api.shop.example") == f"0 {WANTED4}"
+    assert field.ask("h1.storm.example") == "0 203.0.113.101"
+    assert field.ask("evil.example") == "5"
+    assert field.ask("API.shop.example") == f"0 {WANTED4}"
+    script = f"import socket; socket.create_connection(({resolver!r}, 53), 1)"
+    said = mesh.tulle(
+        *("exec", "-n", "shop", "client", "--", "sh", "-c"),
+        f'{sys.executable} -c "{script}" 2>&1',
+        check=False,
+    )
+    assert "ConnectionRefusedError" in said
+    flows = mesh.flows("--verdict", "DROPPED", "--last", "1000")
+    told = {flow["reason"]: flow["rule"] for flow in flows}
+    for reason in ("DNS_REFUSED", "DNS_BY_TCP"):
+        assert told[reason] == "CiliumNetworkPolicy shop/names egress[0]"
+    for protocol, words in (("UDP", "questions for api.shop.example"), ("TCP", "DNS_BY_TCP")):
+        asked = ("--port", "53", "--protocol", protocol)
+        assert words in mesh.tulle("explain", "shop/client", resolver, *asked, check=False)
 
 
 def test_an_agent_that_is_killed_in_a_storm_of_questions_is_not_missed(field: Field) -> None:

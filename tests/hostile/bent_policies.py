@@ -127,7 +127,7 @@ BENT_POLICIES: Table = (
     (CILIUM, "spec.ingressDeny.0.toPorts.0.rules", ({}, _HTTP)),
     (CILIUM, "spec.ingressDeny.0.toPorts.0.serverNames", (["a.example"],)),
     (CILIUM, "spec.ingressDeny.0.fromEntities", (["moon"],)),
-    (CILIUM, _OUT + "0.toFQDNs", ([], [{"matchName": "a.example"}])),
+    (CILIUM, _OUT + "0.toFQDNs", ([{}], [{"matchName": "a..b"}], [{"matchPattern": "a b"}])),
     (CILIUM, _OUT + "0.toGroups", ([{"aws": {}}],)),
     (CILIUM, _OUT + "0.toEntities", (["world"],)),
     (CILIUM, _OUT + "2.toServices.0", (None, {}, {"k8sService": {}}, {"k8sService": "db"})),

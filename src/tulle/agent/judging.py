@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tulle.compile.explain.cilium_requests import allowing, in_words, is_tls, settled
+from tulle.compile.explain.cilium_requests import allowing, in_words, is_dns, is_tls, settled
 from tulle.compile.explain.requests import Request
 from tulle.compile.proxy import scope_of_rules
 from tulle.model.scopes import NODE
@@ -14,6 +14,7 @@ from tulle.model.world import World
 
 Json = dict[str, Any]
 RUNG_REASON = "rules of policies read its requests, which the node's proxy does"
+DNS_REASON = "rules of policies read its questions, which the kernel does"
 OWN_REASON = "rules of policies read its requests, in the proxy of {}"
 AMBIGUOUS = "400: the request can be read in more than one way"
 
@@ -26,6 +27,10 @@ def judged(world: World, verdict: Verdict, request: Request | None) -> Json:
     """
     if not verdict.allowed or not (verdict.requests or verdict.audit_requests):
         return {"allows": [], "answer": None, "request_rules": []}
+    if any(is_dns(world, rule) for rule in verdict.requests):
+        allows = [_told(world, rule) for rule in verdict.requests]
+        told = {"rung": 2, "rung_reason": DNS_REASON, "allows": allows}
+        return told | {"answer": None, "request_rules": []}
     read: Json = {"rung": 3, "rung_reason": _rung_reason(world, verdict)}
     if request is None:
         return read | {

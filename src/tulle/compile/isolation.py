@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from operator import is_
 from typing import NamedTuple
 
+from tulle import abi
 from tulle.abi import PolicySet as Reserved
 from tulle.model.verdict import Rule
 from tulle.model.world import Key, Refusal, World
@@ -18,7 +19,7 @@ from .identities import node_labels_of, port_table
 from .ids import Allocator
 from .lines import Line, ParsedPolicy, in_order
 from .members import NONE, Members
-from .named_peers import entries_of, patterns_of
+from .named_peers import entries_of, spoken_of
 from .parts import Part
 from .places import Places, Row
 from .policies import DIRECTIONS, PolicyIndex, Rules, Selected
@@ -52,6 +53,7 @@ class Known(NamedTuple):
     numbers: tuple[int | None, ...]  # of the rules of the lines
     content: PolicySet
     rule_sets: tuple[RuleSet, ...]
+    dns: tuple[RuleSet, ...]  # those that the kernel judges questions by
     selectors: Mapping[str, int]  # by pattern: those of names
 
 
@@ -63,6 +65,7 @@ class Isolation(NamedTuple):
     tried: Mapping[Rule, int] = {}
     known: Mapping[tuple[object, ...], Known] = {}
     rule_sets: Mapping[int, RuleSet] = {}  # by number: those that some entry names
+    dns: Mapping[int, RuleSet] = {}
     selectors: Mapping[str, int] = {}
     trie: Trie = Trie()
     made_from: tuple[object, ...] = ()
@@ -120,6 +123,7 @@ def isolate(
         trie = trie_of(work.selectors, limits)
     if trie.part:
         parts["names",] = trie.part
+    parts |= {("dns rules", item.number): work.dns_part(item) for item in work.dns.values()}
     return Isolation(
         sets,
         parts,
@@ -128,6 +132,7 @@ def isolate(
         tried,
         work.known,
         work.rule_sets,
+        work.dns,
         work.selectors,
         trie,
         made_from,
@@ -138,17 +143,17 @@ def _lost(trie: Trie, known: Iterable[Known]) -> Iterator[Refusal]:
     """Policies whose names find no room: what they allow by those is not allowed."""
     for ref, pattern in sorted(
         {
-            (line.rule.policy, term.name)
+            (line.rule.policy, name)
             for item in known
             for line in item.lines
-            for term in line.terms or ()
-            if term.kind == "fqdn" and term.name in trie.lost and line.rule.policy
+            for name in spoken_of([line])
+            if name in trie.lost and line.rule.policy
         }
         if trie.lost
         else ()
     ):
         what = "the kernel has no room for more names like it: it means nobody"
-        yield Refusal(ref, f"toFQDNs {pattern}: {what}")
+        yield Refusal(ref, f"{pattern}: {what}")
 
 
 class _Work:
@@ -174,6 +179,7 @@ class _Work:
         self.refusals: list[Refusal] = []
         self.denials: dict[Rule, int] = {}
         self.rule_sets: dict[int, RuleSet] = {}
+        self.dns: dict[int, RuleSet] = {}
         self.selectors: dict[str, int] = {}
         self._entries: dict[str, int] = defaultdict(int)  # that each namespace asks for
         self._listeners: dict[str, set[int]] = defaultdict(set)
@@ -212,6 +218,16 @@ class _Work:
             return known
         return {"policy": content.entries}
 
+    def dns_part(self, rules: RuleSet) -> Part:
+        """The names that may be asked for; the same object as long as they are the same."""
+        rows = {
+            abi.DnsRuleKey(rules.number, self.selectors[pattern]).pack(): abi.DnsRule().pack()
+            for part in rules.parts
+            for pattern in part.layer7.dns or ()
+        }
+        known = self._before.parts.get(("dns rules", rules.number))
+        return known if known is not None and known["dns_rules"] == rows else {"dns_rules": rows}
+
     def _place(
         self, key: tuple[object, ...], subject: Subject, selected: Selected, who: Who
     ) -> int:
@@ -228,6 +244,7 @@ class _Work:
             content = closed(self._denial(Rule(subject.direction, builtin=f"refused: {problem}")))
         elif known:
             self.rule_sets.update((item.number, item) for item in known.rule_sets)
+            self.dns.update((item.number, item) for item in known.dns)
             self.selectors.update(known.selectors)
         if content.number not in self.placed:
             self.placed[content.number] = content
@@ -245,12 +262,14 @@ class _Work:
                 return None, full("rules", self._limits)
             groups = groups_of(subject, lines, self._members)
             listeners = Numbering(lines, self._allocator)
-            selectors = {name: self._allocator.get(SELECTOR, name) for name in patterns_of(lines)}
+            selectors = {name: self._allocator.get(SELECTOR, name) for name in spoken_of(lines)}
             named = entries_of(lines, selectors, self._rules.numbers)
             content = packed_set(groups, lines, self._rules.numbers, listeners, named)
             members = tuple(self._meant(selected))
-            known = Known(lines, selected, members, numbers, content, listeners.made, selectors)
-        for item in known.rule_sets:
+            known = Known(
+                lines, selected, members, numbers, content, listeners.made, listeners.dns, selectors
+            )
+        for item in (*known.rule_sets, *known.dns):
             self._allocator.get(RULE_SET, item.name)
         for pattern in known.selectors:
             self._allocator.get(SELECTOR, pattern)
@@ -276,6 +295,12 @@ class _Work:
         size = 0 if there else len(content.entries)
         if self._size + size + DENIALS > self._limits["policy"]:
             return full("policy", self._limits)
+        names = sum(len(part.layer7.dns or ()) for item in known.dns for part in item.parts)
+        there_already = sum(
+            len(part.layer7.dns or ()) for i in self.dns.values() for part in i.parts
+        )
+        if names + there_already > self._limits["dns_rules"]:
+            return full("dns_rules", self._limits)
         listeners = {*self.rule_sets, *(item.number for item in known.rule_sets)}
         if len(listeners) > self._limits[LISTENERS]:
             return full(LISTENERS, self._limits)

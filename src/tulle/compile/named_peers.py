@@ -27,6 +27,12 @@ def patterns_of(lines: Sequence[Line]) -> list[str]:
     return sorted({term.name for line in lines for term in line.terms or () if term.kind == FQDN})
 
 
+def spoken_of(lines: Sequence[Line]) -> list[str]:
+    """Those, and the patterns of names that may be asked for."""
+    asked = {name for line in lines if line.layer7 for name in line.layer7.dns or ()}
+    return sorted({*patterns_of(lines), *asked})
+
+
 def entries_of(
     lines: Sequence[Line], selectors: Mapping[str, int], numbers: Mapping[Rule, int]
 ) -> list[tuple[int, tuple[Packed, ...]]]:

@@ -18,6 +18,7 @@ NOTHING: Part = {}
 
 # What is referred to comes before what refers to it.
 DERIVED = (
+    "dns_rules",
     "globs",
     "fqdns",
     "policy",

@@ -48,10 +48,25 @@ class Numbering:
         self._lines = lines
         self._allocator = allocator
         self._known: dict[Decision, RuleSet] = {}
+        self._dns: dict[Decision, RuleSet] = {}
 
     @property
     def made(self) -> tuple[RuleSet, ...]:
         return tuple(self._known.values())
+
+    @property
+    def dns(self) -> tuple[RuleSet, ...]:
+        """Those that the kernel judges questions by."""
+        return tuple(self._dns.values())
+
+    def dns_number(self, decision: Decision) -> int:
+        """Of the DNS rules that questions have to meet; 0 if they are only audited."""
+        if decision.shadows:
+            return 0
+        key = decision._replace(audit=NOBODY)
+        if key not in self._dns:
+            self._dns[key] = self._rule_set(decision, dns=True)
+        return self._dns[key].number
 
     def number(self, decision: Decision) -> int:
         """0 if every request is allowed or none."""
@@ -59,12 +74,20 @@ class Numbering:
             return 0
         key = decision._replace(line=NOBODY if decision.shadows else decision.line, audit=NOBODY)
         if key not in self._known:
-            self._known[key] = self._rule_set(decision)
+            self._known[key] = self._rule_set(decision, dns=False)
         return self._known[key].number
 
-    def _rule_set(self, decision: Decision) -> RuleSet:
+    def _rule_set(self, decision: Decision, dns: bool) -> RuleSet:
         lines = [self._lines[position] for position in decision.asked]
-        parts = tuple(Part(line.rule, line.layer7) for line in lines if line.layer7 is not None)
-        words = [*(part.name for part in parts), *(["audit"] if decision.shadows else [])]
+        parts = tuple(
+            Part(line.rule, line.layer7)
+            for line in lines
+            if line.layer7 is not None and (line.layer7.dns is not None) is dns
+        )
+        words = [
+            *(["dns"] if dns else []),
+            *(part.name for part in parts),
+            *(["audit"] if decision.shadows else []),
+        ]
         name = hashlib.blake2b("\n".join(words).encode(), digest_size=16).hexdigest()
         return RuleSet(self._allocator.get(KIND, name), name, parts, decision.shadows)

@@ -165,19 +165,21 @@ class HttpRule:
 @dataclass(frozen=True, slots=True)
 class Layer7:
     """What a rule allows of connections: requests that one of `http` meets, TLS to one of the
-    names (`*.` is one label more, `**.` any number of them). Neither allows nothing.
+    names (`*.` is one label more, `**.` any number of them). Neither allows nothing. `dns` is not
+    None where it is questions for names, which the kernel judges: `model.dns` has their patterns.
     """
 
     place: str  # within its rule, such as toPorts[0]
     http: tuple[HttpRule, ...] = ()
     server_names: tuple[str, ...] = ()
+    dns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyRule:
     """`peers` and `ports` are alternatives; None is everybody and everything, () nobody.
 
-    `layer7` is of ALLOW rules for TCP in tier NAMESPACE only; None allows every request.
+    `layer7` is of ALLOW rules in tier NAMESPACE only; None allows every request.
     """
 
     rule: Rule

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tulle import abi
 from tulle.abi import Action as Answer
-from tulle.abi import Identity, PolicyPrefix, RuleId
+from tulle.abi import Identity, PolicyFlag, PolicyPrefix, RuleId
 from tulle.model.verdict import Rule
 
 from .cells import NOBODY, Cell, Decision, Match, cells
@@ -157,9 +157,25 @@ def _packed(
         rule = numbers[line.rule]
         if line.action is Action.DENY:
             answer = Answer.REJECT if line.reject else Answer.DENY
-    flags = flags_of(cell.decision, lines) if has_names else 0
-    entry = abi.PolicyEntry(rule, answer, audited, listeners.number(cell.decision), flags)
+    further, flags = _further(cell, lines, listeners)
+    flags |= flags_of(cell.decision, lines) if has_names else 0
+    entry = abi.PolicyEntry(rule, answer, audited, further, flags)
     return cell.prefix, cell.protocol, cell.port, entry.pack()
+
+
+def _further(cell: Cell, lines: Sequence[Line], listeners: Numbering) -> tuple[int, int]:
+    """The number of the rules of layer 7, and whether they are the kernel's.
+
+    DNS rules are for datagrams; elsewhere they allow nothing, which the kernel tells by name.
+    """
+    asked = [line.layer7 for line in map(lines.__getitem__, cell.decision.asked) if line.layer7]
+    has_dns = any(item.dns is not None for item in asked)
+    if has_dns and (
+        cell.protocol == PROTOCOLS["UDP"] or all(item.dns is not None for item in asked)
+    ):
+        number = listeners.dns_number(cell.decision)
+        return number, int(PolicyFlag.DNS) if number else 0
+    return listeners.number(cell.decision), 0
 
 
 def closed(rule: int) -> PolicySet:

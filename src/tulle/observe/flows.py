@@ -151,6 +151,13 @@ def _service(event: Event, destination: IPAddress | None, names: Names) -> Objec
     return names.service_addresses.get(destination) if destination else None
 
 
+# What a rule decides: that of DNS is the one under whose rules the question is.
+_BY_RULES = (
+    *(Reason.ALLOWED, Reason.POLICY_DENIED),
+    *(Reason.DNS_REFUSED, Reason.DNS_UNREADABLE, Reason.DNS_BY_TCP),
+)
+
+
 def _event_type(event: Event) -> int:
     if event.flow.hook == Hook.SOCKET:
         return EVENT_TRACE_SOCK
@@ -181,7 +188,7 @@ def _deciding(event: Event, names: Names) -> str:
     """What denied, or what admitted: a policy's rule rather than the absence of policies."""
     verdict = event.verdict
     numbers = [item for item in (verdict.ingress_rule, verdict.egress_rule) if item]
-    if verdict.reason not in (Reason.ALLOWED, Reason.POLICY_DENIED) or not numbers:
+    if verdict.reason not in _BY_RULES or not numbers:
         return _without_rule(event, names)
     for number in numbers:
         rule = names.rules.get(number)

@@ -62,3 +62,35 @@ def test_names_in_audit_mode_allow_nothing_but_are_not_told_either() -> None:
     [*_, entries] = [entries for peer, entries in found.items() if peer >= NameLimit.SELECTOR]
     assert {entry.action for entry in entries} == {Action.DENY}
     assert {entry.flags for entry in entries} == {0, PolicyFlag.AUDITED}
+
+
+QUESTIONS = """
+kind: CiliumNetworkPolicy
+metadata: {name: questions}
+spec:
+  endpointSelector: {matchLabels: {app: client}}
+  egress:
+    - toPorts:
+        - ports: [{port: "53", protocol: ANY}]
+          rules: {dns: [{matchName: a.example}, {matchPattern: "*.b.example"}]}
+        - ports: [{port: "53", protocol: TCP}]
+          rules: {http: [{path: /dns-query}]}
+"""
+
+
+def test_questions_are_the_kernels_and_requests_the_proxys() -> None:
+    client = workload("client-1", app="client")
+    compiled = compile_world(world_of(client, text=QUESTIONS), Ids())
+    maps = flat(compiled.image)
+    rows = [abi.DnsRuleKey.unpack(key) for key in maps["dns_rules"]]
+    assert len({row.selector for row in rows}) == 2
+    [number] = {row.rules for row in rows}
+    entries = {
+        abi.PolicyKey.unpack(key).proto: abi.PolicyEntry.unpack(value)
+        for key, value in maps["policy"].items()
+        if abi.PolicyKey.unpack(key).port == 53
+    }
+    assert (entries[17].proxy, entries[17].flags) == (number, PolicyFlag.DNS)
+    assert (entries[132].proxy, entries[132].flags) == (number, PolicyFlag.DNS)
+    assert entries[6].flags == 0
+    assert list(compiled.memo.isolation.rule_sets) == [entries[6].proxy]

@@ -14,6 +14,7 @@ from tulle.model.verdict import FROM_NODE, TO_ITSELF, Flow, Rule, Verdict
 from tulle.model.world import World
 
 from . import cilium, cluster_policy, network_policy
+from .cilium_requests import is_dns
 from .ends import End, Kind, Question, end_at
 from .route import Route, exit_address, route
 from .tiers import Decision, decide
@@ -39,6 +40,11 @@ def explain(world: World, flow: Flow) -> Verdict:
     egress = _judge(Question(world, "egress", source, destination, flow))
     if egress and egress.denies:
         return Verdict(Reason.POLICY_DENIED, egress=egress.rule, reject=egress.reject)
+    if egress and any(is_dns(world, item) for item in egress.requests):
+        asked = _by_protocol(world, flow, egress)
+        if not asked.requests:
+            return Verdict(Reason.DNS_BY_TCP, egress=egress.rule, reject=True)
+        egress = asked
     audit = egress.audit if egress else None
     ingress = _judge(Question(world, "ingress", destination, source, flow))
     if ingress and ingress.denies:
@@ -68,6 +74,13 @@ def seen_from(world: World, node: str) -> World:
         workloads={key: replace(item, node="") for key, item in remote.pop(node, {}).items()},
         remote=remote,
     )
+
+
+def _by_protocol(world: World, flow: Flow, decision: Decision) -> Decision:
+    """DNS rules are about datagrams, and all others of layer 7 about TCP."""
+    datagrams = flow.protocol == "UDP"
+    requests = (item for item in decision.requests if is_dns(world, item) is datagrams)
+    return replace(decision, requests=tuple(requests))
 
 
 def _to_itself() -> Verdict:

@@ -113,6 +113,11 @@ def _covers(name: str, host: str) -> bool:
     return {"*": more == 1, "**": more >= 1}.get(pattern[0], more == 0)
 
 
+def is_dns(world: World, rule: RequestRule) -> bool:
+    """Whether it is questions for names that it allows, which the kernel judges itself."""
+    return _port_rule(world, rule).rules.dns is not None
+
+
 def in_words(world: World, rule: RequestRule) -> Iterator[str]:
     """What a rule allows, a line for each of its parts."""
     for item in _http_rules(world, rule):
@@ -128,6 +133,8 @@ def in_words(world: World, rule: RequestRule) -> Iterator[str]:
         ]
         if _is_sound(item):
             yield ", ".join(parts) or "any request"
+    for question in _port_rule(world, rule).rules.dns or ():
+        yield f"questions for {question.match_name or question.match_pattern}"
     if names := _port_rule(world, rule).server_names:
         yield f"TLS to {', '.join(names)}"
 

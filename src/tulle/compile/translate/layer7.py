@@ -6,9 +6,10 @@ A rule that is refused allows nothing, and the others hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from tulle.model.cilium import HeaderMatch, L7Rules, PortRule, PortRuleHttp
+from tulle.model.cilium import HeaderMatch, L7Rules, PortRule, PortRuleDns, PortRuleHttp
+from tulle.model.dns import name_problem, normal, pattern_problem
 
 from .. import regex
 from ..rules import HeaderTest, HttpRule, Layer7
@@ -43,8 +44,6 @@ def layer7(rule: PortRule, place: str, refused: list[str]) -> Layer7 | None:
     """None if every request is allowed. `refused` gets what is wrong, by its place."""
     if not has_layer7(rule):
         return None
-    if rule.rules.dns is not None:
-        refused.append(f"{place}.rules.dns needs a DNS proxy, which is not there yet: {_ALONE}")
     http: list[HttpRule] = []
     for index, item in enumerate(rule.rules.http or ()):
         where = f"{place}.rules.http[{index}]"
@@ -59,7 +58,25 @@ def layer7(rule: PortRule, place: str, refused: list[str]) -> Layer7 | None:
         else:
             what = "is no DNS name, *.NAME or **.NAME"
             refused.append(f"{place}.serverNames[{index}] {what}: {_ALONE}")
-    return Layer7(_own(place), tuple(http), tuple(names))
+    dns = None if rule.rules.dns is None else tuple(_questions(rule.rules.dns, place, refused))
+    return Layer7(_own(place), tuple(http), tuple(names), dns)
+
+
+def _questions(rules: Sequence[PortRuleDns], place: str, refused: list[str]) -> Iterator[str]:
+    """The patterns of names that may be asked for."""
+    for index, item in enumerate(rules):
+        where = f"{place}.rules.dns[{index}]"
+        if bool(item.match_name) == bool(item.match_pattern):
+            refused.append(f"{where} needs a matchName or a matchPattern, and not both: {_ALONE}")
+            continue
+        field, text, problem = "matchName", item.match_name, name_problem(item.match_name)
+        if item.match_pattern:
+            field, text = "matchPattern", item.match_pattern
+            problem = pattern_problem(item.match_pattern)
+        if problem:
+            refused.append(f"{where}.{field} {problem}: {_ALONE}")
+        else:
+            yield normal(text)
 
 
 def _own(place: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from tulle import abi
-from tulle.abi import GoneService, _generated
+from tulle.abi import GoneService, PolicyFlag, _generated
 from tulle.compile.diff import Change
 
 from .iterators import BpfIterator
@@ -53,13 +53,17 @@ def _unread(changes: Iterable[Change]) -> Gone:
     for change in changes:
         if change.value is None:
             continue
-        if change.map == "policy" and abi.PolicyEntry.unpack(change.value).proxy:
+        if change.map == "policy" and _is_read(abi.PolicyEntry.unpack(change.value)):
             key = abi.PolicyKey.unpack(change.key)
             ports.setdefault(key.set, set()).add(key.port if key.prefixlen == _ONE_PORT else 0)
         elif change.map == "endpoints" and ports:
             for port in ports.get(abi.Endpoint.unpack(change.value).ingress_set, ()):
                 rows[abi.GoneKey(change.key, GoneService.UNREAD, port).pack()] = bytes(8)
     return rows
+
+
+def _is_read(entry: abi.PolicyEntry) -> bool:
+    return bool(entry.proxy) and not entry.flags & PolicyFlag.DNS
 
 
 class SocketSweep:

@@ -41,12 +41,23 @@ def _check(rule: PortRule, is_host: bool, *path: str | int) -> None:
         if is_host:
             raise FieldError(_NO_HOST, *path, "serverNames")
         _check_ports(rule, *path, "ports")
+    if rule.rules.dns is not None:
+        _check_dns(rule, is_host, *path)
     if rule.rules.http is not None:
         if is_host:
             raise FieldError(_NO_HOST, *path, "rules", "http")
         _check_ports(rule, *path, "ports")
         if any(port.port in ("", "0") for port in rule.ports):
             raise FieldError("HTTP rules cannot be for every port", *path, "ports")
+
+
+def _check_dns(rule: PortRule, is_host: bool, *path: str | int) -> None:
+    if is_host:
+        raise FieldError(_NO_HOST, *path, "rules", "dns")
+    if not rule.ports:
+        raise FieldError("is required beside rules of layer 7", *path, "ports")
+    if any(port.port in ("", "0") for port in rule.ports):
+        raise FieldError("DNS rules cannot be for every port", *path, "ports")
 
 
 def _check_kind(rules: L7Rules, *path: str | int) -> None:

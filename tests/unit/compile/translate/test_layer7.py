@@ -133,9 +133,18 @@ def test_what_cannot_be_honoured_is_refused_alone(rule: dict[str, Any], reason: 
 def test_where_nothing_can_be_honoured_nothing_is_allowed() -> None:
     found, refused = translated(rules={"http": [{"path": "("}]})
     assert found == Layer7("toPorts[1]") and len(refused) == 1
-    found, refused = translated(rules={"dns": [{"matchPattern": "*"}]})
-    assert found == Layer7("toPorts[1]")
-    assert refused == [f"{PLACE}.rules.dns needs a DNS proxy, which is not there yet: {ALONE}"]
+    found, refused = translated(rules={"dns": [{"matchPattern": "a..b"}]})
+    assert found == Layer7("toPorts[1]", dns=())
+    what = "matchPattern is no pattern of DNS names"
+    assert refused == [f"{PLACE}.rules.dns[0].{what}: {ALONE}"]
+
+
+def test_names_that_may_be_asked_for_have_one_form() -> None:
+    rules = [{"matchName": "A.Example."}, {"matchPattern": "*.B.example"}, {}]
+    found, refused = translated(rules={"dns": rules})
+    assert found == Layer7("toPorts[1]", dns=("a.example", "*.b.example"))
+    assert len(refused) == 1
+    assert "needs a matchName or a matchPattern" in refused[0]
 
 
 def test_the_policy_is_in_force_without_its_bad_rule() -> None:
