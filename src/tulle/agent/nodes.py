@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 from tulle.edges.manifests.watch import DirectoryWatch
 from tulle.errors import Refused, Unavailable
 from tulle.model.kubernetes import NodeObject, ObjectRef
 from tulle.model.world import Key, Refusal, Workload
 
-from .published import NodeState, decode, encode
+from .published import Encoded, NodeState, decode, encode
 from .records import write_atomically
 
 MAX_BYTES = 64 << 20
@@ -85,6 +86,7 @@ class NodeDirectory:
         self._is_known = False  # what others say has been read
         self._said: tuple[NodeObject, Mapping[Key, Workload]] | None = None
         self._stamp: _Stamp | None = None
+        self._encoded, self._told = Encoded(), Lock()
         self._problem = ""
         self._watch: DirectoryWatch | None = None
         if joins:
@@ -120,12 +122,14 @@ class NodeDirectory:
         if self._stamp and self._stamp == self._stamp_now() and _same(said, self._said):
             return
         try:
-            write_atomically(self._staging, encode(node, workloads.values()))
-            self._staging.replace(self.file)
+            write_atomically(self._staging, encode(node, workloads.values(), self._encoded))
+            with self._told:
+                self._staging.replace(self.file)
+                self._stamp = self._stamp_now()
         except OSError as error:
             self._stamp, self._problem = None, f"other nodes do not learn of this one: {error}"
         else:
-            self._said, self._stamp, self._problem = said, self._stamp_now(), ""
+            self._said, self._problem = said, ""
 
     def _stamp_now(self) -> _Stamp | None:
         try:
@@ -151,7 +155,12 @@ class NodeDirectory:
 
     def watch(self, changed: Callable[[], object]) -> None:
         """Have `changed` called in the running event loop whenever a scan may see something new."""
-        self._watch = DirectoryWatch(self._path, changed)
+        self._watch = DirectoryWatch(self._path, changed, self._concerns)
+
+    def _concerns(self, name: str) -> bool:
+        """What this node has told itself is no news."""
+        with self._told:
+            return name != self.file.name or self._stamp != self._stamp_now()
 
     def unwatch(self) -> None:
         if self._watch is not None:

@@ -53,7 +53,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Out(msgspec.Struct, frozen=True):
     node: NodeObject
-    pods: list[Pod]
+    pods: list[msgspec.Raw]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,30 @@ _decode_file = msgspec.json.Decoder(_File).decode
 _decode_pod = msgspec.json.Decoder(Pod).decode
 
 
-def encode(node: NodeObject, workloads: Iterable[Workload]) -> bytes:
-    """The file's bytes: the same for the same arguments."""
-    ordered = sorted(workloads, key=lambda workload: workload.key)
-    return msgspec.json.encode(_Out(node, [_pod_of(item, node.metadata.name) for item in ordered]))
+class Encoded:
+    """Pods as a file has them, made anew only of workloads that have changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, tuple[Workload, str, msgspec.Raw]] = {}
+
+    def of(self, workloads: Iterable[Workload], node: str) -> list[msgspec.Raw]:
+        now: dict[Key, tuple[Workload, str, msgspec.Raw]] = {}
+        for workload in sorted(workloads, key=lambda workload: workload.key):
+            known = self._known.get(workload.key)
+            if known is None or known[0] is not workload or known[1] != node:
+                raw = msgspec.Raw(msgspec.json.encode(_pod_of(workload, node)))
+                known = workload, node, raw
+            now[workload.key] = known
+        self._known = now
+        return [raw for _, _, raw in now.values()]
+
+
+def encode(
+    node: NodeObject, workloads: Iterable[Workload], encoded: Encoded | None = None
+) -> bytes:
+    """The file's bytes: the same for the same arguments. `encoded` only saves work."""
+    pods = (encoded or Encoded()).of(workloads, node.metadata.name)
+    return msgspec.json.encode(_Out(node, pods))
 
 
 def decode(data: bytes, name: str, before: NodeState | None = None) -> NodeState:

@@ -42,6 +42,7 @@ class Sandboxes:
         self._records: dict[Id, SandboxRecord] = {}
         self._workloads: dict[Id, Workload] = {}
         self._made: Mapping[Key, Workload] | None = None  # what `all` says, until it changes
+        self._uids: dict[Key, str] = {}  # of those in it
         self._mtu = netlink.MTU
         self.problems: list[str] = []  # those without the MTU that they should have, and why
         self._lock = RLock()
@@ -57,6 +58,7 @@ class Sandboxes:
                 up = (record for record in self._records.values() if record.phase == "up")
                 by_age = sorted(up, key=lambda record: record.created_s)
                 self._made = {record.key: self._workloads[record.id] for record in by_age}
+                self._uids = {record.key: record.uid for record in by_age}
             return self._made
 
     def roles(self) -> dict[int, Role]:
@@ -84,8 +86,7 @@ class Sandboxes:
     def uid_of(self, key: Key) -> str:
         """Of the pod that is in the mesh; "" if nobody told."""
         with self._lock:
-            ifindex = workload.ifindex if (workload := self.all().get(key)) else 0
-            return next((r.uid for r in self._records.values() if r.ifindex == ifindex), "")
+            return self._uids[key] if key in self.all() else ""
 
     def add(self, wanted: Sequence[Wanted]) -> list[SandboxRecord | Exception]:
         """Make interfaces in namespaces; those that are there already stay as they are.
@@ -368,8 +369,9 @@ class Sandboxes:
             for record in records:
                 self._store.save(_stem(record.id), record)
                 self._records[record.id] = record
-                self._workloads[record.id] = record.workload()
                 self._made = None
+                if record.phase == "up":
+                    self._workloads[record.id] = record.workload()
 
 
 def _stem(wanted: Id) -> Key:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -72,14 +72,21 @@ class Vanished:
         self._sweep.begin(batch)
         try:
             holders = self._sweep.holders(batch)
-            for ifindex, namespace in self._namespaces().items():
-                self._sweep_one(namespace, ifindex in holders)
+            where = self._namespaces()
+            # the node's own may be that which the thread begins in
+            order = sorted(where, key=lambda ifindex: where[ifindex] is not None)
+            places = [(where[ifindex], ifindex in holders) for ifindex in order]
+            netns.on_thread(partial(self._sweep_each, places))
         finally:
             self._sweep.end()
 
-    def _sweep_one(self, namespace: Path | None, streams: bool) -> None:
-        try:
-            netns.run_in(namespace, partial(self._sweep.run, streams=streams))
-        except KernelError as error:
-            if namespace is None or netns.exists(namespace):  # else its sockets have ended with it
-                log.error("sockets to what has gone are not ended: %s", error)
+    def _sweep_each(self, places: Sequence[tuple[Path | None, bool]]) -> None:
+        for namespace, streams in places:
+            try:
+                if namespace is not None:
+                    netns.enter(namespace)
+                self._sweep.run(streams=streams)
+            except KernelError as error:
+                # else its sockets have ended with it
+                if namespace is None or netns.exists(namespace):
+                    log.error("sockets to what has gone are not ended: %s", error)

@@ -114,4 +114,4 @@ def fail(code: int, reason: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    posix._exit(main())  # the interpreter's own end takes a fifth of the time

@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from tulle.errors import Broken, KernelError, Refused, Unavailable
@@ -22,6 +23,7 @@ KILL_TIMEOUT_S = 5.0
 _POLL_S = 0.005
 
 
+@cache
 def find_mount() -> Path:
     """Where cgroup v2 is mounted: /sys/fs/cgroup, or `unified` below it on a hybrid host.
 

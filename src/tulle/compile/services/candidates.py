@@ -55,8 +55,12 @@ class View:
 def view_of(world: World) -> View:
     zones = {name: node.zone for name, node in world.nodes.items()}
     zones[world.node.name] = world.node.zone
-    own = (str(address) for item in world.workloads.values() for address in item.addresses)
-    return View(world.node.name, world.node.zone, zones, frozenset(own))
+    own = addresses_of(world.workloads.values())
+    return View(world.node.name, world.node.zone, zones, own)
+
+
+def addresses_of(workloads: Iterable[Workload]) -> frozenset[str]:
+    return frozenset(str(address) for item in workloads for address in item.addresses)
 
 
 @dataclass(frozen=True)

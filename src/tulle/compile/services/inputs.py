@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tulle.model.kubernetes import Service
 from tulle.model.routing import Proxied
 from tulle.model.world import Key, Node, Workload, World
 
-from .candidates import Source, View, view_of
+from .candidates import Source, View, addresses_of, view_of
 from .claims import Claims, claims_of
 from .faces import faces_of
 from .frontend import Face, Kind
@@ -92,8 +92,15 @@ def inputs_of(
 
 
 def _view(world: World, before: Inputs) -> View:
-    same = world.workloads is before.workloads and world.nodes is before.nodes
-    return before.view if same and world.node == before.node else view_of(world)
+    old, new = before.workloads, world.workloads
+    if world.nodes is not before.nodes or world.node != before.node:
+        return view_of(world)
+    if new is old:
+        return before.view
+    if any(new.get(key) is not workload for key, workload in old.items()):
+        return view_of(world)
+    came = addresses_of(new[key] for key in new.keys() - old.keys())
+    return replace(before.view, addresses=before.view.addresses | came)
 
 
 def _faces(
