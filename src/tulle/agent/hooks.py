@@ -41,6 +41,8 @@ class Hooks:
         for index in netlink.put_filters(pods, programs, keep=only_new) if pods else ():
             self._attached[index] = "pod"
         for index in interfaces.keys() - set(pods):
+            if only_new and self._datapath.is_attached(index):
+                continue
             try:
                 self._datapath.attach(index, interfaces[index])
             except KernelError as error:

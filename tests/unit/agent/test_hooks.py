@@ -30,6 +30,9 @@ class FakeKernel:
             raise KernelError(self.fails[ifindex], "attach")
         self.attached.append(ifindex)
 
+    def is_attached(self, ifindex: int) -> bool:
+        return ifindex in self.kept
+
     def put_filters(self, indexes: Collection[int], programs: Any, *, keep: bool) -> set[int]:
         put = {index for index in indexes if not (keep and index in self.filters)}
         self.filters += sorted(put)
@@ -71,6 +74,15 @@ def test_what_an_earlier_agent_attached_waits(hooks: Hooks, kernel: FakeKernel) 
     assert kernel.filters == [1, 2, 1, 2]
     hooks.keep({1, 2})
     assert kernel.kept == set()  # its links of an earlier version are needed no more
+
+
+def test_links_of_an_earlier_agent_wait_as_well(hooks: Hooks, kernel: FakeKernel) -> None:
+    kernel.kept = {1}
+    hooks.attach({1: "guest", 2: "guest"}, only_new=True)
+    assert (kernel.attached, kernel.filters) == ([2], [])
+    hooks.attach({1: "guest", 2: "guest"})
+    hooks.keep(set())
+    assert kernel.kept == {1, 2} and sorted(set(kernel.attached)) == [1, 2]
 
 
 def test_all_are_attached_anew_when_they_are_forgotten(hooks: Hooks, kernel: FakeKernel) -> None:

@@ -112,6 +112,10 @@ class Datapath:
             pin = self._links / f"{ifindex}-{self._xdp_mode}"
             links.attach(pin, self._xdp["from_device"], ifindex, links.XDP, flags)
 
+    def is_attached(self, ifindex: int) -> bool:
+        """Whether an interface has links, of this agent or an earlier one."""
+        return (self._links / f"{ifindex}-in").exists()
+
     def keep(self, ifindexes: Iterable[int]) -> None:
         """Drops the links of all other interfaces."""
         directions = ("in", "out", self._xdp_mode)

@@ -98,7 +98,11 @@ class Map:
             )
             more = self._batch(syscall.LOOKUP_BATCH, attr)
             count = unpack_from("=I", attr, 32)[0]
-            yield keys.raw[: count * self.key_size], values.raw[: count * self.value_size]
+            # not their `raw`: that would copy all of a chunk for a few entries
+            yield (
+                ctypes.string_at(keys, count * self.key_size),
+                ctypes.string_at(values, count * self.value_size),
+            )
             cursors.reverse()
             first = False
 
