@@ -150,7 +150,8 @@ class Sandboxes:
         there = netns.run_in(self._node_netns, netlink.interfaces)
         with self._lock:
             up = [record for record in self._records.values() if record.phase == "up"]
-        gone = [record.id for record in up if record.interface not in there]
+        # another plugin may give a name again
+        gone = [record.id for record in up if there.get(record.interface) != record.ifindex]
         return self._end_all(gone, "its network is gone")
 
     def end_all(self) -> list[str]:

@@ -374,6 +374,14 @@ def test_a_namespace_that_goes_without_a_word_takes_its_pod_along(kernel: Kernel
     assert (some.all(), left(kernel)) == ({}, NOTHING)
 
 
+def test_an_interface_of_the_same_name_is_not_the_same(kernel: Kernel) -> None:
+    some = make(kernel)
+    record = add(some, web(kernel), PodFacts())
+    kernel.links[record.interface] += 1
+    assert some.end_the_gone() == ["sandbox of pod shop/web: its network is gone"]
+    assert some.all() == {}
+
+
 @pytest.mark.parametrize("netns", ["/nowhere", "/etc/passwd", "/etc/passwd/x", "/" + "x" * 5000])
 def test_what_is_no_network_namespace_is_refused(kernel: Kernel, netns: str) -> None:
     with pytest.raises(CniError, match="no network namespace") as caught:
