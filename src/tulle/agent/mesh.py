@@ -217,11 +217,11 @@ def _disjoint(
     _take(own, taken)
     kept: dict[str, Node] = {}
     refusals = []
-    is_abroad = False
+    before = 0
     for name in sorted(described, key=rank):
         node = described[name]
-        if node.cluster and not is_abroad:
-            is_abroad = True
+        if (now := rank(name)[0]) != before:
+            before = now
             _take_all(own, kept.values(), taken)
         if clash := _clash(node, taken):
             reason = f"{clash}: give one of them another range"
@@ -241,7 +241,7 @@ def _clash(node: Node, taken: Ranges) -> str:
 
 
 def _take_all(own: Node, others: Iterable[Node], taken: Ranges) -> None:
-    """Besides ranges: another cluster's must not have what leads to us either."""
+    """Besides ranges: a guest's or another cluster's must not have what leads to us either."""
     for cidr in own.service_cidrs:
         taken.add(cidr, f"{own.name}, which has it for services")
     for node in (own, *others):

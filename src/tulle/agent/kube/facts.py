@@ -160,9 +160,14 @@ def _addresses(pod: PodCut) -> tuple[IPAddress, ...]:
 
 def node_of(node: NodeObject) -> NodeObject:
     """With what follows from its pod ranges: where its own packets come from in the overlay, and
-    where its proxy connects from. Raises ManifestError."""
+    where its proxy connects from. Raises ManifestError, also if that is no address to have."""
     ranges = world_node(node).pod_cidrs
+    for place, network in enumerate(ranges):
+        if network.num_addresses == 1:
+            raise FieldError("is too small", "spec", "podCIDRs", place)
     added = [NodeAddress(str(item), INTERNAL) for item in node_addresses(ranges)]
     added += [NodeAddress(str(item), INGRESS) for item in ingress_addresses(ranges)]
     status = msgspec.structs.replace(node.status, addresses=(*node.status.addresses, *added))
-    return msgspec.structs.replace(node, status=status)
+    made = msgspec.structs.replace(node, status=status)
+    world_node(made)
+    return made

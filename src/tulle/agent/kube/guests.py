@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from tulle.edges.manifests.directory import Snapshot
+from tulle.errors import ManifestError
 from tulle.model.hosts import MeshNode, MeshWorkload
 from tulle.model.kubernetes import (
     ContainerPort,
@@ -59,12 +60,18 @@ class Guests:
         told: dict[str, dict[Key, MeshWorkload]] = defaultdict(dict)
         for key, item in workloads.items():
             told[item.spec.node][key] = item
-        self._hosts = {
-            name: self._host(node, told.get(name, {}))
-            for name, node in sorted(nodes.items())
-            if name != self._own
-        }
-        refusals = [item for host in self._hosts.values() for item in host.state.refusals]
+        hosts: dict[str, _Host] = {}
+        refusals: list[Refusal] = []
+        for name, node in sorted(nodes.items()):
+            if name == self._own:
+                continue
+            try:
+                hosts[name] = self._host(node, told.get(name, {}))
+            except ManifestError as error:
+                refusals.append(Refusal(ObjectRef("MeshNode", "", name), str(error)))
+            else:
+                refusals += hosts[name].state.refusals
+        self._hosts = hosts
         for name in sorted(told.keys() - nodes.keys()):
             refusals += [
                 _refusal(key, f"spec.node: there is no MeshNode {name!r}") for key in told[name]

@@ -105,6 +105,27 @@ def test_nothing_is_taken_from_the_clusters_own(name: str) -> None:
     assert "another node of the mesh has the name" in named.refusals[0].reason
 
 
+def with_ranges(*ranges: str) -> MeshNode:
+    return msgspec.structs.replace(host("bad"), spec=MeshNodeSpec(("192.0.2.8",), ranges))
+
+
+@pytest.mark.parametrize("cidr", ["10.9.0.0/32", "fd00::/128", "0.0.0.0/1", "127.0.0.0/8", "::/1"])
+def test_a_host_with_a_range_that_is_none_takes_no_other_along(cidr: str) -> None:
+    found = Guests("a").of(snapshot(with_ranges(cidr), host(), runs(), runs("x", "bad", "::2")))
+    assert found.nodes.keys() == {"db"} and found.nodes["db"].workloads
+    assert {str(item.ref) for item in found.refusals} == {"MeshNode bad"}
+
+
+@pytest.mark.parametrize("cidr", ["192.0.2.0/24", "192.0.2.1/31", "192.0.2.2/31", "10.96.0.0/16"])
+def test_a_hosts_range_has_no_address_of_a_node_or_a_service(cidr: str) -> None:
+    own = Node("a", (ip_address("192.0.2.1"),), service_cidrs=(ip_network("10.96.0.0/16"),))
+    ranges = str(ip_network(cidr, strict=False))
+    told = joined(others("b", 2), Guests("a").of(snapshot(with_ranges(ranges), host())))
+    seen = mesh(own, {}, told, {})
+    assert seen.nodes.keys() == {"b", "db"}
+    assert [str(item.ref) for item in seen.refusals] == ["Node bad"]
+
+
 def test_the_host_sees_that_too() -> None:
     mine = snapshot(host("0", 9), runs(node="0"))
     told = joined(others("b", 2, "pg"), Guests("0").of(mine))
