@@ -241,13 +241,16 @@ class Peers:
         assert self._group is not None
         directory = self._directory / name
         path = directory / FIELD
+        fresh = directory / f"{FIELD}.fresh"  # a bad one is not what a restart is to find
         before = self._joined.get(name)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomically(path, kubeconfig)
-            client = self._make_client(from_kubeconfig(path, whole=True))
+            write_atomically(fresh, kubeconfig)
+            client = self._make_client(from_kubeconfig(fresh, whole=True))
+            fresh.replace(path)
         except (Refused, OSError) as error:
-            text = str(error).removeprefix(f"{path}: ")
+            fresh.unlink(missing_ok=True)
+            text = str(error).removeprefix(f"{fresh}: ")
             self._refused[ref] = f"data.{FIELD}: {text}{HELD if before else ''}"
             return
         if before and before.task:
@@ -265,8 +268,13 @@ class Peers:
         self._fitting.pop(name, None)
         if left.task:
             left.task.cancel()
-            left.task.add_done_callback(lambda task: left.cluster.forget())
+            left.task.add_done_callback(lambda task: self._forget(left))
         log.info("left cluster %s", name)
+
+    def _forget(self, left: _Joined) -> None:
+        """Unless a Secret that was made anew has joined it again meanwhile."""
+        if left.cluster.name not in self._joined:
+            left.cluster.forget()
 
     def _remembered(self) -> dict[str, bytes]:
         """Those whom an earlier agent had joined."""

@@ -214,3 +214,31 @@ def test_a_bad_secret_is_refused_by_name_and_the_others_hold(play: Play) -> None
         assert told.nodes() == {"west/b"} and told.slices()
 
     play(story)
+
+
+def test_a_secret_that_is_made_anew_is_remembered(play: Play) -> None:
+    async def story(told: Story) -> None:
+        told.join()
+        await told.until(told.slices)
+        told.own.remove("Secret", "w", NAMESPACE)
+        told.join()
+        held = told.path / "clusters" / "west" / "kubeconfig"
+        await told.until(lambda: told.peers.status()["joined"].get("west", {}).get("synced"))
+        await asyncio.sleep(0.2)
+        assert held.exists()
+
+    play(story)
+
+
+def test_a_kubeconfig_that_is_refused_is_not_what_a_restart_finds(play: Play) -> None:
+    async def story(told: Story) -> None:
+        told.join()
+        await told.until(told.slices)
+        held = told.path / "clusters" / "west"
+        good = (held / "kubeconfig").read_bytes()
+        told.own.put(a_secret(kubeconfig("https://192.0.2.1", tokenFile="/etc/shadow")))
+        await told.until(told.refused)
+        assert (held / "kubeconfig").read_bytes() == good
+        assert not list(held.glob("kubeconfig.*"))
+
+    play(story)
