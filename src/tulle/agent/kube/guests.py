@@ -22,7 +22,7 @@ from tulle.model.kubernetes import (
     ObjectMeta,
     ObjectRef,
 )
-from tulle.model.world import IPNetwork, Key, Refusal, Workload
+from tulle.model.world import IPAddress, IPNetwork, Key, Refusal, Workload
 
 from ..network import HOSTNAME_LABEL
 from ..nodes import Others
@@ -101,10 +101,34 @@ def _is(one: object, other: object) -> bool:
 def _state_of(node: MeshNode, told: Told) -> NodeState:
     made = _node_object(node)
     ranges = world_node(made).pod_cidrs
-    found = {key: _workload(item, ranges) for key, item in sorted(told.items())}
+    found = _one_address_each({key: _workload(item, ranges) for key, item in _by_age(told)})
     workloads = {key: item for key, item in found.items() if isinstance(item, Workload)}
     refusals = tuple(item for item in found.values() if isinstance(item, Refusal))
     return NodeState(made, workloads, {}, refusals)
+
+
+def _by_age(told: Told) -> list[tuple[Key, MeshWorkload]]:
+    return sorted(
+        told.items(), key=lambda item: (item[1].metadata.creation_timestamp or "", *item[0])
+    )
+
+
+def _one_address_each(
+    found: Mapping[Key, Workload | Refusal],
+) -> dict[Key, Workload | Refusal]:
+    """Who was told of first has it: rights to objects do not say whose node may stand in them."""
+    owners: dict[IPAddress, Workload] = {}
+    kept: dict[Key, Workload | Refusal] = {}
+    for key, item in found.items():
+        kept[key] = item
+        if isinstance(item, Refusal):
+            continue
+        taken = next((address for address in item.addresses if address in owners), None)
+        if taken:
+            kept[key] = _refusal(key, f"address {taken} is that of {owners[taken]}: it is cut off")
+        else:
+            owners |= dict.fromkeys(item.addresses, item)
+    return kept
 
 
 def _node_object(node: MeshNode) -> NodeObject:

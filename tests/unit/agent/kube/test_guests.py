@@ -105,6 +105,20 @@ def test_nothing_is_taken_from_the_clusters_own(name: str) -> None:
     assert "another node of the mesh has the name" in named.refusals[0].reason
 
 
+def test_an_address_is_theirs_who_told_of_it_first() -> None:
+    pg, thief = runs(), runs("evil")
+    pg, thief = (
+        msgspec.structs.replace(
+            item, metadata=msgspec.structs.replace(item.metadata, creation_timestamp=since)
+        )
+        for item, since in ((pg, "2026-01-01T00:00:00Z"), (thief, "2026-01-02T00:00:00Z"))
+    )
+    found = Guests("a").of(snapshot(host(), thief, pg))
+    assert found.nodes["db"].workloads.keys() == {("shop", "pg")}
+    (refusal,) = found.refusals
+    assert str(refusal.ref) == "MeshWorkload shop/evil" and "is that of shop/pg" in refusal.reason
+
+
 def with_ranges(*ranges: str) -> MeshNode:
     return msgspec.structs.replace(host("bad"), spec=MeshNodeSpec(("192.0.2.8",), ranges))
 
