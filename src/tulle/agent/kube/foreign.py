@@ -140,7 +140,7 @@ def refused_in(cluster: str, item: Refusal) -> Refusal:
     return Refusal(ObjectRef(ref.kind, ref.namespace, named(cluster, ref.name)), item.reason)
 
 
-def disjoint(others: Others, ours: Mapping[Key, Service]) -> Others:
+def disjoint(others: Others, ours: Mapping[Key, Service], kind: str = "Node") -> Others:
     """Without nodes whose pod ranges have a Service of ours in them: it would lead there."""
     taken = Ranges()
     for (namespace, name), service in ours.items():
@@ -151,10 +151,12 @@ def disjoint(others: Others, ours: Mapping[Key, Service]) -> Others:
     refusals = list(others.refusals)
     for name, state in others.nodes.items():
         if clash := _clash(state, taken):
-            refusals.append(Refusal(ObjectRef("Node", "", name), clash))
+            refusals.append(Refusal(ObjectRef(kind, "", name), clash))
         else:
             kept[name] = state
-    return Others(kept, tuple(refusals)) if len(kept) != len(others.nodes) else others
+    return (
+        Others(kept, tuple(refusals), others.guests) if len(kept) != len(others.nodes) else others
+    )
 
 
 def _clash(state: NodeState, taken: Ranges) -> str:

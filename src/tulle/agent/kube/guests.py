@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from tulle.edges.manifests.directory import Snapshot
+from tulle.edges.manifests.fields import FieldError
 from tulle.errors import ManifestError
 from tulle.model.hosts import MeshNode, MeshWorkload
 from tulle.model.kubernetes import (
@@ -21,6 +22,7 @@ from tulle.model.kubernetes import (
     NodeStatus,
     ObjectMeta,
     ObjectRef,
+    Service,
 )
 from tulle.model.world import IPAddress, IPNetwork, Key, Refusal, Workload
 
@@ -28,8 +30,12 @@ from ..network import HOSTNAME_LABEL
 from ..nodes import Others
 from ..published import INTERNAL, NodeState, world_node
 from .facts import node_of
+from .foreign import disjoint
 
 Told = Mapping[Key, MeshWorkload]
+_PRIVATE = tuple(
+    map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,8 @@ class Guests:
         """What has not changed is the same object as before."""
         nodes, workloads = snapshot.named(MeshNode), snapshot.of(MeshWorkload)
         is_node = self._own in snapshot.named(NodeObject)
-        seen = (nodes, workloads, is_node)
+        services = snapshot.of(Service) if nodes else {}
+        seen = (nodes, workloads, services, is_node)
         if len(self._seen) == len(seen) and all(map(_is, self._seen, seen)):
             return self._others
         told: dict[str, dict[Key, MeshWorkload]] = defaultdict(dict)
@@ -78,7 +85,8 @@ class Guests:
             ]
         states = {name: host.state for name, host in self._hosts.items()}
         guests = states.keys() | (set() if is_node else nodes.keys() & {self._own})
-        self._seen, self._others = seen, Others(states, tuple(refusals), frozenset(guests))
+        others = Others(states, tuple(refusals), frozenset(guests))
+        self._seen, self._others = seen, disjoint(others, services, "MeshNode")
         return self._others
 
     def _host(self, node: MeshNode, told: Told) -> _Host:
@@ -132,8 +140,12 @@ def _one_address_each(
 
 
 def _node_object(node: MeshNode) -> NodeObject:
-    """As if the cluster had it as a Node."""
+    """As if the cluster had it as a Node. Raises ManifestError for what no host may have."""
     meta, spec = node.metadata, node.spec
+    for place, text in enumerate(spec.pod_cidrs):
+        if not _is_private(ip_network(text)):
+            reason = "is no private range (RFC 1918, 4193, 6598): others' traffic would go there"
+            raise FieldError(reason, "spec", "podCIDRs", place)
     labels = {HOSTNAME_LABEL: meta.name, **meta.labels}
     addresses = tuple(NodeAddress(text, INTERNAL) for text in spec.addresses)
     return node_of(
@@ -165,6 +177,11 @@ def _workload(obj: MeshWorkload, ranges: tuple[IPNetwork, ...]) -> Workload | Re
         service_account=spec.service_account_name,
         node=spec.node,
     )
+
+
+def _is_private(network: IPNetwork) -> bool:
+    ends = network.network_address, network.broadcast_address
+    return any(ends[0] in private and ends[1] in private for private in _PRIVATE)
 
 
 def _refusal(key: Key, reason: str) -> Refusal:

@@ -22,7 +22,7 @@ from tulle.model.hosts import (
     WorkloadPort,
 )
 from tulle.model.kinds import KubernetesObject
-from tulle.model.kubernetes import NodeObject, ObjectMeta
+from tulle.model.kubernetes import NodeObject, ObjectMeta, Service, ServiceSpec
 from tulle.model.world import Node, Workload, World
 
 
@@ -130,9 +130,9 @@ def test_a_host_with_a_range_that_is_none_takes_no_other_along(cidr: str) -> Non
     assert {str(item.ref) for item in found.refusals} == {"MeshNode bad"}
 
 
-@pytest.mark.parametrize("cidr", ["192.0.2.0/24", "192.0.2.1/31", "192.0.2.2/31", "10.96.0.0/16"])
+@pytest.mark.parametrize("cidr", ["10.0.2.0/24", "10.0.2.1/31", "10.244.2.0/24", "10.96.0.0/16"])
 def test_a_hosts_range_has_no_address_of_a_node_or_a_service(cidr: str) -> None:
-    own = Node("a", (ip_address("192.0.2.1"),), service_cidrs=(ip_network("10.96.0.0/16"),))
+    own = Node("a", (ip_address("10.0.2.1"),), service_cidrs=(ip_network("10.96.0.0/16"),))
     ranges = str(ip_network(cidr, strict=False))
     told = joined(others("b", 2), Guests("a").of(snapshot(with_ranges(ranges), host())))
     seen = mesh(own, {}, told, {})
@@ -148,3 +148,22 @@ def test_the_host_sees_that_too() -> None:
     assert not mesh(Node("0"), living, told, {}).workloads
     node = NodeObject(ObjectMeta("0"))
     assert not Guests("0").of(snapshot(host("0", 9), node)).guests, "a Node is no guest"
+
+
+@pytest.mark.parametrize("cidr", ["8.8.8.0/24", "8.0.0.0/6", "2001:db8::/64"])
+def test_only_private_ranges_are_a_hosts(cidr: str) -> None:
+    node = msgspec.structs.replace(host(), spec=MeshNodeSpec(("192.0.2.9",), (cidr,)))
+    found = Guests("a").of(snapshot(node, host("e", 8)))
+    assert set(found.nodes) == {"e"}
+    (refusal,) = found.refusals
+    assert "podCIDRs[0]: is no private range" in refusal.reason
+
+
+def test_a_range_with_a_services_address_is_no_hosts() -> None:
+    service = Service(ObjectMeta("web", "shop"), ServiceSpec(cluster_ip="10.244.9.77"))
+    guests = Guests("a")
+    assert set(guests.of(snapshot(host())).nodes) == {"db"}
+    found = guests.of(snapshot(host(), service))
+    assert not found.nodes
+    (refusal,) = found.refusals
+    assert refusal.ref.kind == "MeshNode" and "Service shop/web" in refusal.reason
