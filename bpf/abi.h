@@ -36,7 +36,11 @@ enum limit {
 	LIMIT_LEARNED = 32768,
 	LIMIT_NAMES = 16384,
 	LIMIT_ASKED = 8192,
+	LIMIT_HTTP_RULES = 131072,
+	LIMIT_STREAMS = 65536,
+	LIMIT_HTTP_HEADS = 4096,
 	LIMIT_EVENT_BYTES = 4194304,
+	LIMIT_REQUEST_BYTES = 1048576,
 };
 
 /* Why a packet or a connect() passed or fell. From REASON_DROP on it fell. */
@@ -75,7 +79,9 @@ enum reason {
 	REASON_DNS_REFUSED = 86,    /* a question that no DNS rule allows: answered REFUSED */
 	REASON_DNS_UNREADABLE = 87, /* under DNS rules, but no plain question of one datagram */
 	REASON_DNS_BY_TCP = 88,	    /* DNS rules are judged in datagrams only */
-	REASON_MAX = 89,
+	REASON_NOT_HELD = 89, /* HTTP that no stream program reads: accepted before, or no room */
+	REASON_HTTP_CUT = 90, /* behind a request that was refused: the connection has ended */
+	REASON_MAX = 91,
 };
 
 /* Numeric identities below this are the same on every node. */
@@ -104,6 +110,7 @@ enum action {
 	ACTION_DENY = 2,
 	ACTION_REJECT =
 		3, /* deny, and tell the sender: TCP RST or ICMP administratively prohibited */
+	ACTION_RESET = 4, /* the packet goes on as a reset */
 };
 
 /* Where a packet or call was judged. */
@@ -115,6 +122,7 @@ enum hook {
 	HOOK_TO_UPLINK = 5,
 	HOOK_FROM_OVERLAY = 6,
 	HOOK_TO_OVERLAY = 7,
+	HOOK_STREAM = 8,
 };
 
 enum policy_set {
@@ -217,7 +225,7 @@ struct policy_entry {
 	__u32 rule;
 	__u32 action;
 	__u32 audit_rule; /* what would deny if no policy were in audit mode; RULE_NONE: nothing */
-	__be16 proxy;	  /* port of the proxy's listener whose L7 rules judge further; 0: none */
+	__be16 proxy;	  /* number of the L7 rules that judge further; 0: none */
 	__u16 flags;	  /* enum policy_flag */
 };
 
@@ -230,7 +238,8 @@ enum policy_flag {
 	POLICY_NAMES = 1,	/* names may allow what this does not, or not wholly */
 	POLICY_AUDIT_NAMES = 2, /* names may allow what audit_rule would deny */
 	POLICY_DNS = 4,		/* `proxy` are DNS rules, which are judged in the kernel */
-	POLICY_AUDITED = 8,	/* of a name: allows only beside audit_rule */
+	POLICY_HELD = 16,   /* `proxy` are HTTP rules, which are judged at the server's socket */
+	POLICY_AUDITED = 8, /* of a name: allows only beside audit_rule */
 };
 
 enum name_limit {
@@ -334,6 +343,174 @@ struct asked_key {
 	__be16 resolver_port;
 	__be16 id;
 	__u16 pad;
+};
+
+/* How far HTTP has been read on a connection: what the next byte is. */
+enum http_phase {
+	HTTP_START = 0, /* the first of a request */
+	HTTP_METHOD = 1,
+	HTTP_PATH = 2,
+	HTTP_QUERY = 3,
+	HTTP_VERSION = 4,
+	HTTP_LINE_LF = 5,
+	HTTP_LINE = 6, /* the first of a header, or of the line that ends the head */
+	HTTP_NAME = 7,
+	HTTP_VALUE = 8,
+	HTTP_VALUE_LF = 9,
+	HTTP_LAST_LF = 10,
+	HTTP_BODY = 11,
+	HTTP_CHUNK_SIZE = 12,
+	HTTP_CHUNK_EXTENSION = 13,
+	HTTP_CHUNK_SIZE_LF = 14,
+	HTTP_CHUNK_DATA = 15,
+	HTTP_CHUNK_CR = 16,
+	HTTP_CHUNK_LF = 17,
+	HTTP_TRAILER = 18,
+	HTTP_TRAILER_NAME = 19,
+	HTTP_TRAILER_VALUE = 20,
+	HTTP_TRAILER_LF = 21,
+	HTTP_TRAILER_LAST_LF = 22,
+	HTTP_ENDED = 23, /* refused: nothing of it passes any more */
+};
+
+/* What reading came to. */
+enum http_outcome {
+	HTTP_MORE = 0,
+	HTTP_HEAD = 1, /* a head is complete and can be judged */
+	HTTP_END = 2,  /* a body is complete */
+	HTTP_REFUSED = 3,
+};
+
+/* Why a request is refused without a look at the rules. */
+enum http_refusal {
+	HTTP_BAD_METHOD = 1,
+	HTTP_BAD_TARGET = 2, /* none that begins with a slash, or bytes that have no place in it */
+	HTTP_AMBIGUOUS_PATH = 3, /* not in its normal form */
+	HTTP_BAD_VERSION = 4,
+	HTTP_BAD_LINE = 5, /* does not end in CR LF */
+	HTTP_BAD_NAME = 6,
+	HTTP_BAD_VALUE = 7,
+	HTTP_FOLDED = 8,
+	HTTP_BAD_HOST = 9,
+	HTTP_BAD_LENGTH = 10,
+	HTTP_BAD_TRANSFER = 11, /* not chunked alone, or with a length */
+	HTTP_UPGRADES = 12,
+	HTTP_BAD_CHUNK = 13,
+	HTTP_TOO_LONG = 14,
+	HTTP_OUT_OF_TURN = 15, /* denied while an earlier one waits for its answer */
+};
+
+enum http_seen {
+	HTTP_SEEN_HOST = 1,
+	HTTP_SEEN_LENGTH = 2,
+	HTTP_SEEN_CHUNKED = 4,
+	HTTP_SEEN_OLD = 8, /* HTTP/1.0 */
+	HTTP_SEEN_UPGRADE = 16,
+};
+
+enum http_limit {
+	HTTP_HEAD_MAX = 8192, /* bytes of a head, or of a trailer */
+	HTTP_BLOCK = 256,     /* bytes that are read at a time */
+	HTTP_DIGITS = 18,     /* of a Content-Length */
+	HTTP_HEX_DIGITS = 15, /* of a chunk's size */
+	HTTP_PATH_KEPT = 128,
+	HTTP_HOST_KEPT = 64,
+	HTTP_SWALLOWED = 65536, /* bytes behind a refused request, before the connection is cut */
+	HTTP_TOLD = 200,	/* allowed requests that each CPU tells of in a second */
+	HTTP_CHOICES = 8,	/* rules that may meet one path */
+};
+
+/* One connection's HTTP. */
+struct http_stream {
+	__u64 left;	   /* bytes of the body or chunk to come */
+	__u64 length;	   /* that its head tells */
+	__u32 size;	   /* bytes of the head or trailer so far */
+	__u32 path_length; /* of the target, with its query; it may be longer than what is kept */
+	__u32 held;	   /* bytes of a head that are kept back */
+	__u32 written;	   /* where the server's own stream was when a request last passed */
+	__u32 passed;	   /* requests */
+	__u32 rule;	   /* that allowed the last one */
+	__u16 set;	   /* that judged the last one */
+	__u16 status;	   /* of the answer that is due, 0: none */
+	__u8 phase;	   /* enum http_phase */
+	__u8 refusal;	   /* enum http_refusal */
+	__u8 seen;	   /* enum http_seen */
+	__u8 kind;	   /* of the header at hand */
+	__u8 matched;	   /* bytes of what is being read */
+	__u8 segment;	   /* of the path */
+	__u8 escape;	   /* where in %XX */
+	__u8 digit;
+	__u8 last;  /* escaped byte, if the last was one */
+	__u8 twice; /* behind %25 */
+	__u8 underscore;
+	__u8 method_length;
+	__u8 host_length;
+	__u8 name_length;
+	__u8 pad[2];
+	__u32 swallowed; /* bytes behind the end */
+	__u8 method[16];
+	__u8 host[HTTP_HOST_KEPT];
+	__u8 path[HTTP_PATH_KEPT];
+	__u8 name[32];
+};
+
+/* The start of a head. */
+struct http_held {
+	__u32 size;
+	__u8 bytes[HTTP_HEAD_MAX + HTTP_BLOCK];
+};
+
+/* The longest prefix of a path; a path ends in a zero byte, which is in none. */
+struct http_rule_key {
+	__u32 prefixlen; /* 32 + 8 for each byte */
+	__u32 set;	 /* number of the rule set */
+	__u8 path[HTTP_PATH_KEPT];
+};
+
+/* What of a request must be so; zero bytes: anything. */
+struct http_choice {
+	__u8 method[16];
+	__u8 host[HTTP_HOST_KEPT];
+	__u32 rule; /* place in its rule set */
+	__u32 pad;
+};
+
+/* All rules that meet paths which begin so. */
+struct http_rule {
+	__u32 choices;
+	__u32 pad;
+	struct http_choice choice[HTTP_CHOICES];
+};
+
+/* A request that was judged. */
+struct http_event {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	struct addr src;
+	struct addr dst;
+	__be16 sport;
+	__be16 dport;
+	__u16 set;
+	__u16 status; /* of the answer, 0: allowed */
+	__u32 rule;   /* place in the set of the one that allowed */
+	__u32 path_length;
+	__u8 refusal; /* enum http_refusal */
+	__u8 method_length;
+	__u8 host_length;
+	__u8 seen; /* enum http_seen */
+	__u8 method[16];
+	__u8 host[HTTP_HOST_KEPT];
+	__u8 path[HTTP_PATH_KEPT];
+	__u8 pad[4];
+};
+
+/* The test harness's way into lib/http.h. */
+struct http_args {
+	struct http_stream http;
+	__u32 size; /* of bytes */
+	__u32 used;
+	__u32 outcome;
+	__u32 pad;
+	__u8 bytes[HTTP_BLOCK];
 };
 
 struct asked {
@@ -532,6 +709,11 @@ enum ct_flag {
 	CT_TRANSLATED = 32, /* came in to a service: answers need the nat map */
 	CT_PROXY_0 = 64,    /* the node's proxy speaks for end 0 */
 	CT_PROXY_1 = 128,
+	CT_STREAM = 256,    /* its L7 rules are judged at the server's socket */
+	CT_HELD = 512,	    /* which is under a stream program */
+	CT_NOT_HELD = 1024, /* and cannot be */
+	CT_CUT = 2048,	    /* HTTP that ended without an answer: both ends are reset */
+	CT_CUT_TOLD = 4096, /* the one that opened it has been */
 };
 
 /* Idle seconds after which a connection counts as gone: nf_conntrack's, but never long to close. */
@@ -666,9 +848,9 @@ struct flow {
 	__u8 icmp_error; /* 1: the tuple is that of the packet that the error is about */
 	__u8 translated; /* 1: by this node, on its way in */
 	__u8 from_proxy; /* 1: the node's proxy sent it, whatever its source */
-	__u8 pad;
-	__be16 passed; /* from_proxy: whose L7 rules it has enforced */
-	__u32 ifindex; /* where the packet was seen */
+	__u8 payload;	 /* 1: it brings bytes for the receiver */
+	__be16 passed;	 /* from_proxy: whose L7 rules it has enforced */
+	__u32 ifindex;	 /* where the packet was seen */
 	__u32 hook;
 	__u32 vni; /* HOOK_FROM_OVERLAY: what the sending node says of the source */
 };
@@ -687,9 +869,11 @@ struct verdict {
 	__u8 translated;  /* 1: the nat map has to be asked on the way out */
 	__u8 to_proxy;	  /* 1: the node's proxy takes it */
 	__u8 standing;	  /* 1: of a connection that stands, for which names do not expire */
+	__u8 held;	  /* 1: the L7 rules are judged at the server's socket */
+	__u8 pad8;
 	__be16 proxy; /* to_proxy: port of the listener that takes new ones; 0: the packet's own */
 	__be16 dns;   /* DNS rules that judge its questions; 0: none */
-	__u32 pad;
+	__u16 pad;
 };
 
 struct event {
@@ -748,6 +932,11 @@ ABI_EXPORT(enum, gone_service);
 ABI_EXPORT(enum, decide_op);
 ABI_EXPORT(enum, direction);
 ABI_EXPORT(struct, wire);
+ABI_EXPORT(enum, http_phase);
+ABI_EXPORT(enum, http_outcome);
+ABI_EXPORT(enum, http_refusal);
+ABI_EXPORT(enum, http_seen);
+ABI_EXPORT(enum, http_limit);
 ABI_EXPORT(struct, endpoint);
 ABI_EXPORT(struct, ipcache_key);
 ABI_EXPORT(struct, ipcache_entry);
@@ -797,3 +986,10 @@ ABI_EXPORT(struct, flow);
 ABI_EXPORT(struct, verdict);
 ABI_EXPORT(struct, event);
 ABI_EXPORT(struct, decide_args);
+ABI_EXPORT(struct, http_stream);
+ABI_EXPORT(struct, http_held);
+ABI_EXPORT(struct, http_rule_key);
+ABI_EXPORT(struct, http_choice);
+ABI_EXPORT(struct, http_rule);
+ABI_EXPORT(struct, http_event);
+ABI_EXPORT(struct, http_args);

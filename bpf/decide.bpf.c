@@ -3,6 +3,7 @@
 #include "lib/balance.h"
 #include "lib/conntrack.h"
 #include "lib/dns.h"
+#include "lib/http.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -67,4 +68,29 @@ int read_dns(struct __sk_buff *skb)
 	return bpf_skb_store_bytes(skb, 0, &dns->out, sizeof(dns->out), 0) ||
 	       bpf_skb_store_bytes(skb, sizeof(dns->out), &matched->count,
 				   __builtin_offsetof(struct matched, pos), 0);
+}
+
+MAP(_args, PERCPU_ARRAY, __u32, struct http_args, 1, 0);
+
+/* Reads the bytes of struct http_args until something has come to its end. */
+SEC("tc")
+int read_http(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	struct http_args *args = bpf_map_lookup_elem(&_args, &zero);
+	struct http_block block = {};
+
+	if (!args || bpf_skb_load_bytes(skb, 0, args, sizeof(*args)))
+		return -1;
+	block.http = &args->http;
+	block.bytes = args->bytes;
+	block.size = args->size;
+	if (http_is_content(&args->http)) {
+		args->used = http_skip(&args->http, args->size, &args->outcome);
+	} else {
+		http_read(&block);
+		args->used = block.at;
+		args->outcome = block.outcome;
+	}
+	return bpf_skb_store_bytes(skb, 0, args, sizeof(*args), 0);
 }

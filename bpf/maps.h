@@ -31,6 +31,8 @@ MAP(egress_gateway, LPM_TRIE, struct egress_key, struct egress_gateway, LIMIT_EG
     BPF_F_NO_PREALLOC);
 MAP(wires, HASH, __u32, struct wire, LIMIT_WIRES, BPF_F_NO_PREALLOC);
 MAP(bandwidth, HASH, struct bandwidth_key, struct bandwidth, LIMIT_BANDWIDTH, BPF_F_NO_PREALLOC);
+MAP(http_rules, LPM_TRIE, struct http_rule_key, struct http_rule, LIMIT_HTTP_RULES,
+    BPF_F_NO_PREALLOC);
 MAP(state, ARRAY, __u32, struct state, 1, 0);
 
 /* State: outlives agents and programs. */
@@ -44,6 +46,11 @@ MAP(learned, LRU_HASH, struct learned_key, struct learned, LIMIT_LEARNED, 0);
 MAP(names, LRU_HASH, struct name_key, struct known_name, LIMIT_NAMES, 0);
 MAP(asked, LRU_HASH, struct asked_key, struct asked, LIMIT_ASKED, 0);
 
+/* Sockets whose HTTP is judged, and how far it has been read; keyed by their cookies. */
+MAP(streams, SOCKHASH, __u64, __u32, LIMIT_STREAMS, 0);
+MAP(http, HASH, __u64, struct http_stream, LIMIT_STREAMS, BPF_F_NO_PREALLOC);
+MAP(http_heads, HASH, __u64, struct http_held, LIMIT_HTTP_HEADS, BPF_F_NO_PREALLOC);
+
 /* Only filled while sockets are swept: what vanished, and the key that it had in backends. */
 MAP(gone, HASH, struct gone_key, __u64, LIMIT_GONE, BPF_F_NO_PREALLOC);
 
@@ -55,6 +62,11 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, LIMIT_EVENT_BYTES);
 } events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, LIMIT_REQUEST_BYTES);
+} requests SEC(".maps");
 
 /* events_lost counts, per CPU, what did not fit into the ring. */
 MAP(events_lost, PERCPU_ARRAY, __u32, __u64, 1, 0);

@@ -31,6 +31,8 @@ int from_workload(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	if (is_over_bandwidth(skb, &flow, skb->ifindex, DIRECTION_EGRESS))
 		return TC_ACT_SHOT;
+	if (verdict.action == ACTION_RESET && become_reset(skb, &flow))
+		return TC_ACT_SHOT;
 	if (verdict.to_proxy)
 		return enter_proxy(skb, &flow, &verdict);
 	if (verdict.dst_ifindex)

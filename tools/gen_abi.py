@@ -60,6 +60,11 @@ class Member:
         if self.hidden:
             self.format, self.slots = f"{field.size * count}x", 0
             return
+        if field.type == "__u8" and field.count:  # a string
+            self.format, self.slots, self.is_array = f"{count}s", 1, False
+            self.pack, self.each_unpack = [f"self.{name}"], "{}"
+            self.declare = f"    {name}: _Bytes = _Bytes({count})"
+            return
         self.slots = count
         each_pack, each_unpack = "{}", "{}"
         if field.type in CODES:

@@ -167,6 +167,32 @@ __noinline int answer_rst6(struct __sk_buff *skb)
 	return put(skb, &rst, sizeof(rst));
 }
 
+#define TCP_CHECKSUM_AT 16
+#define TCP_WORDS_AT 12
+#define TCP_RESETS 0x14 /* RST, ACK */
+
+/* Returns 0 if a TCP packet is a reset of its own connection now. */
+__noinline int become_reset(struct __sk_buff *skb, const struct flow *flow)
+{
+	__u32 start = sizeof(struct ipv6hdr);
+	__be16 before, after;
+	__u8 first;
+
+	if (!flow || flow->proto != IPPROTO_TCP)
+		return 1;
+	if (addr_is_mapped(&flow->src)) {
+		if (load(skb, 0, &first, sizeof(first)))
+			return 1;
+		start = (first & 0xf) * 4;
+	}
+	if (load(skb, start + TCP_WORDS_AT, &before, sizeof(before)))
+		return 1;
+	after = (before & bpf_htons(0xf000)) | bpf_htons(TCP_RESETS);
+	start += ETH_HLEN;
+	return bpf_l4_csum_replace(skb, start + TCP_CHECKSUM_AT, before, after, sizeof(after)) ||
+	       bpf_skb_store_bytes(skb, start + TCP_WORDS_AT, &after, sizeof(after), 0);
+}
+
 /* `mtu` 0: it is prohibited. */
 __noinline int answer_icmp4(struct __sk_buff *skb, __u32 mtu)
 {

@@ -73,8 +73,8 @@ static __always_inline int opens_connection(const struct flow *flow)
  */
 static __always_inline int reopens(const struct flow *flow, const struct ct_entry *entry, __u32 end)
 {
-	return opens_connection(flow) &&
-	       (end != entry->initiator || ct_closing(entry->flags) || entry->flags & CT_MIDSTREAM);
+	return opens_connection(flow) && (end != entry->initiator || ct_closing(entry->flags) ||
+					  entry->flags & (CT_MIDSTREAM | CT_CUT));
 }
 
 static __always_inline void ct_touch(struct ct_entry *entry, const struct flow *flow, __u32 end,
@@ -114,8 +114,16 @@ static __always_inline int is_allowed(__u32 reason)
 static __always_inline __u32 judge_midstream(const struct flow *flow, struct verdict *verdict)
 {
 	__u32 reason = judge(flow, 1, flow->passed, verdict);
+	__u8 held = verdict->held;
 
-	return is_allowed(reason) ? judge(flow, 0, flow->passed, verdict) : reason;
+	if (is_allowed(reason))
+		reason = judge(flow, 0, flow->passed, verdict);
+	/* No stream program has read how it began. */
+	if (is_allowed(reason) && (held || verdict->held)) {
+		verdict->action = ACTION_REJECT;
+		return REASON_NOT_HELD;
+	}
+	return reason;
 }
 
 /* The interfaces of both ends; where the proxy speaks for one, its packets come by none. */
@@ -141,6 +149,8 @@ static __always_inline int ct_other_rules(const struct ct_entry *entry, __u32 en
 
 	if (!verdict->proxy)
 		return 0;
+	if (verdict->held)
+		return !(entry->flags & CT_HELD) && entry->flags & CT_REPLIED;
 	return !(entry->flags & ct_proxy(!opener)) ||
 	       (!midstream && verdict->proxy != entry->proxy);
 }
@@ -148,6 +158,41 @@ static __always_inline int ct_other_rules(const struct ct_entry *entry, __u32 en
 static __always_inline int ct_with_proxy(const struct ct_entry *entry)
 {
 	return entry->flags & ct_proxy(!entry->initiator) && !entry->proxy;
+}
+
+/* Which rules the stream program is to judge by from now on. */
+static __always_inline void ct_hold(struct ct_entry *entry, const struct verdict *verdict)
+{
+	if (verdict->held)
+		__sync_fetch_and_or(&entry->flags, CT_STREAM);
+	if (entry->flags & CT_STREAM)
+		entry->proxy = verdict->proxy;
+}
+
+/*
+ * A connection that the stream program has ended, and bytes for a socket that is not under it. A
+ * handshake whose end is just on its way is not reset: what has fallen is sent again.
+ */
+static __always_inline __u32 ct_stream(struct ct_entry *entry, const struct flow *flow, __u32 end,
+				       struct verdict *verdict)
+{
+	__u32 flags = entry->flags;
+
+	if (!(flags & CT_STREAM) || flow->icmp_error)
+		return 0;
+	if (flags & CT_CUT && !(flow->tcp_flags & TCP_RST)) {
+		if (end != entry->initiator && !(flags & CT_CUT_TOLD)) {
+			__sync_fetch_and_or(&entry->flags, CT_CUT_TOLD);
+			verdict->action = ACTION_RESET;
+			return 0;
+		}
+		verdict->action = ACTION_REJECT;
+		return REASON_HTTP_CUT;
+	}
+	if (flags & CT_HELD || !flow->payload || end != entry->initiator || !entry->proxy)
+		return 0;
+	verdict->action = flags & CT_NOT_HELD ? ACTION_REJECT : ACTION_DENY;
+	return REASON_NOT_HELD;
 }
 
 /* The epoch has moved, or the packet came by another interface: judge the connection again. */
@@ -169,6 +214,7 @@ static __always_inline __u32 ct_rejudge(struct ct_entry *entry, const struct flo
 		return REASON_OTHER_RULES;
 	}
 	ct_place(entry, verdict, end);
+	ct_hold(entry, verdict);
 	entry->egress_rule = verdict->egress_rule;
 	entry->ingress_rule = verdict->ingress_rule;
 	entry->dns = verdict->dns;
@@ -210,6 +256,8 @@ static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow 
 	} else {
 		reason = ct_rejudge(entry, flow, end, epoch, verdict);
 	}
+	if (reason < REASON_DROP)
+		reason = ct_stream(entry, flow, end, verdict) ?: reason;
 	verdict->reply = end != entry->initiator;
 	verdict->translated = !!(entry->flags & CT_TRANSLATED);
 	verdict->to_proxy = !!(entry->flags & ct_proxy(!end));
@@ -231,7 +279,7 @@ static __always_inline void ct_describe(const struct flow *flow, __u32 end, __u6
 	entry->flags = (midstream ? CT_REPLIED | CT_MIDSTREAM : 0) |
 		       (flow->translated ? CT_TRANSLATED : 0) |
 		       (flow->from_proxy ? ct_proxy(end) : 0) |
-		       (verdict->to_proxy ? ct_proxy(!end) : 0);
+		       (verdict->to_proxy ? ct_proxy(!end) : 0) | (verdict->held ? CT_STREAM : 0);
 	entry->passed = flow->passed;
 	entry->proxy = verdict->proxy;
 	entry->dns = verdict->dns;
@@ -254,6 +302,11 @@ static __always_inline __u32 ct_open(struct judging *judging, const struct flow 
 		return reason;
 	/* Only for the bookkeeping of a connection that may be opened from either end. */
 	verdict->reply = midstream && bpf_ntohs(flow->sport) < bpf_ntohs(flow->dport);
+	/* What comes with the first packet comes before the program. */
+	if (verdict->held && flow->payload) {
+		verdict->action = ACTION_REJECT;
+		return REASON_NOT_HELD;
+	}
 	ct_describe(flow, end, now, epoch, verdict, &judging->entry);
 	return bpf_map_update_elem(&conntrack, &judging->key, &judging->entry, BPF_ANY)
 		       ? REASON_CONNTRACK_FULL

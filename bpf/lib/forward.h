@@ -259,7 +259,8 @@ __noinline int fit_overlay(struct __sk_buff *skb, const struct flow *flow)
 static __always_inline int is_told(__u32 reason)
 {
 	return reason == REASON_POLICY_DENIED || reason == REASON_NO_PROXY ||
-	       reason == REASON_OTHER_RULES || reason == REASON_DNS_BY_TCP;
+	       reason == REASON_OTHER_RULES || reason == REASON_DNS_BY_TCP ||
+	       reason == REASON_NOT_HELD || reason == REASON_HTTP_CUT;
 }
 
 /* Counts what was decided, and tells it if it is news. TC_ACT_OK if the packet may pass. */

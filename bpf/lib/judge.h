@@ -44,6 +44,7 @@ static __always_inline struct judging *get_judging(void)
 /* Numbers of L7 rules that judge further, of either end's policy. */
 struct further {
 	__be16 egress, ingress;
+	__u16 held; /* 1: those of ingress are judged at the server's socket */
 };
 
 static __always_inline const struct endpoint *find_endpoint(const struct addr *addr)
@@ -120,11 +121,12 @@ static __always_inline const struct policy_entry *policy_match(__u64 set, __u32 
 
 /* What is asked within a connection: by the proxy or, of DNS, here, which reads datagrams only. */
 static __always_inline __u32 judge_further(const struct policy_entry *entry,
-					   const struct flow *flow, __be16 *further,
+					   const struct flow *flow, __be16 *further, __u16 *held,
 					   struct verdict *verdict)
 {
 	if (!(entry->flags & POLICY_DNS)) {
 		*further = entry->proxy;
+		*held = entry->flags & POLICY_HELD;
 		return REASON_ALLOWED;
 	}
 	if (flow->proto != IPPROTO_UDP) {
@@ -137,7 +139,7 @@ static __always_inline __u32 judge_further(const struct policy_entry *entry,
 
 static __always_inline __u32 judge_direction(__u64 set, const struct peer *peer,
 					     const struct flow *flow, __u32 *rule, __be16 *further,
-					     struct verdict *verdict)
+					     __u16 *held, struct verdict *verdict)
 {
 	const struct policy_entry *entry;
 
@@ -152,7 +154,7 @@ static __always_inline __u32 judge_direction(__u64 set, const struct peer *peer,
 	if (allowed_by_name(set, entry, peer, flow, rule, verdict))
 		return REASON_ALLOWED;
 	if (entry->action == ACTION_ALLOW)
-		return judge_further(entry, flow, further, verdict);
+		return judge_further(entry, flow, further, held, verdict);
 	verdict->action = entry->action;
 	return REASON_POLICY_DENIED;
 }
@@ -188,13 +190,18 @@ static __always_inline int meets_proxy(const struct flow *flow, const struct par
 }
 
 /* Which L7 rules are to judge next: first those of who opens, and none that already have. */
-static __always_inline __be16 next_rules(const struct flow *flow, const struct further *further)
+static __always_inline void next_rules(const struct flow *flow, const struct further *further,
+				       struct verdict *verdict)
 {
 	if (flow->passed && flow->passed == further->ingress)
-		return 0;
+		return;
+	verdict->proxy = further->egress;
 	if (flow->passed && flow->passed == further->egress)
-		return further->ingress;
-	return further->egress ?: further->ingress;
+		verdict->proxy = 0;
+	if (verdict->proxy)
+		return;
+	verdict->proxy = further->ingress;
+	verdict->held = further->held;
 }
 
 static __always_inline __u32 judge_policies(const struct flow *flow, const struct parties *parties,
@@ -202,20 +209,21 @@ static __always_inline __u32 judge_policies(const struct flow *flow, const struc
 {
 	struct peer to = {&flow->dst, verdict->dst_identity, 0};
 	struct peer from = {&flow->src, verdict->src_identity, 0};
+	__u16 never; /* what leaves is judged by the proxy */
 	__u32 reason;
 
 	if (parties->dst.flags & PARTY_OUTSIDE)
 		to.named = verdict->src_ifindex;
 	if (is_subject(&parties->src, parties->src.egress_set)) {
 		reason = judge_direction(parties->src.egress_set, &to, flow, &verdict->egress_rule,
-					 &further->egress, verdict);
+					 &further->egress, &never, verdict);
 		if (reason != REASON_ALLOWED)
 			return reason;
 	}
 	if (!is_subject(&parties->dst, parties->dst.ingress_set))
 		return REASON_ALLOWED;
 	reason = judge_direction(parties->dst.ingress_set, &from, flow, &verdict->ingress_rule,
-				 &further->ingress, verdict);
+				 &further->ingress, &further->held, verdict);
 	/* A denial names the rule that denied, and no other. */
 	if (reason != REASON_ALLOWED)
 		verdict->egress_rule = RULE_NONE;
@@ -242,6 +250,7 @@ static __always_inline __u32 judge_located(const struct flow *flow, const struct
 	verdict->audit_rule = RULE_NONE;
 	verdict->action = ACTION_ALLOW;
 	verdict->to_proxy = 0;
+	verdict->held = 0;
 	verdict->proxy = 0;
 	verdict->dns = 0;
 	if (meets_proxy(flow, parties, verdict))
@@ -255,7 +264,7 @@ static __always_inline __u32 judge_located(const struct flow *flow, const struct
 	}
 	reason = judge_policies(flow, parties, &further, verdict);
 	if (reason == REASON_ALLOWED)
-		verdict->proxy = next_rules(flow, &further);
+		next_rules(flow, &further, verdict);
 	return reason;
 }
 
@@ -358,6 +367,7 @@ static __always_inline __u32 judge_doubted(const struct flow *opened, const stru
 					   int reply, struct verdict *verdict)
 {
 	__be16 rules = verdict->proxy;
+	__u8 held = verdict->held;
 	__u32 reason;
 
 	if (reply)
@@ -365,8 +375,9 @@ static __always_inline __u32 judge_doubted(const struct flow *opened, const stru
 	else
 		verdict->src_identity = IDENTITY_UNMANAGED;
 	reason = judge_located(opened, parties, verdict);
-	if (reason != REASON_ALLOWED || verdict->proxy == rules)
+	if (reason != REASON_ALLOWED || (verdict->proxy == rules && verdict->held == held))
 		return reason;
+	verdict->held = 0;
 	verdict->proxy = 0;
 	return REASON_POLICY_DENIED;
 }
@@ -409,7 +420,7 @@ __noinline __u32 judge(const struct flow *flow, int reply, __be16 passed, struct
 	else if (reason == REASON_ALLOWED && doubtful)
 		reason = judge_doubted(&judging->opened, &judging->parties, reply, verdict);
 	if (reason == REASON_ALLOWED)
-		verdict->to_proxy = !reply && verdict->proxy;
+		verdict->to_proxy = !reply && verdict->proxy && !verdict->held;
 	if (reply) {
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
 		swap_u32(&verdict->src_identity, &verdict->dst_identity);

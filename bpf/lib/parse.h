@@ -104,6 +104,7 @@ static __always_inline __u32 parse_transport(struct cursor *cursor, int whole, s
 		if (!tcp)
 			return REASON_MALFORMED;
 		flow->tcp_flags = tcp->flags;
+		flow->payload = (tcp->offset >> 4) * 4; /* where it begins, for now */
 	}
 	return 0;
 }
@@ -345,7 +346,7 @@ static __always_inline __u32 parse_frame(struct cursor cursor, struct flow *flow
 	struct ethhdr *eth = take(&cursor, sizeof(*eth));
 	struct packet packet = {};
 	void *start = cursor.pos;
-	__u32 reason;
+	__u32 reason, headers;
 	int v4;
 
 	if (!eth)
@@ -359,8 +360,11 @@ static __always_inline __u32 parse_frame(struct cursor cursor, struct flow *flow
 		    : parse_v6_header(&cursor, flow, &packet);
 	if (reason)
 		return reason;
-	if (packet.fragment & (v4 ? IP_OFFSET : IP6_OFFSET))
+	if (packet.fragment & (v4 ? IP_OFFSET : IP6_OFFSET)) {
+		flow->payload = 1;
 		return recall_fragment(flow, packet.id);
+	}
+	headers = cursor.pos - start;
 	/*
 	 * What lies beyond the packet's end does not reach the receiver: TCP flags read there could
 	 * be others than those that a later fragment brings.
@@ -371,6 +375,7 @@ static __always_inline __u32 parse_frame(struct cursor cursor, struct flow *flow
 		reason = parse_icmp(&cursor, v4, flow);
 	else
 		reason = parse_transport(&cursor, 1, flow);
+	flow->payload = packet.fragment || headers + flow->payload < packet.length;
 	if (!reason && packet.fragment && !flow->icmp_error)
 		remember_fragment(flow, packet.id);
 	return reason;

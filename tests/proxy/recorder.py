@@ -43,6 +43,7 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         self.server.clients.append(self.client_address[0])
+        self.request.settimeout(60)  # waits as servers do that have many: recv() itself never does
         waiting = b""
         try:
             while data := self.request.recv(65536):

@@ -19,6 +19,7 @@ class Action(IntEnum):
     ALLOW = 1
     DENY = 2
     REJECT = 3
+    RESET = 4
 
 
 class CtFlag(IntEnum):
@@ -30,6 +31,11 @@ class CtFlag(IntEnum):
     TRANSLATED = 32
     PROXY_0 = 64
     PROXY_1 = 128
+    STREAM = 256
+    HELD = 512
+    NOT_HELD = 1024
+    CUT = 2048
+    CUT_TOLD = 4096
 
 
 class CtLifetime(IntEnum):
@@ -79,6 +85,79 @@ class Hook(IntEnum):
     TO_UPLINK = 5
     FROM_OVERLAY = 6
     TO_OVERLAY = 7
+    STREAM = 8
+
+
+class HttpLimit(IntEnum):
+    HEAD_MAX = 8192
+    BLOCK = 256
+    DIGITS = 18
+    HEX_DIGITS = 15
+    PATH_KEPT = 128
+    HOST_KEPT = 64
+    SWALLOWED = 65536
+    TOLD = 200
+    CHOICES = 8
+
+
+class HttpOutcome(IntEnum):
+    MORE = 0
+    HEAD = 1
+    END = 2
+    REFUSED = 3
+
+
+class HttpPhase(IntEnum):
+    START = 0
+    METHOD = 1
+    PATH = 2
+    QUERY = 3
+    VERSION = 4
+    LINE_LF = 5
+    LINE = 6
+    NAME = 7
+    VALUE = 8
+    VALUE_LF = 9
+    LAST_LF = 10
+    BODY = 11
+    CHUNK_SIZE = 12
+    CHUNK_EXTENSION = 13
+    CHUNK_SIZE_LF = 14
+    CHUNK_DATA = 15
+    CHUNK_CR = 16
+    CHUNK_LF = 17
+    TRAILER = 18
+    TRAILER_NAME = 19
+    TRAILER_VALUE = 20
+    TRAILER_LF = 21
+    TRAILER_LAST_LF = 22
+    ENDED = 23
+
+
+class HttpRefusal(IntEnum):
+    BAD_METHOD = 1
+    BAD_TARGET = 2
+    AMBIGUOUS_PATH = 3
+    BAD_VERSION = 4
+    BAD_LINE = 5
+    BAD_NAME = 6
+    BAD_VALUE = 7
+    FOLDED = 8
+    BAD_HOST = 9
+    BAD_LENGTH = 10
+    BAD_TRANSFER = 11
+    UPGRADES = 12
+    BAD_CHUNK = 13
+    TOO_LONG = 14
+    OUT_OF_TURN = 15
+
+
+class HttpSeen(IntEnum):
+    HOST = 1
+    LENGTH = 2
+    CHUNKED = 4
+    OLD = 8
+    UPGRADE = 16
 
 
 class Identity(IntEnum):
@@ -121,7 +200,11 @@ class Limit(IntEnum):
     LEARNED = 32768
     NAMES = 16384
     ASKED = 8192
+    HTTP_RULES = 131072
+    STREAMS = 65536
+    HTTP_HEADS = 4096
     EVENT_BYTES = 4194304
+    REQUEST_BYTES = 1048576
 
 
 class Mark(IntEnum):
@@ -184,6 +267,7 @@ class PolicyFlag(IntEnum):
     NAMES = 1
     AUDIT_NAMES = 2
     DNS = 4
+    HELD = 16
     AUDITED = 8
 
 
@@ -233,7 +317,9 @@ class Reason(IntEnum):
     DNS_REFUSED = 86
     DNS_UNREADABLE = 87
     DNS_BY_TCP = 88
-    MAX = 89
+    NOT_HELD = 89
+    HTTP_CUT = 90
+    MAX = 91
 
 
 class RuleId(IntEnum):
@@ -502,7 +588,7 @@ class CtKey(NamedTuple):
         return cls((v[0], v[1]), (_be16(v[2]), _be16(v[3])), v[4])
 
 
-_Flow = Struct("=16s16sHHBBBBB1xHIII")
+_Flow = Struct("=16s16sHHBBBBBBHIII")
 
 
 class Flow(NamedTuple):
@@ -515,21 +601,22 @@ class Flow(NamedTuple):
     icmp_error: int = 0
     translated: int = 0
     from_proxy: int = 0
+    payload: int = 0
     passed: int = 0
     ifindex: int = 0
     hook: int = 0
     vni: int = 0
 
     def pack(self) -> _Bytes:
-        return _Flow.pack(self.src, self.dst, _be16(self.sport), _be16(self.dport), self.proto, self.tcp_flags, self.icmp_error, self.translated, self.from_proxy, _be16(self.passed), self.ifindex, self.hook, self.vni)
+        return _Flow.pack(self.src, self.dst, _be16(self.sport), _be16(self.dport), self.proto, self.tcp_flags, self.icmp_error, self.translated, self.from_proxy, self.payload, _be16(self.passed), self.ifindex, self.hook, self.vni)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Flow":
         v = _Flow.unpack(raw)
-        return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4], v[5], v[6], v[7], v[8], _be16(v[9]), v[10], v[11], v[12])
+        return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4], v[5], v[6], v[7], v[8], v[9], _be16(v[10]), v[11], v[12], v[13])
 
 
-_Verdict = Struct("=IIIIIIIIIBBBBHH4x")
+_Verdict = Struct("=IIIIIIIIIBBBBB1xHH2x")
 
 
 class Verdict(NamedTuple):
@@ -546,16 +633,17 @@ class Verdict(NamedTuple):
     translated: int = 0
     to_proxy: int = 0
     standing: int = 0
+    held: int = 0
     proxy: int = 0
     dns: int = 0
 
     def pack(self) -> _Bytes:
-        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule, self.audit_rule, self.action, self.reply, self.translated, self.to_proxy, self.standing, _be16(self.proxy), _be16(self.dns))
+        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule, self.audit_rule, self.action, self.reply, self.translated, self.to_proxy, self.standing, self.held, _be16(self.proxy), _be16(self.dns))
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Verdict":
         v = _Verdict.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], _be16(v[13]), _be16(v[14]))
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], _be16(v[14]), _be16(v[15]))
 
 
 _Table = Struct("=QI4x")
@@ -863,6 +951,164 @@ class GoneKey(NamedTuple):
         return cls(v[0], v[1], _be16(v[2]))
 
 
+_HttpStream = Struct("=QQIIIIIIHHBBBBBBBBBBBBBB2xI16s64s128s32s")
+
+
+class HttpStream(NamedTuple):
+    left: int = 0
+    length: int = 0
+    size: int = 0
+    path_length: int = 0
+    held: int = 0
+    written: int = 0
+    passed: int = 0
+    rule: int = 0
+    set: int = 0
+    status: int = 0
+    phase: int = 0
+    refusal: int = 0
+    seen: int = 0
+    kind: int = 0
+    matched: int = 0
+    segment: int = 0
+    escape: int = 0
+    digit: int = 0
+    last: int = 0
+    twice: int = 0
+    underscore: int = 0
+    method_length: int = 0
+    host_length: int = 0
+    name_length: int = 0
+    swallowed: int = 0
+    method: _Bytes = _Bytes(16)
+    host: _Bytes = _Bytes(64)
+    path: _Bytes = _Bytes(128)
+    name: _Bytes = _Bytes(32)
+
+    def pack(self) -> _Bytes:
+        return _HttpStream.pack(self.left, self.length, self.size, self.path_length, self.held, self.written, self.passed, self.rule, self.set, self.status, self.phase, self.refusal, self.seen, self.kind, self.matched, self.segment, self.escape, self.digit, self.last, self.twice, self.underscore, self.method_length, self.host_length, self.name_length, self.swallowed, self.method, self.host, self.path, self.name)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpStream":
+        v = _HttpStream.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25], v[26], v[27], v[28])
+
+
+_HttpArgs = Struct("=304sIII4x256s")
+
+
+class HttpArgs(NamedTuple):
+    http: HttpStream = HttpStream()
+    size: int = 0
+    used: int = 0
+    outcome: int = 0
+    bytes: _Bytes = _Bytes(256)
+
+    def pack(self) -> _Bytes:
+        return _HttpArgs.pack(self.http.pack(), self.size, self.used, self.outcome, self.bytes)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpArgs":
+        v = _HttpArgs.unpack(raw)
+        return cls(HttpStream.unpack(v[0]), v[1], v[2], v[3], v[4])
+
+
+_HttpChoice = Struct("=16s64sI4x")
+
+
+class HttpChoice(NamedTuple):
+    method: _Bytes = _Bytes(16)
+    host: _Bytes = _Bytes(64)
+    rule: int = 0
+
+    def pack(self) -> _Bytes:
+        return _HttpChoice.pack(self.method, self.host, self.rule)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpChoice":
+        v = _HttpChoice.unpack(raw)
+        return cls(v[0], v[1], v[2])
+
+
+_HttpEvent = Struct("=Q16s16sHHHHIIBBBB16s64s128s4x")
+
+
+class HttpEvent(NamedTuple):
+    time_ns: int = 0
+    src: _Bytes = _Bytes(16)
+    dst: _Bytes = _Bytes(16)
+    sport: int = 0
+    dport: int = 0
+    set: int = 0
+    status: int = 0
+    rule: int = 0
+    path_length: int = 0
+    refusal: int = 0
+    method_length: int = 0
+    host_length: int = 0
+    seen: int = 0
+    method: _Bytes = _Bytes(16)
+    host: _Bytes = _Bytes(64)
+    path: _Bytes = _Bytes(128)
+
+    def pack(self) -> _Bytes:
+        return _HttpEvent.pack(self.time_ns, self.src, self.dst, _be16(self.sport), _be16(self.dport), self.set, self.status, self.rule, self.path_length, self.refusal, self.method_length, self.host_length, self.seen, self.method, self.host, self.path)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpEvent":
+        v = _HttpEvent.unpack(raw)
+        return cls(v[0], v[1], v[2], _be16(v[3]), _be16(v[4]), v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15])
+
+
+_HttpHeld = Struct("=I8448s")
+
+
+class HttpHeld(NamedTuple):
+    size: int = 0
+    bytes: _Bytes = _Bytes(8448)
+
+    def pack(self) -> _Bytes:
+        return _HttpHeld.pack(self.size, self.bytes)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpHeld":
+        v = _HttpHeld.unpack(raw)
+        return cls(v[0], v[1])
+
+
+_HttpRule = Struct("=I4x88s88s88s88s88s88s88s88s")
+
+
+class HttpRule(NamedTuple):
+    choices: int = 0
+    choice: Tuple[HttpChoice, HttpChoice, HttpChoice, HttpChoice, HttpChoice, HttpChoice, HttpChoice, HttpChoice] = (HttpChoice(), HttpChoice(), HttpChoice(), HttpChoice(), HttpChoice(), HttpChoice(), HttpChoice(), HttpChoice())
+
+    def pack(self) -> _Bytes:
+        return _HttpRule.pack(self.choices, self.choice[0].pack(), self.choice[1].pack(), self.choice[2].pack(), self.choice[3].pack(), self.choice[4].pack(), self.choice[5].pack(), self.choice[6].pack(), self.choice[7].pack())
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpRule":
+        v = _HttpRule.unpack(raw)
+        return cls(v[0], (HttpChoice.unpack(v[1]), HttpChoice.unpack(v[2]), HttpChoice.unpack(v[3]), HttpChoice.unpack(v[4]), HttpChoice.unpack(v[5]), HttpChoice.unpack(v[6]), HttpChoice.unpack(v[7]), HttpChoice.unpack(v[8])))
+
+
+_HttpRuleKey = Struct("=II128s")
+
+
+class HttpRuleKey(NamedTuple):
+    prefixlen: int = 0
+    set: int = 0
+    path: _Bytes = _Bytes(128)
+
+    def pack(self) -> _Bytes:
+        return _HttpRuleKey.pack(self.prefixlen, self.set, self.path)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpRuleKey":
+        v = _HttpRuleKey.unpack(raw)
+        return cls(v[0], v[1], v[2])
+
+
 _IpcacheEntry = Struct("=II16s")
 
 
@@ -1144,21 +1390,21 @@ class State(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10])
 
 
-_Wire = Struct("=BBBBBBBBBBBBI")
+_Wire = Struct("=6s6sI")
 
 
 class Wire(NamedTuple):
-    workload: Tuple[int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0)
-    node: Tuple[int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0)
+    workload: _Bytes = _Bytes(6)
+    node: _Bytes = _Bytes(6)
     bridge: int = 0
 
     def pack(self) -> _Bytes:
-        return _Wire.pack(self.workload[0], self.workload[1], self.workload[2], self.workload[3], self.workload[4], self.workload[5], self.node[0], self.node[1], self.node[2], self.node[3], self.node[4], self.node[5], self.bridge)
+        return _Wire.pack(self.workload, self.node, self.bridge)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Wire":
         v = _Wire.unpack(raw)
-        return cls((v[0], v[1], v[2], v[3], v[4], v[5]), (v[6], v[7], v[8], v[9], v[10], v[11]), v[12])
+        return cls(v[0], v[1], v[2])
 
 
 class MapSpec(NamedTuple):
@@ -1186,20 +1432,25 @@ MAPS = {
     "fragments": MapSpec(9, 44, 4, 8192),
     "globs": MapSpec(1, 4, 536, 4096),
     "gone": MapSpec(1, 24, 8, 65536),
+    "http": MapSpec(1, 8, 304, 65536),
+    "http_heads": MapSpec(1, 8, 8452, 4096),
+    "http_rules": MapSpec(11, 136, 712, 131072),
     "ipcache": MapSpec(11, 20, 24, 65536),
     "learned": MapSpec(9, 20, 128, 32768),
     "names": MapSpec(9, 16, 264, 16384),
     "nat": MapSpec(9, 40, 56, 262144),
     "policy": MapSpec(11, 20, 16, 524288),
-    "reasons": MapSpec(6, 4, 16, 89),
+    "reasons": MapSpec(6, 4, 16, 91),
+    "requests": MapSpec(27, 0, 0, 1048576),
     "rules": MapSpec(5, 4, 16, 65536),
     "services": MapSpec(1, 20, 64, 262144),
     "slots": MapSpec(1, 16, 40, 1048576),
     "sock_nat": MapSpec(9, 32, 20, 131072),
     "source_ranges": MapSpec(11, 24, 4, 16384),
     "state": MapSpec(2, 4, 96, 1),
+    "streams": MapSpec(18, 8, 4, 65536),
     "wires": MapSpec(1, 4, 16, 65536),
 }
 
 
-ABI_HASH = "9d1878391cc3991f"
+ABI_HASH = "2614802d836b0c1e"

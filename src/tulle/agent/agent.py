@@ -30,6 +30,7 @@ from tulle.model.kubernetes import NodeObject, Pod, Service
 from tulle.model.paths import NodePaths
 from tulle.model.routing import Routing
 from tulle.model.world import IPAddress, Key, Refusal, Workload, World
+from tulle.observe.held import Judged
 
 from .desired import Desired, desired
 from .drift import Drift
@@ -100,7 +101,7 @@ class Agent:
         self.facts = sources.facts
         self.network = Network(paths.netns, options)
         self.pods = Pods(self.workloads, paths.state, self._admit, self.request)
-        self.datapath = Datapath(paths.bpffs, xdp=options.xdp)
+        self.datapath = Datapath(paths.bpffs, xdp=options.xdp, stream=options.settings.stream)
         self.hooks = Hooks(self.datapath, paths.netns)
         self.vanished = Vanished(self.datapath.sweep, self._namespaces)
         self.pressure = Pressure(
@@ -196,6 +197,9 @@ class Agent:
 
     async def _collect_events(self) -> None:
         await self.flows.add(self.datapath.events())
+        now = self.current
+        sets = now.compiled.memo.isolation.rule_sets if now else {}
+        await self.flows.add(Judged(raw, sets) for raw in self.datapath.requests())
 
     async def _collect_ended(self) -> None:
         """One that cannot be removed now does not keep the others."""

@@ -44,7 +44,7 @@ def explain_asked(
     front = _front(now, target, protocol, port)
     if front is None:
         answer = explain_request(now, source, target, protocol, port, request)
-        read = any(result["rung"] == 3 for result in answer["results"])
+        read = any(result["rung"] >= 2 for result in answer["results"])
         unread = {"rung": 1, "why": NOTHING_READS} if request and not read else None
         return answer | {"request": unread}
     front = as_met_by(front, _addresses(now, source))

@@ -51,7 +51,7 @@ def desired(given: World, ids: Ids, before: Desired | None = None) -> Desired:
         world, ids, before=before.compiled if before else None, proxied=proxied
     )
     services = compiled.memo.services or ServiceParts()
-    rule_sets = compiled.memo.isolation.rule_sets
+    rule_sets = compiled.memo.isolation.listened
     old = before.scoped if before else None
     scoped = scoped_images(world, routing, services, rule_sets, old)
     return Desired(given, world, allocated, routing, compiled, scoped, proxied, standing)

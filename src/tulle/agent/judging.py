@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tulle.compile.explain.cilium_requests import allowing, in_words, is_dns, is_tls, settled
+from tulle.compile.explain.cilium_requests import (
+    allowing,
+    in_words,
+    is_dns,
+    is_tls,
+    port_rule,
+    settled,
+)
 from tulle.compile.explain.requests import Request
+from tulle.compile.http import hold
 from tulle.compile.proxy import scope_of_rules
+from tulle.compile.translate.layer7 import layer7
 from tulle.model.scopes import NODE
 from tulle.model.verdict import RequestRule, Verdict
 from tulle.model.world import World
@@ -16,6 +25,7 @@ Json = dict[str, Any]
 RUNG_REASON = "rules of policies read its requests, which the node's proxy does"
 DNS_REASON = "rules of policies read its questions, which the kernel does"
 OWN_REASON = "rules of policies read its requests, in the proxy of {}"
+HELD_REASON = "rules of policies read its requests, which the kernel does at the server's socket"
 AMBIGUOUS = "400: the request can be read in more than one way"
 
 
@@ -31,7 +41,8 @@ def judged(world: World, verdict: Verdict, request: Request | None) -> Json:
         allows = [_told(world, rule) for rule in verdict.requests]
         told = {"rung": 2, "rung_reason": DNS_REASON, "allows": allows}
         return told | {"answer": None, "request_rules": []}
-    read: Json = {"rung": 3, "rung_reason": _rung_reason(world, verdict)}
+    rung, reason = _rung(world, verdict)
+    read: Json = {"rung": rung, "rung_reason": reason}
     if request is None:
         return read | {
             "allows": [_told(world, rule) for rule in verdict.requests],
@@ -41,10 +52,25 @@ def judged(world: World, verdict: Verdict, request: Request | None) -> Json:
     return read | {"allows": []} | _of_request(world, verdict, request)
 
 
-def _rung_reason(world: World, verdict: Verdict) -> str:
-    ends = _by_end((*verdict.requests, *verdict.audit_requests))
-    scopes = dict.fromkeys(scope_of_rules(world, (item.rule for item in end)) for end in ends)
-    return RUNG_REASON if list(scopes) == [NODE] else OWN_REASON.format(" and ".join(scopes))
+def _rung(world: World, verdict: Verdict) -> tuple[int, str]:
+    ends = list(_by_end((*verdict.requests, *verdict.audit_requests)))
+    reasons = [_unheld(world, end, audit=bool(verdict.audit_requests)) for end in ends]
+    if not any(reasons):
+        return 2, HELD_REASON
+    read = [end for end, why in zip(ends, reasons, strict=True) if why]
+    scopes = dict.fromkeys(scope_of_rules(world, (item.rule for item in end)) for end in read)
+    told = RUNG_REASON if list(scopes) == [NODE] else OWN_REASON.format(" and ".join(scopes))
+    why = f" ({'; '.join(filter(None, reasons))})" if world.settings.stream else ""
+    return 3, told + why
+
+
+def _unheld(world: World, end: Sequence[RequestRule], *, audit: bool) -> str:
+    """Why the kernel does not judge by these rules; "" if it does."""
+    said = (layer7(port_rule(world, item), item.place, []) for item in end)
+    outgoing = any(item.rule.direction == "egress" for item in end)
+    parts = [item for item in said if item]
+    found = hold(world.settings.stream, parts, audit=audit, outgoing=outgoing, host=False)
+    return found if isinstance(found, str) else ""
 
 
 def _of_request(world: World, verdict: Verdict, request: Request) -> Json:

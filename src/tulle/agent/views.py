@@ -14,7 +14,7 @@ from tulle.compile.capacity import LIMITS
 from tulle.compile.parts import DERIVED
 from tulle.model.scopes import NODE
 
-from . import listings, placement, proxies, routed
+from . import listings, placement, proxies, routed, rungs
 from .agent import Agent, Pass
 from .pressure import Fill
 
@@ -25,6 +25,7 @@ KINDS: dict[str, Callable[[Agent, Pass], list[Json]]] = {
     "endpoints": listings.endpoints,
     "identities": listings.identities,
     "policies": listings.policies,
+    "rungs": rungs.rungs,
     "pods": placement.pods,
     "nodes": placement.nodes,
     "routes": routed.routes,
@@ -108,7 +109,9 @@ def _rungs(agent: Agent, now: Pass | None) -> list[Json]:
     frontends = len(now.compiled.services) if now else 0
     hooked = len(now.world.workloads) + len(agent.network.interfaces) if now else 0
     fronts = len(now.routing.fronts) if now else 0
-    rule_sets = len(now.compiled.memo.isolation.rule_sets) if now else 0
+    all_sets = now.compiled.memo.isolation.rule_sets.values() if now else ()
+    held = sum(item.held is not None for item in all_sets)
+    rule_sets = len(all_sets) - held
     judged = f"{_several(fronts, 'front')} and {_several(rule_sets, 'rule set')} of layer 7"
     envoys = [_envoy(item) for item in agent.proxy.status()["envoys"]]
     return [
@@ -123,6 +126,12 @@ def _rungs(agent: Agent, now: Pass | None) -> list[Json]:
             "name": "packet",
             "in_use": hooked > 0,
             "detail": f"identity, policy and conntrack on {_several(hooked, 'interface')}",
+        },
+        {
+            "rung": 2,
+            "name": "stream",
+            "in_use": held > 0,
+            "detail": f"requests under {_several(held, 'rule set')}, at servers' sockets",
         },
         {
             "rung": 3,

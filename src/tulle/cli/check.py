@@ -14,7 +14,7 @@ from .output import format_option, print_json, style
 if TYPE_CHECKING:
     from .preflight import Check
 
-RUNGS = {0: "socket", 1: "packet", 3: "node proxy"}
+RUNGS = {0: "socket", 1: "packet", 2: "stream", 3: "node proxy"}
 NEEDED = (0, 1)
 _WORDS = {True: ("ok", "green"), False: ("missing", "red"), None: ("unknown", "yellow")}
 

@@ -40,6 +40,7 @@ ALIASES = {
     "gtw": "gateways",
     "proxy": "proxies",
     "envoys": "proxies",
+    "rung": "rungs",
 }
 
 
@@ -54,6 +55,7 @@ KINDS = (
     "gateways",
     "traffic",
     "proxies",
+    "rungs",
 )
 
 
@@ -81,8 +83,8 @@ def command(agent: Agent, kind: str, namespace: str | None, output: str) -> None
     """List what is in force.
 
     KIND is services, endpoints, identities, policies, pods, nodes, routes, gateways, traffic (its
-    policies) or proxies. Of routes, gateways and traffic -o yaml shows the whole objects, with
-    their status.
+    policies), proxies or rungs (where each rule is judged). Of routes, gateways and traffic -o yaml
+    shows the whole objects, with their status.
     """
     answer = agent.get(f"/v1/objects/{kind}")
     items = [
@@ -97,6 +99,17 @@ def command(agent: Agent, kind: str, namespace: str | None, output: str) -> None
     else:
         headers, rows = _TABLES[kind](items, output == "wide")
         click.echo(table(headers, rows))
+
+
+def _rungs(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
+    """A row a rule, or with `wide` a row for each rule set that it is in."""
+    headers = ["RULE", "RUNG", "WHY"]
+    if wide:
+        return [*headers, "SET"], [
+            [item["rule"], item["rung"], item["why"], item["set"] or "-"] for item in items
+        ]
+    rows = dict.fromkeys((item["rule"], item["rung"], item["why"]) for item in items)
+    return headers, [list(row) for row in rows]
 
 
 def _services(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
@@ -262,4 +275,5 @@ _TABLES: dict[str, Callable[[list[Json], bool], tuple[list[str], Rows]]] = {
     "gateways": gateways,
     "traffic": traffic,
     "proxies": proxies,
+    "rungs": _rungs,
 }

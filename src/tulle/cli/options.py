@@ -92,6 +92,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "multiple": True,
         "help": "They keep it towards this range.",
     },
+    "--stream": {
+        "is_flag": True,
+        "help": "Rules of HTTP that the kernel can hold are judged at the server's socket, not by "
+        "the node's proxy; the same on every node.",
+    },
     "--cni-chained": {
         "is_flag": True,
         "help": "Another CNI plugin makes pods' interfaces and owns addresses and routes: Tulle's "
@@ -167,6 +172,7 @@ OF_A_CLUSTER = (
     "--load-balancing",
     "--no-masquerade",
     "--no-masquerade-cidr",
+    "--stream",
     "--cni-chained",
     "--kubernetes",
     "--kubernetes-server",
@@ -222,6 +228,7 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
         no_masquerade=_networks(values["no_masquerade_cidr"]),
         endpoints="listed" if kubernetes else "computed",
         chained=chained,
+        stream=bool(values["stream"]),
         cluster_name=cluster_name(values["cluster_name"]),
     )
     pod_cidrs = _one_a_family("--pod-cidr", values["pod_cidr"])

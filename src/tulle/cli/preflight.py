@@ -14,7 +14,7 @@ from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
-from tulle.abi import MAPS
+from tulle.abi import MAPS, Event
 from tulle.edges import netlink, netns
 from tulle.edges.bpf import elder, links
 from tulle.edges.bpf.datapath import PACKET_PROGRAMS
@@ -107,6 +107,7 @@ class Trial:
             Step("bpffs", self.bpffs, both, "mount -t bpf bpf /sys/fs/bpf"),
             Step("libbpf", self.libbpf, both, "apt-get install libbpf1", (*root, "bpffs")),
             Step("socket programs", self.load_socket, (0,), "see the reason given", loading),
+            Step("stream programs", self.load_stream, (2,), "see the reason given", loading),
             Step("packet programs", self.load_packet, (1,), "see the reason given", loading),
             Step(
                 "iterators",
@@ -227,8 +228,13 @@ class Trial:
         assert self.objects
         if "events" not in self.objects.maps:
             raise Broken("its map could not be made")
-        EventRing(self.objects.maps["events"].fd).close()
+        ring = self.objects.maps["events"].fd
+        EventRing(ring, MAPS["events"].max_entries, len(Event().pack())).close()
         return f"{MAPS['events'].max_entries >> 20} MiB"
+
+    def load_stream(self) -> str:
+        self._loaded("stream", (*links.ACCEPTED, *links.ARRIVED))
+        return "passed the verifier"
 
     def attach_socket(self) -> str:
         group = NodeCgroup(find_mount(), self.paths.cgroup).make()

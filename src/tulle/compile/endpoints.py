@@ -103,9 +103,8 @@ def _wire(wire: Wire) -> bytes:
     return abi.Wire(_mac(wire.workload_mac), _mac(wire.node_mac), wire.bridge).pack()
 
 
-def _mac(text: str) -> tuple[int, int, int, int, int, int]:
-    a, b, c, d, e, f = bytes.fromhex(text.replace(":", ""))
-    return a, b, c, d, e, f
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
 
 
 def _limits(ifindex: int, given: Bandwidth) -> Iterator[tuple[bytes, bytes]]:

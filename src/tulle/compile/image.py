@@ -70,7 +70,7 @@ class Compiled:
     def steered(self) -> frozenset[IPAddress] | None:
         """The addresses that are the node's proxy's; None if nothing at all is for it."""
         proxied = self.memo.services.inputs.proxied.all if self.memo.services else ()
-        if not proxied and not self.memo.isolation.rule_sets:
+        if not proxied and not self.memo.isolation.listened:
             return None
         return frozenset(address for _, address, _, _ in proxied)
 
@@ -132,7 +132,9 @@ def _ruled(world: World, memo: Memo, limits: Limits, allocator: Allocator, old: 
     members = members_of(index.matching, census, turnover, old.members)
     choices = choices_of(world, index, local, old.choices)
     rules = number_rules(index, choices.selected(), limits, allocator, old.rules)
-    isolation = isolate(choices, members, rules, limits, allocator, old.isolation)
+    isolation = isolate(
+        choices, members, rules, limits, allocator, old.isolation, stream=world.settings.stream
+    )
     rules = rules._replace(denials=isolation.denial_names) if isolation.denial_names else rules
     return memo._replace(
         census=census, members=members, choices=choices, rules=rules, isolation=isolation

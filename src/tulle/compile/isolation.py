@@ -15,6 +15,7 @@ from tulle.model.world import Key, Refusal, World
 from .capacity import DENIALS, LISTENERS, Limits, full
 from .fqdns import KIND as SELECTOR
 from .fqdns import Trie, trie_of
+from .http import Held
 from .identities import node_labels_of, port_table
 from .ids import Allocator
 from .lines import Line, ParsedPolicy, in_order
@@ -71,6 +72,11 @@ class Isolation(NamedTuple):
     made_from: tuple[object, ...] = ()
 
     @property
+    def listened(self) -> dict[int, RuleSet]:
+        """Those that the proxy judges."""
+        return {number: item for number, item in self.rule_sets.items() if not item.held}
+
+    @property
     def denial_names(self) -> tuple[str, ...]:
         """Of all that have a number, be it that the first order had to deny and another not."""
         return tuple(map(_name, {**self.tried, **self.denials}))
@@ -98,6 +104,8 @@ def isolate(
     limits: Limits,
     allocator: Allocator,
     before: Isolation,
+    *,
+    stream: bool = False,
 ) -> Isolation:
     """`before` itself if nothing has changed. What does not fit is denied, by name.
 
@@ -109,15 +117,18 @@ def isolate(
         allocator.keep(RULE_SET)
         allocator.keep(SELECTOR)
         return before
-    work = _Work(members, rules, limits, allocator, before)
+    work = _Work(members, rules, limits, allocator, before, stream)
     sets, tried = work.sets(choices, choices.of), work.denials
     if work.refusals:
         modest = sorted(choices.of, key=work.share_of)
-        work = _Work(members, rules, limits, allocator, before._replace(known=work.known))
+        work = _Work(members, rules, limits, allocator, before._replace(known=work.known), stream)
         sets = work.sets(choices, modest)
     parts: dict[Hashable, Part] = {
-        ("set", item.number): work.part(item) for item in work.placed.values()
+        ("set", placed.number): work.part(placed) for placed in work.placed.values()
     }
+    for number, item in work.rule_sets.items():
+        if item.held:
+            parts["http", number] = work.http_part(number, item.held)
     trie = before.trie
     if work.selectors != before.selectors or not before.made_from:
         trie = trie_of(work.selectors, limits)
@@ -166,13 +177,15 @@ class _Work:
         limits: Limits,
         allocator: Allocator,
         before: Isolation,
+        stream: bool,
     ) -> None:
+        self._stream = stream
         self._members = members
         self._rules = rules
         self._limits = limits
         self._allocator = allocator
         self._before = before
-        self._size = 0
+        self._size = self._http = 0  # entries of policies, and of rules of requests
         self._chosen: dict[tuple[object, ...], int] = {}
         self.known: dict[tuple[object, ...], Known] = {}
         self.placed: dict[int, PolicySet] = {}
@@ -228,6 +241,19 @@ class _Work:
         known = self._before.parts.get(("dns rules", rules.number))
         return known if known is not None and known["dns_rules"] == rows else {"dns_rules": rows}
 
+    def http_part(self, number: int, held: Held) -> Part:
+        """The same object as long as the set stands: its number goes by what it says."""
+        known = self._before.parts.get(("http", number))
+        return known or {"http_rules": held.rows(number)}
+
+    def _rows(self, known: Known) -> int:
+        """Entries for rules of requests that are not there yet."""
+        return sum(
+            len(item.held.choices)
+            for item in known.rule_sets
+            if item.held and item.number not in self.rule_sets
+        )
+
     def _place(
         self, key: tuple[object, ...], subject: Subject, selected: Selected, who: Who
     ) -> int:
@@ -235,7 +261,7 @@ class _Work:
         content = known.content if known else None
         if known:
             self._entries[_namespace(who)] += len(known.content.entries)
-            self._listeners[_namespace(who)].update(item.number for item in known.rule_sets)
+            self._listeners[_namespace(who)].update(_listening(known.rule_sets))
             problem = problem or self._problem(known)
         if problem or not content:
             whom = f"{who[0]}/{who[1]}" if who else "this node"
@@ -243,6 +269,7 @@ class _Work:
             self.refusals += [Refusal(item.policy.ref, reason) for item in selected]
             content = closed(self._denial(Rule(subject.direction, builtin=f"refused: {problem}")))
         elif known:
+            self._http += self._rows(known)
             self.rule_sets.update((item.number, item) for item in known.rule_sets)
             self.dns.update((item.number, item) for item in known.dns)
             self.selectors.update(known.selectors)
@@ -261,7 +288,7 @@ class _Work:
             if None in numbers:
                 return None, full("rules", self._limits)
             groups = groups_of(subject, lines, self._members)
-            listeners = Numbering(lines, self._allocator)
+            listeners = Numbering(lines, self._allocator, host=subject.is_host, stream=self._stream)
             selectors = {name: self._allocator.get(SELECTOR, name) for name in spoken_of(lines)}
             named = entries_of(lines, selectors, self._rules.numbers)
             content = packed_set(groups, lines, self._rules.numbers, listeners, named)
@@ -301,14 +328,20 @@ class _Work:
         )
         if names + there_already > self._limits["dns_rules"]:
             return full("dns_rules", self._limits)
-        listeners = {*self.rule_sets, *(item.number for item in known.rule_sets)}
-        if len(listeners) > self._limits[LISTENERS]:
+        listeners = _listening((*self.rule_sets.values(), *known.rule_sets))
+        if len(set(listeners)) > self._limits[LISTENERS]:
             return full(LISTENERS, self._limits)
+        if self._http + self._rows(known) > self._limits["http_rules"]:
+            return full("http_rules", self._limits)
         return ""
 
     def _denial(self, rule: Rule) -> int:
         self.denials[rule] = self._allocator.get("rule", _name(rule))
         return self.denials[rule]
+
+
+def _listening(rule_sets: Iterable[RuleSet]) -> Iterator[int]:
+    return (item.number for item in rule_sets if not item.held)
 
 
 def _namespace(who: Who) -> str:

@@ -1,8 +1,9 @@
-"""Rule sets: what of connections is for the node's proxy to judge, and by which rules.
+"""Rule sets: by which rules requests of connections are judged, and where.
 
-The kernel matches peer and port, as for any rule, and sends the connection to the listener of the
-set's number. A number goes by the rules' names, not by what they say: so a changed rule changes the
-listener in place, and connections that stand come under the new rule with their next request.
+The kernel matches peer and port, as for any rule. What it can hold (`http`) it judges at the
+server's socket: there a number goes by what the rules say, as that of any set. The rest goes to the
+proxy's listener of the set's number, which goes by the rules' names: so a changed rule changes the
+listener in place. In both, connections that stand come under the new rule with their next request.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from tulle.model.verdict import Rule
 
 from .cells import NOBODY, Decision
+from .http import Held, hold
 from .ids import Allocator
 from .lines import Line
 from .rules import Layer7
@@ -39,13 +41,25 @@ class RuleSet(NamedTuple):
     name: str
     parts: tuple[Part, ...]
     audit: bool = False
+    held: Held | None = None  # the kernel judges by it
+    why: str = ""  # not
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The names of its rules of requests, in the order in which the kernel counts them."""
+        return tuple(
+            f"{part.rule}.{rule.place}" for part in self.parts for rule in part.layer7.http
+        )
 
 
 class Numbering:
     """The rule sets that the decisions on some lines come to; `made` has those asked for."""
 
-    def __init__(self, lines: Sequence[Line], allocator: Allocator) -> None:
-        self._lines = lines
+    def __init__(
+        self, lines: Sequence[Line], allocator: Allocator, *, host: bool, stream: bool
+    ) -> None:
+        """`host`: they select the node itself; `stream`: the kernel judges what it can."""
+        self._lines, self._host, self._stream = lines, host, stream
         self._allocator = allocator
         self._known: dict[Decision, RuleSet] = {}
         self._dns: dict[Decision, RuleSet] = {}
@@ -68,14 +82,14 @@ class Numbering:
             self._dns[key] = self._rule_set(decision, dns=True)
         return self._dns[key].number
 
-    def number(self, decision: Decision) -> int:
-        """0 if every request is allowed or none."""
+    def find(self, decision: Decision) -> RuleSet | None:
+        """None if every request is allowed or none."""
         if not decision.asked:
-            return 0
+            return None
         key = decision._replace(line=NOBODY if decision.shadows else decision.line, audit=NOBODY)
         if key not in self._known:
             self._known[key] = self._rule_set(decision, dns=False)
-        return self._known[key].number
+        return self._known[key]
 
     def _rule_set(self, decision: Decision, dns: bool) -> RuleSet:
         lines = [self._lines[position] for position in decision.asked]
@@ -89,5 +103,15 @@ class Numbering:
             *(part.name for part in parts),
             *(["audit"] if decision.shadows else []),
         ]
+        found = hold(
+            self._stream and not dns,
+            [part.layer7 for part in parts],
+            audit=decision.shadows,
+            outgoing=any(part.rule.direction == "egress" for part in parts),
+            host=self._host,
+        )
+        held, why = (None, found) if isinstance(found, str) else (found, "")
+        words += [held.digest] if held else []
         name = hashlib.blake2b("\n".join(words).encode(), digest_size=16).hexdigest()
-        return RuleSet(self._allocator.get(KIND, name), name, parts, decision.shadows)
+        number = self._allocator.get(KIND, name)
+        return RuleSet(number, name, parts, decision.shadows, held, why)

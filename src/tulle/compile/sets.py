@@ -175,7 +175,10 @@ def _further(cell: Cell, lines: Sequence[Line], listeners: Numbering) -> tuple[i
     ):
         number = listeners.dns_number(cell.decision)
         return number, int(PolicyFlag.DNS) if number else 0
-    return listeners.number(cell.decision), 0
+    found = listeners.find(cell.decision)
+    if found is None:
+        return 0, 0
+    return found.number, int(PolicyFlag.HELD) if found.held else 0
 
 
 def closed(rule: int) -> PolicySet:

@@ -56,6 +56,7 @@ class Access:
     attempts: int = 1
     denied_by: str = ""
     audited_by: str = ""
+    kernel: bool = False  # it judged, and no proxy: how a request that it allowed went is not known
     bytes_in: int = 0  # of bodies, from the client
     bytes_out: int = 0
 

@@ -124,6 +124,7 @@ class Settings:
     no_masquerade: tuple[IPNetwork, ...] = ()  # destinations outside that see workloads' addresses
     node_ports: tuple[int, int] = (30000, 32767)
     nat_ports: tuple[int, int] = (1024, 29999)
+    stream: bool = False  # rules of HTTP are judged at servers' sockets where the kernel can
     # who backs a Service: the pods that it selects, or only what its EndpointSlices list
     endpoints: Literal["computed", "listed"] = "computed"
     chained: bool = False  # another CNI plugin makes interfaces, and owns addresses and routes

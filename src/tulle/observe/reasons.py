@@ -40,6 +40,8 @@ TEXT: Mapping[int, str] = {
     Reason.DNS_REFUSED: "no DNS rule allows that name to be asked for",
     Reason.DNS_UNREADABLE: "under DNS rules, but no plain question in one datagram",
     Reason.DNS_BY_TCP: "DNS rules are judged in datagrams only: TCP is refused",
+    Reason.NOT_HELD: "requests whose server's socket the kernel does not read",
+    Reason.HTTP_CUT: "part of a connection that ended with a refused request",
 }
 
 # `DropReason` of Cilium's flow.proto; the nearest word where there is no equal
@@ -69,6 +71,8 @@ HUBBLE: Mapping[int, str] = {
     Reason.DNS_REFUSED: "POLICY_DENIED",
     Reason.DNS_UNREADABLE: "POLICY_DENIED",
     Reason.DNS_BY_TCP: "POLICY_DENIED",
+    Reason.NOT_HELD: "POLICY_DENIED",
+    Reason.HTTP_CUT: "POLICY_DENIED",
 }
 DROP_REASON_UNKNOWN = "DROP_REASON_UNKNOWN"
 

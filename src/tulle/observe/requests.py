@@ -79,8 +79,8 @@ def _told(access: Access, names: Names, verdict: str, reason: str) -> FlowDict:
         "node_name": names.node,
         "event_type": {"type": EVENT_ACCESS_LOG},
         "traffic_direction": _direction(access),
-        "hook": "proxy",
-        "reason": "POLICY_DENIED" if access.denied_by else "PROXIED",
+        "hook": "stream" if access.kernel else "proxy",
+        "reason": _reason(access),
         "rule": ": ".join(filter(None, (rule, reason))) or NOTHING_MATCHES,
         "front": access.front,
         "attempts": access.attempts,
@@ -100,6 +100,12 @@ def _told(access: Access, names: Names, verdict: str, reason: str) -> FlowDict:
     if access.flags:
         told["flags"] = list(access.flags)
     return told
+
+
+def _reason(access: Access) -> str:
+    if access.denied_by:
+        return "POLICY_DENIED"
+    return "ALLOWED" if access.kernel else "PROXIED"
 
 
 def _direction(access: Access) -> str:
@@ -149,6 +155,9 @@ def _verdict(access: Access) -> tuple[str, str]:
 
 def _l7(access: Access, request: Request) -> FlowDict:
     """Protobuf's JSON has 64-bit numbers as text."""
+    if not access.status:
+        http = {"method": request.method, "url": url_of(request), "protocol": request.protocol}
+        return {"type": "REQUEST", "http": http}
     return {
         "type": "RESPONSE",
         "latency_ns": str(access.duration_ns),
@@ -187,4 +196,7 @@ def _summary(access: Access) -> str:
     request, took_ms = access.request, access.duration_ns // 1_000_000
     if request is None:
         return f"{took_ms}ms, {access.bytes_in} bytes in, {access.bytes_out} out"
-    return f"{request.protocol} {access.status} {took_ms}ms ({request.method} {url_of(request)})"
+    asked = f"{request.method} {url_of(request)}"
+    if access.kernel and not access.status:
+        return f"{request.protocol} request ({asked})"
+    return f"{request.protocol} {access.status} {took_ms}ms ({asked})"

@@ -7,9 +7,10 @@ from typing import Any
 
 from tests.unit.compile.explain.request_rows import request, ruled
 from tests.unit.compile.explain.town import asked, policy, town
-from tulle.agent.judging import AMBIGUOUS, RUNG_REASON, judged
+from tulle.agent.judging import AMBIGUOUS, HELD_REASON, RUNG_REASON, judged
 from tulle.compile.explain.requests import Request
 from tulle.model.kubernetes import Namespace, ObjectMeta
+from tulle.model.world import Settings
 
 CNP = "CiliumNetworkPolicy"
 READS = policy("shop/p", ruled("{path: /a, method: GET}"), CNP)
@@ -40,9 +41,24 @@ def test_of_a_connection_all_that_is_allowed() -> None:
 
 def test_a_namespace_that_has_a_proxy_is_named() -> None:
     metadata = ObjectMeta("shop", annotations={"tulle.io/proxy-scope": "namespace"})
-    world = replace(town(READS), namespaces={"shop": Namespace(metadata)})
-    found = judged(world, asked("shop/web > shop/db", READS), None)
-    assert found["rung_reason"].endswith(", in the proxy of namespace/shop")
+    reads = policy("shop/p", ruled("{path: '/a?'}"), CNP)
+    world = replace(town(reads), namespaces={"shop": Namespace(metadata)})
+    found = judged(world, asked("shop/web > shop/db", reads), None)
+    assert ", in the proxy of namespace/shop" in found["rung_reason"]
+
+
+def test_what_the_kernel_judges_and_what_forces_more() -> None:
+    """On nodes that judge at sockets."""
+
+    def at_sockets(path: str) -> tuple[int, str]:
+        item = policy("shop/p", ruled(f"{{path: '{path}'}}"), CNP)
+        world = replace(town(item), settings=Settings(stream=True))
+        found = judged(world, asked("shop/web > shop/db", item), None)
+        return found["rung"], found["rung_reason"]
+
+    assert at_sockets("/a") == (2, HELD_REASON)
+    rung, reason = at_sockets("/a?")
+    assert rung == 3 and "rules.http[0].path is a regular expression: it has '?'" in reason
 
 
 def test_a_request_must_pass_at_both_ends() -> None:

@@ -10,7 +10,7 @@ from tulle.compile import Compiled, compile_world
 from tulle.compile.capacity import LIMITS, LISTENERS
 from tulle.compile.ids import Ids
 from tulle.compile.parts import flat
-from tulle.model.world import World
+from tulle.model.world import Settings, World
 
 CNP = "CiliumNetworkPolicy"
 
@@ -106,3 +106,45 @@ def test_who_asks_for_most_goes_without_where_there_is_not_room_for_all() -> Non
         assert {item.ref.namespace for item in result.refusals} == {greedy}
         again = compile_world(world, result.ids, {**LIMITS, LISTENERS: 3}, before=result)
         assert (paths(again), again.refusals) == (paths(result), result.refusals)
+
+
+def streaming(*policies: object, before: Compiled | None = None) -> Compiled:
+    """On a node that judges at sockets."""
+    world = replace(town(*policies), settings=Settings(stream=True))
+    return compile_world(world, before.ids if before else Ids(), before=before)
+
+
+def kernel_entries(result: Compiled) -> set[tuple[int, int]]:
+    entries = map(abi.PolicyEntry.unpack, flat(result.image)["policy"].values())
+    return {(entry.proxy, entry.flags & abi.PolicyFlag.HELD) for entry in entries} - {(0, 0)}
+
+
+def test_what_the_kernel_can_hold_is_no_listeners_matter() -> None:
+    result = streaming(reading("a", "/a"))
+    ((number, item),) = result.memo.isolation.rule_sets.items()
+    assert item.held and kernel_entries(result) == {(number, abi.PolicyFlag.HELD)}
+    assert not result.memo.isolation.listened and result.steered is None
+    rows = flat(result.image)["http_rules"]
+    assert rows == item.held.rows(number) and len(rows) == 2
+    assert item.rules == ("CiliumNetworkPolicy shop/a ingress[0].toPorts[0].rules.http[0]",)
+
+
+def test_a_held_set_is_never_edited() -> None:
+    before = streaming(reading("a", "/a"))
+    after = streaming(reading("a", "/b"), before=before)
+    old, new = (flat(item.image)["http_rules"] for item in (before, after))
+    assert not old.keys() & new.keys()
+    assert kernel_entries(before) != kernel_entries(after)
+    again = streaming(reading("a", "/b"), reading("b", "/c"), before=after)
+    assert again.image.keys() != after.image.keys()
+
+
+def test_rules_that_do_not_fit_into_the_kernel_deny_by_name() -> None:
+    result = compile_world(
+        replace(town(reading("a", "/a")), settings=Settings(stream=True)),
+        Ids(),
+        {**LIMITS, "http_rules": 1},
+    )
+    (refusal,) = {item.reason for item in result.refusals}
+    assert "map http_rules is full (limit 1)" in refusal
+    assert not flat(result.image)["http_rules"] and not kernel_entries(result)

@@ -87,7 +87,7 @@ def allowing(world: World, rules: tuple[RequestRule, ...], request: Request) -> 
     """
     if is_tls(world, rules, request):
         for rule in rules:
-            if any(_covers(name, request.host) for name in _port_rule(world, rule).server_names):
+            if any(_covers(name, request.host) for name in port_rule(world, rule).server_names):
                 return f"{rule}.serverNames"
         return ""
     for rule in rules:
@@ -99,7 +99,7 @@ def allowing(world: World, rules: tuple[RequestRule, ...], request: Request) -> 
 
 def is_tls(world: World, rules: tuple[RequestRule, ...], request: Request) -> bool:
     """Whether the name of a TLS server decides: where no rule is for HTTP, it always does."""
-    named = any(_port_rule(world, rule).server_names for rule in rules)
+    named = any(port_rule(world, rule).server_names for rule in rules)
     return named and (request.tls or not any(_http_rules(world, rule) for rule in rules))
 
 
@@ -115,7 +115,7 @@ def _covers(name: str, host: str) -> bool:
 
 def is_dns(world: World, rule: RequestRule) -> bool:
     """Whether it is questions for names that it allows, which the kernel judges itself."""
-    return _port_rule(world, rule).rules.dns is not None
+    return port_rule(world, rule).rules.dns is not None
 
 
 def in_words(world: World, rule: RequestRule) -> Iterator[str]:
@@ -133,13 +133,13 @@ def in_words(world: World, rule: RequestRule) -> Iterator[str]:
         ]
         if _is_sound(item):
             yield ", ".join(parts) or "any request"
-    for question in _port_rule(world, rule).rules.dns or ():
+    for question in port_rule(world, rule).rules.dns or ():
         yield f"questions for {question.match_name or question.match_pattern}"
-    if names := _port_rule(world, rule).server_names:
+    if names := port_rule(world, rule).server_names:
         yield f"TLS to {', '.join(names)}"
 
 
-def _port_rule(world: World, of: RequestRule) -> PortRule:
+def port_rule(world: World, of: RequestRule) -> PortRule:
     """The item of toPorts itself."""
     rule = of.rule
     assert rule.policy is not None and rule.index is not None
@@ -157,7 +157,7 @@ def _port_rule(world: World, of: RequestRule) -> PortRule:
 
 
 def _http_rules(world: World, of: RequestRule) -> tuple[PortRuleHttp, ...]:
-    return _port_rule(world, of).rules.http or ()
+    return port_rule(world, of).rules.http or ()
 
 
 def _is_sound(item: PortRuleHttp) -> bool:

@@ -20,7 +20,7 @@ from tulle.compile.diff import Change, moves_verdicts
 from tulle.compile.parts import DERIVED
 from tulle.model.world import XdpMode
 
-from . import links, migrate
+from . import links, migrate, syscall
 from .events import EventRing
 from .gauge import Gauge
 from .loader import Objects
@@ -52,7 +52,12 @@ class Datapath:
     """Loads on creation. Raises Broken (KernelError, AbiMismatch) if it cannot."""
 
     def __init__(
-        self, pins: Path, limits: Mapping[str, int] | None = None, xdp: XdpMode = "off"
+        self,
+        pins: Path,
+        limits: Mapping[str, int] | None = None,
+        xdp: XdpMode = "off",
+        *,
+        stream: bool = False,
     ) -> None:
         self._links, self._xdp_mode = pins / "links", xdp
         self.objects = Objects(pins, limits)
@@ -62,26 +67,42 @@ class Datapath:
         }
         self._xdp = {} if xdp == "off" else self.objects.load("xdp", ("from_device",))
         self._sock = self.objects.load("sock", tuple(links.CGROUP_HOOKS))
+        self._hooks = dict(links.CGROUP_HOOKS)
+        self._stream(stream)
         self.sweep, self.gauge = SocketSweep(self.objects), Gauge(self.objects)
         self.maps = self.objects.maps
-        self._ring = EventRing(self.maps["events"].fd)
+        self._ring = self._open_ring("events", abi.Event().pack())
+        self._requests = self._open_ring("requests", abi.HttpEvent().pack())
+
+    def _stream(self, wanted: bool) -> None:
+        """Without it no further socket is read; those that are go on as they are."""
+        if not wanted:
+            for name in links.ACCEPTED:
+                for pin in (self._links / name, *self._links.glob(f"{name}_*")):
+                    links.remove(pin)
+            return
+        self._sock |= self.objects.load("stream", (*links.ACCEPTED, *links.ARRIVED))
+        self._hooks |= links.ACCEPTED
+        for name, attach_type in links.ARRIVED.items():
+            sockets = self.objects.maps["streams"].fd
+            syscall.attach_to_map(self._sock[name], sockets, attach_type)
 
     def attach_sockets(self, cgroup: Path, name: str = "") -> None:
-        """The service hooks, for every process in the cgroup and below it.
+        """The hooks of sockets, for every process in the cgroup and below it.
 
         `name` tells further cgroups from the node's own. Its pins hold no dot: bpffs refuses those.
         """
         fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            for hook, attach_type in links.CGROUP_HOOKS.items():
+            for hook, attach_type in self._hooks.items():
                 pin = self._links / (f"{hook}_{name}" if name else hook)
                 links.attach(pin, self._sock[hook], fd, attach_type)
         finally:
             os.close(fd)
 
     def keep_sockets(self, names: Iterable[str]) -> None:
-        """Drops the service hooks of all other cgroups but the node's own."""
-        kept = {f"{hook}_{name}" for hook in links.CGROUP_HOOKS for name in names}
+        """Drops the hooks of sockets of all other cgroups but the node's own."""
+        kept = {f"{hook}_{name}" for hook in self._hooks for name in names}
         for pin in self._links.glob("*_*"):
             if pin.name not in kept:
                 links.remove(pin)
@@ -190,6 +211,13 @@ class Datapath:
     def _write_state(self, state: abi.State) -> None:
         self.maps["state"][_ZERO] = state.pack()
 
+    def _open_ring(self, name: str, event: bytes) -> EventRing:
+        return EventRing(self.maps[name].fd, abi.MAPS[name].max_entries, len(event))
+
+    def requests(self) -> list[bytes]:
+        """New raw `abi.HttpEvent`s since the last call."""
+        return list(self._requests.read())
+
     def events(self) -> list[bytes]:
         """New raw `abi.Event`s since the last call."""
         return list(self._ring.read())
@@ -216,6 +244,7 @@ class Datapath:
     def close(self) -> None:
         """Lets go of it; everything pinned stays in force."""
         self._ring.close()
+        self._requests.close()
         self.sweep.close()
         self.gauge.close()
         packet = (fd for programs in self._packet.values() for fd in programs.values())

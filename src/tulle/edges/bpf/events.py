@@ -10,18 +10,16 @@ import mmap
 from collections.abc import Iterator
 from struct import pack_into, unpack_from
 
-from tulle.abi import MAPS, Event
-
 _BUSY, _HEADER = 1 << 31, 8
-_SIZE = len(Event().pack())
-_STRIDE = (_HEADER + _SIZE + 7) // 8 * 8
 
 
 class EventRing:
     """Holds raw events; decoding one costs more than carrying a thousand."""
 
-    def __init__(self, fd: int) -> None:
-        page, self._size = mmap.PAGESIZE, MAPS["events"].max_entries
+    def __init__(self, fd: int, size: int, event: int) -> None:
+        """A ring of `size` bytes for events of `event` bytes each."""
+        page, self._size, self._event = mmap.PAGESIZE, size, event
+        self._stride = (_HEADER + event + 7) // 8 * 8
         self._consumer = mmap.mmap(fd, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self._rest = mmap.mmap(
             fd, page + 2 * self._size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page
@@ -38,11 +36,11 @@ class EventRing:
             (length,) = unpack_from("=I", self._rest, end)
             if length & _BUSY:
                 break
-            end += _STRIDE
+            end += self._stride
         raw = self._rest[start:end]
         pack_into("=Q", self._consumer, 0, position + len(raw))
-        for at in range(_HEADER, len(raw), _STRIDE):
-            yield raw[at : at + _SIZE]
+        for at in range(_HEADER, len(raw), self._stride):
+            yield raw[at : at + self._event]
 
     def close(self) -> None:
         self._consumer.close()

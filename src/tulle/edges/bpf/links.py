@@ -22,6 +22,8 @@ CGROUP_HOOKS = {  # enum bpf_attach_type
     "getpeername4": 29,
     "getpeername6": 30,
 }
+ACCEPTED = {"accepted": 3}  # of the stream rung: sock_ops
+ARRIVED = {"arrived": 38}  # sk_skb, of the map of sockets
 
 
 def attach(pin: Path, program: int, target: int, attach_type: int, flags: int = 0) -> None:

@@ -9,11 +9,13 @@ what they stood for, and every connection is judged again, as no epoch is ever u
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from tulle import abi
+from tulle.abi import CtFlag
 from tulle.btf import Types
 from tulle.errors import AbiMismatch, KernelError
 
@@ -138,7 +140,20 @@ def _copy(old: Store, new: Store, flags: str) -> None:
             strict=True,
         )
     )
+    if flags == "ct_flag":
+        rows = ((key, _unheld(new, value)) for key, value in rows)
     _write(new, rows, LAST_SEEN)
+
+
+def _unheld(new: Store, value: bytes) -> bytes:
+    """Sockets stay in the map that they were put into, and with that they leave its programs."""
+    at = new.value["flags"]
+    found = number(value, at)
+    if not found & CtFlag.HELD:
+        return value
+    found = found & ~CtFlag.HELD | CtFlag.NOT_HELD
+    end = at.offset + at.size
+    return value[: at.offset] + found.to_bytes(at.size, sys.byteorder) + value[end:]
 
 
 def _moved(old: Mapping[str, int], new: Mapping[str, int]) -> list[str]:

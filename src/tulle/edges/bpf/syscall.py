@@ -18,7 +18,7 @@ _NR_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le
 _libc = ctypes.CDLL(None, use_errno=True)
 
 MAP_LOOKUP, MAP_UPDATE, MAP_DELETE = 1, 2, 3
-OBJ_PIN, OBJ_GET, TEST_RUN = 6, 7, 10
+OBJ_PIN, OBJ_GET, PROG_ATTACH, TEST_RUN = 6, 7, 8, 10
 INFO_BY_FD, BTF_BY_ID = 15, 19
 LOOKUP_BATCH, UPDATE_BATCH = 24, 26
 LINK_CREATE, LINK_UPDATE, ITER_CREATE = 28, 29, 33
@@ -96,6 +96,12 @@ def _info(fd: int, info: ctypes.Array[ctypes.c_char], doing: str) -> None:
 def link_create(program: int, target: int, attach_type: int, flags: int = 0) -> int:
     attr = pack("=IIII48x", program, target, attach_type, flags)
     return bpf(LINK_CREATE, attr, f"attach program (type {attach_type})")
+
+
+def attach_to_map(program: int, sockets: int, attach_type: int) -> None:
+    """For sockets that are put into the map from now on; the map holds the program."""
+    attr = pack("=IIII", sockets, program, attach_type, 0)
+    bpf(PROG_ATTACH, attr, f"attach program to map (type {attach_type})")
 
 
 def link_update(link: int, program: int) -> None:

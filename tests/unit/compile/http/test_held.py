@@ -1,0 +1,89 @@
+"""Rules in the kernel's form, looked up as the kernel does, against the rules themselves."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tulle.compile.http import Held, hold
+from tulle.compile.regex import fullmatch
+from tulle.compile.rules import HeaderTest, HttpRule, Layer7
+
+PATHS = ("", "/a", "/a/.*", "/b|/a/b", "/(a|b)/c.*", ".*", r"/a\.b")
+METHODS, HOSTS = ("", "GET", "GET|POST"), ("", "web", "web|api")
+
+
+def held(*rules: HttpRule, audit: bool = False, outgoing: bool = False) -> Held | str:
+    return hold(True, [Layer7("", rules)], audit=audit, outgoing=outgoing, host=False)
+
+
+def looked_up(found: Held, method: str, path: str, host: str) -> int | None:
+    """The longest prefix, then the first choice that is met."""
+    whole = path.encode() + b"\0"
+    longest = max((key for key in found.choices if whole.startswith(key)), key=len)
+    for choice in found.choices[longest]:
+        if choice.method in (b"", method.encode()) and choice.host in (b"", host.encode()):
+            return choice.rule
+    return None
+
+
+def test_a_look_up_finds_the_first_rule_that_allows() -> None:
+    draw = random.Random(1)
+    outcomes = set()
+    for _ in range(2000):
+        rules = [
+            HttpRule(str(n), draw.choice(METHODS), draw.choice(PATHS), draw.choice(HOSTS))
+            for n in range(draw.randint(0, 3))
+        ]
+        found = held(*rules)
+        if isinstance(found, str):
+            assert "more than 8 rules" in found
+            continue
+        method, host = draw.choice(("GET", "POST", "PUT")), draw.choice(("web", "api", "x"))
+        path = draw.choice(("/", "/a", "/a/", "/a/b", "/a/c?x", "/b", "/b/c", "/b/cd", "/a.b"))
+        meant = (
+            number
+            for number, rule in enumerate(rules)
+            if all(
+                not pattern or fullmatch(pattern, text)
+                for pattern, text in (
+                    (rule.method, method),
+                    (rule.path, path),
+                    (rule.host, host),
+                )
+            )
+        )
+        expected = next(meant, None)
+        assert looked_up(found, method, path, host) == expected
+        outcomes.add(expected)
+    assert outcomes == {None, 0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        (HttpRule("r", path="/a?"), "r.path is a regular expression: it has '?'"),
+        (HttpRule("r", method="G.*"), "r.method is a regular expression: it has '.*'"),
+        (HttpRule("r", host="w[e]b"), "r.host is a regular expression: it has '['"),
+        (HttpRule("r", path="/" + "a" * 126), "r.path is longer than 126 bytes"),
+        (HttpRule("r", method="M" * 16), "r.method is longer than 15 bytes"),
+        (HttpRule("r", headers=(HeaderTest("X"),)), "r.headers: the kernel looks at no headers"),
+    ],
+)
+def test_what_the_kernel_cannot_hold(rule: HttpRule, why: str) -> None:
+    assert why in str(held(rule))
+
+
+def test_what_is_not_the_kernels_to_judge() -> None:
+    rule = HttpRule("r", path="/a")
+    assert str(held(rule, audit=True)).startswith("audit")
+    assert str(held(rule, outgoing=True)).startswith("egress")
+    assert "TLS" in str(
+        hold(True, [Layer7("", (), ("a.test",))], audit=False, outgoing=False, host=False)
+    )
+    assert "node itself" in str(hold(True, [], audit=False, outgoing=False, host=True))
+    unwanted = hold(False, [Layer7("", (rule,))], audit=False, outgoing=False, host=False)
+    assert unwanted == "nodes were not started with --stream"
+    many = [HttpRule("r", method=f"M{n}", path="/a") for n in range(9)]
+    assert "more than 8 rules meet the path '/a'" in str(held(*many))

@@ -1,0 +1,65 @@
+"""Requests that the kernel has judged, as they are told."""
+
+from __future__ import annotations
+
+from tulle.abi import HttpEvent, HttpLimit, HttpRefusal, HttpSeen
+from tulle.compile.rule_sets import Part, RuleSet
+from tulle.compile.rules import HttpRule, Layer7
+from tulle.model.kubernetes import ObjectRef
+from tulle.model.verdict import Rule
+from tulle.observe.held import REFUSALS, Judged
+from tulle.observe.names import Names
+from tulle.observe.requests import request_flow
+
+RULE = Rule("ingress", ObjectRef("CiliumNetworkPolicy", "shop", "web"), 0)
+HTTP = (HttpRule("toPorts[0].rules.http[0]"), HttpRule("toPorts[0].rules.http[1]"))
+SETS = {7: RuleSet(7, "", (Part(RULE, Layer7("toPorts[0]", HTTP)),))}
+NAME = "CiliumNetworkPolicy shop/web ingress[0].toPorts[0]"
+PLAIN = HttpEvent(
+    src=bytes(10) + b"\xff\xff\x0a\x00\x00\x01",
+    dst=bytes(10) + b"\xff\xff\x0a\x00\x00\x02",
+    sport=40000,
+    dport=8080,
+    set=7,
+    rule=1,
+    path_length=2,
+    method_length=3,
+    host_length=3,
+    method=b"GET",
+    host=b"web",
+    path=b"/a",
+)
+
+
+def told(event: HttpEvent) -> dict[str, object]:
+    return request_flow(Judged(event.pack(), SETS).access(), Names())
+
+
+def test_what_is_allowed_names_its_rule() -> None:
+    flow = told(PLAIN)
+    assert (flow["verdict"], flow["rule"]) == ("FORWARDED", f"{NAME}.rules.http[1]")
+    assert (flow["hook"], flow["reason"]) == ("stream", "ALLOWED")
+    assert flow["traffic_direction"] == "INGRESS"
+    assert flow["l7"] == {
+        "type": "REQUEST",
+        "http": {"method": "GET", "url": "http://web/a", "protocol": "HTTP/1.1"},
+    }
+    assert flow["Summary"] == "HTTP/1.1 request (GET http://web/a)"
+
+
+def test_what_is_denied_names_the_rules_and_why() -> None:
+    flow = told(PLAIN._replace(status=403))
+    assert (flow["verdict"], flow["rule"]) == ("DROPPED", f"denied by {NAME}")
+    odd = told(PLAIN._replace(status=400, refusal=HttpRefusal.AMBIGUOUS_PATH))
+    assert str(odd["rule"]).endswith(": its path can be read in more than one way")
+    assert set(REFUSALS) == set(HttpRefusal)
+
+
+def test_what_is_long_is_cut_and_what_is_gone_has_a_number() -> None:
+    path = b"/" * HttpLimit.PATH_KEPT
+    event = PLAIN._replace(path=path, path_length=500, seen=HttpSeen.OLD, set=9, status=403)
+    flow = told(event)
+    assert flow["rule"] == "denied by rule set 9"
+    request = Judged(event.pack(), SETS).access().request
+    assert request and request.protocol == "HTTP/1.0"
+    assert request.path == path.decode() + "…"
