@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tulle.agent.telling import HALF_LIFE_S, LEAST, PER_S, Telling
+from tulle.agent.telling import FEW_PER_S, HALF_LIFE_S, LEAST, PER_S, Telling
 
 
 @pytest.mark.parametrize(
     ("one_in", "told", "followed", "expected"),
     [
         (1, 0, False, 1),
-        (1, PER_S, False, 1),
-        (1, PER_S + 1, False, 2),
-        (1, 12_000, False, 64),
+        (1, FEW_PER_S, False, 1),
+        (1, FEW_PER_S + 1, False, 8),
+        (1, 12_000, False, 256),
         (64, PER_S, False, 64),
         (64, PER_S // 2 + 1, False, 64),
         (64, PER_S // 2, False, 32),
@@ -33,7 +33,7 @@ def test_steady_load_finds_its_place_and_stays_there() -> None:
     for _ in range(100):
         telling.observe(9_000 // telling.one_in // 2, 0.5, followed=False)
         seen.add(telling.one_in)
-    assert seen == {64}
+    assert seen == {256}
 
 
 def test_a_burst_is_remembered_for_a_while() -> None:
