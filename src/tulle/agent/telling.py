@@ -1,7 +1,8 @@
 """What part of the requests that went well the proxy tells of. Pure.
 
 All of them as long as they are few, or somebody follows flows; else one in a power of two, so that
-telling costs nothing that could be measured. The part falls at once and rises slowly: load comes in bursts.
+telling costs nothing that could be measured. The part falls at once and rises slowly: load comes in
+bursts.
 """
 
 from __future__ import annotations
