@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -133,6 +134,7 @@ def runtime(directory: Path, node: str, version: str = "1.1.0") -> Iterator[Runt
         yield made
     finally:
         made.close()
+        shutil.rmtree(directory)
 
 
 def addresses(result: Json) -> Sequence[str]:

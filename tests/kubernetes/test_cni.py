@@ -40,8 +40,6 @@ def pods(mesh: Mesh) -> Iterator[Runtime]:
     directory = Path(f"/run/tulle-cni-{os.getpid()}")
     with runtime(directory, mesh.name) as made:
         yield made
-    (directory / "tulle").unlink()
-    directory.rmdir()
     mesh.tulle("status")  # it is there still
     wait_for(lambda: left(mesh) == NOTHING)
 

@@ -52,8 +52,6 @@ def town(crds: ControlPlane, clusters: Clusters) -> Iterator[Town]:
         runtime(directory, made["a"].name) as pods,
     ):
         yield Town(crds, made["a"], pods)
-    (directory / "tulle").unlink()
-    directory.rmdir()
 
 
 @pytest.fixture(scope="module")
