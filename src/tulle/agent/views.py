@@ -11,6 +11,7 @@ from typing import Any
 from tulle import __version__
 from tulle.abi import ABI_HASH
 from tulle.compile.capacity import LIMITS
+from tulle.compile.isolation import Isolation
 from tulle.compile.parts import DERIVED
 from tulle.model.scopes import NODE
 
@@ -109,9 +110,10 @@ def _rungs(agent: Agent, now: Pass | None) -> list[Json]:
     frontends = len(now.compiled.services) if now else 0
     hooked = len(now.world.workloads) + len(agent.network.interfaces) if now else 0
     fronts = len(now.routing.fronts) if now else 0
-    all_sets = now.compiled.memo.isolation.rule_sets.values() if now else ()
-    held = sum(item.held is not None for item in all_sets)
-    rule_sets = len(all_sets) - held
+    isolation = now.compiled.memo.isolation if now else Isolation()
+    held = len(isolation.rule_sets) - len(isolation.listened)
+    names = len(isolation.dns) + len(isolation.selectors)
+    rule_sets = len(isolation.listened)
     judged = f"{_several(fronts, 'front')} and {_several(rule_sets, 'rule set')} of layer 7"
     envoys = [_envoy(item) for item in agent.proxy.status()["envoys"]]
     return [
@@ -130,8 +132,9 @@ def _rungs(agent: Agent, now: Pass | None) -> list[Json]:
         {
             "rung": 2,
             "name": "stream",
-            "in_use": held > 0,
-            "detail": f"requests under {_several(held, 'rule set')}, at servers' sockets",
+            "in_use": held + names > 0,
+            "detail": f"requests under {_several(held, 'rule set')}, at servers' sockets; "
+            f"{_several(names, 'rule')} of names in DNS",
         },
         {
             "rung": 3,

@@ -78,8 +78,9 @@ def test_a_node_without_trouble_is_ok(agent: Any) -> None:
     }
     assert status["packets"] == {"POLICY_DENIED": {"packets": 2, "bytes": 120}}
     assert status["events_lost"] == 5
-    assert [item["in_use"] for item in status["rungs"]] == [True, True, False]
-    assert status["rungs"][2]["detail"] == "0 fronts and 0 rule sets of layer 7, Envoy 2 serving"
+    assert [item["in_use"] for item in status["rungs"]] == [True, True, False, False]
+    assert status["rungs"][2]["detail"].endswith("; 0 rules of names in DNS")
+    assert status["rungs"][3]["detail"] == "0 fronts and 0 rule sets of layer 7, Envoy 2 serving"
 
 
 def test_before_the_first_pass_a_node_is_degraded(agent: Any) -> None:
