@@ -46,13 +46,47 @@ struct room {
 	__u32 told;
 };
 
-MAP(_room, PERCPU_ARRAY, __u32, struct room, 1, 0);
+/*
+ * Programs on sockets run in tasks, too, and a softirq or another task may run them on the same CPU
+ * meanwhile: who is there has a room to himself.
+ */
+#define ROOMS 4
 
-static __always_inline struct room *get_room(void)
+struct doors {
+	__u32 taken[ROOMS];
+	__u32 judging; /* what judge() keeps beside the stack is one for all */
+};
+
+MAP(_room, PERCPU_ARRAY, __u32, struct room, ROOMS, 0);
+MAP(_doors, PERCPU_ARRAY, __u32, struct doors, 1, 0);
+
+static __always_inline struct doors *get_doors(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&_room, &zero);
+	return bpf_map_lookup_elem(&_doors, &zero);
+}
+
+static __always_inline int take(__u32 *door)
+{
+	return !__sync_lock_test_and_set(door, 1);
+}
+
+/* The number of a room, to be left; ROOMS: there is none. */
+static __always_inline __u32 enter_room(struct doors *doors)
+{
+	__u32 number = 0;
+
+	for (; number < ROOMS; number++)
+		if (take(&doors->taken[number]))
+			break;
+	return number;
+}
+
+static __always_inline void leave_room(struct doors *doors, __u32 number)
+{
+	if (number < ROOMS)
+		__sync_lock_test_and_set(&doors->taken[number], 0);
 }
 
 /* --- who is under the programs --- */
@@ -78,9 +112,8 @@ static __always_inline void flow_of(const struct bpf_sock_ops *ops, struct flow 
 }
 
 /* A flag of an earlier connection with the same ends says nothing of this one. */
-static __always_inline int enrol(struct bpf_sock_ops *ops)
+static __always_inline int enrol(struct bpf_sock_ops *ops, struct room *room)
 {
-	struct room *room = get_room();
 	struct flow flow = {};
 	struct ct_entry *entry;
 	struct ct_key key;
@@ -89,11 +122,13 @@ static __always_inline int enrol(struct bpf_sock_ops *ops)
 	flow_of(ops, &flow);
 	ct_key_of(&flow, &key);
 	entry = bpf_map_lookup_elem(&conntrack, &key);
-	if (!entry || !room)
+	if (!entry)
 		return 1;
 	__sync_fetch_and_and(&entry->flags, ~(CT_HELD | CT_NOT_HELD | CT_CUT | CT_CUT_TOLD));
 	if (!(entry->flags & CT_STREAM))
 		return 1;
+	if (!room)
+		goto failed;
 	cookie = bpf_get_socket_cookie(ops);
 	__builtin_memset(&room->stream, 0, sizeof(room->stream));
 	room->stream.set = bpf_ntohs(entry->proxy);
@@ -116,8 +151,15 @@ int accepted(struct bpf_sock_ops *ops)
 {
 	__u64 cookie;
 
-	if (ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
-		return enrol(ops);
+	if (ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
+		struct doors *doors = get_doors();
+		__u32 number = doors ? enter_room(doors) : ROOMS;
+		int enrolled = enrol(ops, bpf_map_lookup_elem(&_room, &number));
+
+		if (doors)
+			leave_room(doors, number);
+		return enrolled;
+	}
 	if (ops->op == BPF_SOCK_OPS_STATE_CB && ops->args[1] == CLOSED) {
 		cookie = bpf_get_socket_cookie(ops);
 		bpf_map_delete_elem(&http, &cookie);
@@ -208,18 +250,29 @@ static __always_inline int is_allowed_by(const struct http_rule *rule, struct ht
 	return 0;
 }
 
+/* By policy; not while somebody else on this CPU asks. */
+static __always_inline int is_allowed_anew(struct room *room)
+{
+	struct doors *doors = get_doors();
+	int allowed;
+
+	if (!doors || !take(&doors->judging))
+		return 0;
+	allowed = judge(&room->flow, 0, 0, &room->verdict) == REASON_ALLOWED;
+	__sync_lock_test_and_set(&doors->judging, 0);
+	return allowed;
+}
+
 /*
  * A set that is gone has been replaced while the request was on its way: policy is asked anew. 0 if
  * the request is allowed, else the status of the answer.
  */
-static __always_inline __u16 judge_request(const struct __sk_buff *skb, struct http_stream *http)
+static __always_inline __u16 judge_request(const struct __sk_buff *skb, struct room *room,
+					   struct http_stream *http)
 {
-	struct room *room = get_room();
 	const struct http_rule *rule;
 	int set;
 
-	if (!room)
-		return 403;
 	flow_of_message(skb, &room->flow);
 	set = rules_of(room);
 	http->set = set;
@@ -227,7 +280,7 @@ static __always_inline __u16 judge_request(const struct __sk_buff *skb, struct h
 		return set ? 403 : 0;
 	rule = find_rule(room, http, set);
 	if (!rule) {
-		if (judge(&room->flow, 0, 0, &room->verdict) != REASON_ALLOWED)
+		if (!is_allowed_anew(room))
 			return 403;
 		http->set = bpf_ntohs(room->verdict.proxy);
 		if (!room->verdict.proxy)
@@ -342,7 +395,7 @@ static long read_some(__u32 index __attribute__((unused)), void *context)
 			block.outcome = HTTP_REFUSED;
 	}
 	if (block.outcome == HTTP_HEAD)
-		bytes->status = judge_request(bytes->skb, http);
+		bytes->status = judge_request(bytes->skb, bytes->room, http);
 	else if (block.outcome == HTTP_REFUSED)
 		bytes->status = 400;
 	if (block.outcome == HTTP_HEAD || bytes->status)
@@ -524,11 +577,10 @@ static __always_inline int swallow(const struct bytes *bytes, __u64 cookie)
 	return SK_DROP;
 }
 
-SEC("sk_skb")
-int arrived(struct __sk_buff *skb)
+static __always_inline int judge_bytes(struct __sk_buff *skb, struct room *room)
 {
 	__u64 cookie = bpf_get_socket_cookie(skb);
-	struct bytes bytes = {.skb = skb, .room = get_room(), .size = skb->len};
+	struct bytes bytes = {.skb = skb, .room = room, .size = skb->len};
 
 	bytes.http = bpf_map_lookup_elem(&http, &cookie);
 	if (!bytes.http || !bytes.room)
@@ -541,4 +593,16 @@ int arrived(struct __sk_buff *skb)
 	if (bytes.read != bytes.size)
 		return end_stream(&bytes, cookie);
 	return pass_on(&bytes, cookie);
+}
+
+SEC("sk_skb")
+int arrived(struct __sk_buff *skb)
+{
+	struct doors *doors = get_doors();
+	__u32 number = doors ? enter_room(doors) : ROOMS;
+	int verdict = judge_bytes(skb, bpf_map_lookup_elem(&_room, &number));
+
+	if (doors)
+		leave_room(doors, number);
+	return verdict;
 }
