@@ -18,9 +18,8 @@ from tulle.errors import TulleError
 from . import stage
 from .forms import Form, kubernetes, standalone
 from .screen import Screen
-from .shell import DemoError
+from .shell import STOPS, DemoError
 
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FAILURES = (DemoError, LoadError, SetupError, TulleError, AssertionError, OSError)
 
 

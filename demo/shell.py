@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Thread
@@ -18,6 +19,7 @@ from typing import Any
 NODE, SECOND = NODES = ("demo", "demo-2")
 ROOT = Path(__file__).parents[1]
 TIMEOUT_S = 150.0
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 TULLE = str(Path(sys.executable).with_name("tulle"))
 PROGRAMS = {"tulle": [TULLE]}  # what a word that is typed first stands for
@@ -30,20 +32,45 @@ class DemoError(Exception):
 
 def run(*line: str, codes: Sequence[int] = (0,), stdin: str = "") -> str:
     """Run a command to its end; what it said. DemoError if it ends with another code."""
-    process = _start(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
-        output, _ = process.communicate(stdin, timeout=TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise DemoError(f"{' '.join(line)}: no end after {TIMEOUT_S:.0f} s") from None
-    except BaseException:
-        # half a change is harder to clean up than a whole one
-        process.communicate(timeout=TIMEOUT_S)
-        raise
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with _undisturbed() as go_on:
+        process = _start(line, **streams)
+        try:
+            go_on()
+            output, _ = process.communicate(stdin, timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise DemoError(f"{' '.join(line)}: no end after {TIMEOUT_S:.0f} s") from None
+        except BaseException:
+            # half a change is harder to clean up than a whole one
+            process.communicate(timeout=TIMEOUT_S)
+            raise
     if process.returncode not in codes:
         raise DemoError(f"{' '.join(line)}: exit {process.returncode}\n{output.strip()}")
     return output
+
+
+@contextmanager
+def _undisturbed() -> Iterator[Callable[[], None]]:
+    """Until the function that it gives is called, stops wait: while a child is made, nobody knows
+    of it who would see to its end."""
+    handlers = {number: signal.getsignal(number) for number in STOPS}
+    came: list[int] = []
+
+    def go_on() -> None:
+        while handlers:
+            signal.signal(*handlers.popitem())
+        while came:
+            signal.raise_signal(came.pop())
+
+    for number, handler in handlers.items():
+        if callable(handler):
+            signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield go_on
+    finally:
+        go_on()
 
 
 def ask(*line: str, codes: Sequence[int] = (0,)) -> Any:
