@@ -113,7 +113,7 @@ class ControlPlane:
     def disconnect(self) -> None:
         """Idempotent."""
         if netns.exists(self.netns):
-            netns.run_in(self.netns, partial(disconnect, fabric.UPLINK))
+            netns.run_in(self.netns, partial(disconnect, [fabric.UPLINK]))
         if self._lab is not None:
             self._lab.forget_fabric()
         self._lab = None

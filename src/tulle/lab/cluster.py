@@ -164,7 +164,7 @@ class Cluster:
             members = self.members()
             member = members.pop(node, None)
             if member is not None and netns.exists(self.fabric):
-                netns.run_in(self.fabric, partial(disconnect, member.port))
+                netns.run_in(self.fabric, partial(disconnect, [member.port]))
                 netns.run_in(self.fabric, partial(fabric.forget_routes, member.cidrs))
             if members:
                 self._save(members)
