@@ -91,9 +91,9 @@ class Mesh:
         self._children.append(child)
         return child
 
-    def host(self, *command: str) -> str:
+    def host(self, *command: str, check: bool = True) -> str:
         """A command of the node's own."""
-        return tulle("lab", "exec", self.name, "--", *command)
+        return tulle("lab", "exec", self.name, "--", *command, check=check)
 
     def spawn_host(self, *command: str) -> subprocess.Popen[str]:
         child = spawn("lab", "exec", self.name, "--", *command)
