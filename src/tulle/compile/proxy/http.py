@@ -9,7 +9,7 @@ from .fields import ADS, Fields, extension, milliseconds, value
 from .logs import HTTP_LOG
 
 _FILTERS = "envoy.extensions.filters.http"
-_HEADERS_MS = 10_000  # for a request's header to arrive: who is slower holds connections
+_HEADERS_MS = 10_000  # for a header from outside to arrive: who is slower holds connections
 _STREAM_WINDOW, _CONNECTION_WINDOW = 256 * 1024, 1024 * 1024
 
 # Off unless a route has a configuration for it, so that a new use changes no chain: a changed chain
@@ -50,7 +50,6 @@ def http_filter(table: str, mesh: bool) -> Fields:
             },
             server_header_transformation="PASS_THROUGH",
             upgrade_configs=[{"upgrade_type": "websocket"}],
-            request_headers_timeout=milliseconds(_HEADERS_MS),
             stream_idle_timeout=milliseconds(0),  # streams and WebSockets may be silent for long
             generate_request_id=value(True),
             preserve_external_request_id=True,
@@ -68,11 +67,13 @@ NOBODY = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": {"
 # one) are refused.
 _EDGE: Fields = {
     "use_remote_address": value(True),
+    "request_headers_timeout": milliseconds(_HEADERS_MS),
     "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
 }
 # Within the mesh the proxy should not be noticed: what other proxies have written stays. Where the
 # connection's address does not count, Envoy takes X-Forwarded-For's only one for the client's, and
-# that may be "internal"; what is said to come from another proxy never is.
+# that may be "internal"; what is said to come from another proxy never is. Nobody is hurried there:
+# a timer for each request costs a tenth of it, and who only holds a connection sends no request.
 UNNOTICED: Fields = {"use_remote_address": value(False), "xff_num_trusted_hops": 1}
 
 
