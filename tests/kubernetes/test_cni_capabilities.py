@@ -9,21 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import assert_gone
+from tests.e2e.conftest import Clusters
 from tests.e2e.mesh import Cluster, wait_for
 from tests.kubernetes.cni_caller import Container, Failed, Runtime, addresses, runtime
 from tulle.lab.cluster import Cluster as Members
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Cluster]:
-    made = Cluster(f"cap-{os.getpid()}", ("a",))
-    made.start()
-    try:
+def lab(clusters: Clusters) -> Iterator[Cluster]:
+    with clusters("cap", ("a",)) as made:
         yield made
-    finally:
-        made.stop()
-    assert_gone(made.name)
 
 
 @pytest.fixture

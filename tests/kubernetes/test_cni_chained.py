@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import assert_gone
+from tests.e2e.conftest import Clusters
 from tests.e2e.mesh import Cluster, Mesh, admit, service, wait_for
 from tests.kubernetes import cache
 from tests.kubernetes.cni_caller import Container, Runtime, addresses
@@ -79,14 +79,9 @@ class Chain(Runtime):
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Cluster]:
-    made = Cluster(f"chained-{os.getpid()}", ("a",), "--cni-chained")
-    made.start()
-    try:
+def lab(clusters: Clusters) -> Iterator[Cluster]:
+    with clusters("chained", ("a",), "--cni-chained") as made:
         yield made
-    finally:
-        made.stop()
-    assert_gone(made.name)
 
 
 @pytest.fixture(params=list(MAIN))
