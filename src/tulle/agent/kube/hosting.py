@@ -28,7 +28,7 @@ from tulle.model.world import Key, Workload, World
 from . import writer
 from .backing import body_of, is_of_hosts, says, slices_of
 from .leases import LABEL, LOOK_S, Attendance, host_of
-from .writer import REQUEST_S, Query
+from .writer import Query, asked
 from .writes import MANAGER
 
 log = logging.getLogger("tulle")
@@ -184,15 +184,11 @@ class Hosting:
                 yield ObjectRef("MeshWorkload", *key), partial(self._api.delete, kind.path(*key))
 
     async def _ask(self, request: Coroutine[Any, Any, bytes]) -> bytes:
-        try:
-            if not self._may_write():
-                raise Unavailable("another one looks after hosts now")
-            async with asyncio.timeout(REQUEST_S):
-                return await request
-        except TimeoutError as error:
-            raise Unavailable(f"no answer within {REQUEST_S:.0f} s") from error
-        finally:
-            request.close()
+        return await asked(request, self._check_duty)
+
+    def _check_duty(self) -> None:
+        if not self._may_write():
+            raise Unavailable("another one looks after hosts now")
 
 
 def _parts(now: InForce, present: frozenset[str]) -> tuple[object, ...]:

@@ -237,14 +237,7 @@ class Writer:
         return self._api.merge_patch(path, body, {"fieldManager": MANAGER})
 
     async def _ask(self, request: Coroutine[Any, Any, bytes]) -> bytes:
-        try:
-            self._check_duty()
-            async with asyncio.timeout(REQUEST_S):
-                return await request
-        except TimeoutError as error:
-            raise Unavailable(f"no answer within {REQUEST_S:.0f} s") from error
-        finally:
-            request.close()
+        return await asked(request, self._check_duty)
 
     def _check_duty(self) -> None:
         if not self._may_write():
@@ -266,6 +259,18 @@ class Writer:
             pause_s = max(self._away.next(), getattr(error, "retry_after_s", 0.0))
             self._pause_until_s = max(self._pause_until_s, now_s + pause_s)
         self._queue.add(ref, now_s + wait_s)
+
+
+async def asked(request: Coroutine[Any, Any, bytes], check: Callable[[], object]) -> bytes:
+    """Its answer, in time; `check` raises Unavailable if the duty is another's now."""
+    try:
+        check()
+        async with asyncio.timeout(REQUEST_S):
+            return await request
+    except TimeoutError as error:
+        raise Unavailable(f"no answer within {REQUEST_S:.0f} s") from error
+    finally:
+        request.close()
 
 
 def _is_meant(have: Json, wanted: Told) -> bool:
