@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Whether a request is allowed by the rules of its connection, and what is told of it. */
+#pragma once
+
+#include "stream_room.h"
+
+static __always_inline void flow_of_message(const struct __sk_buff *skb, struct flow *flow)
+{
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->proto = IPPROTO_TCP;
+	flow->hook = HOOK_STREAM;
+	flow->sport = skb->remote_port >> 16;
+	flow->dport = bpf_htons(skb->local_port);
+	if (skb->family == AF_INET) {
+		flow->src = addr_v4(skb->remote_ip4);
+		flow->dst = addr_v4(skb->local_ip4);
+		return;
+	}
+	flow->src.word[0] = skb->remote_ip6[0];
+	flow->src.word[1] = skb->remote_ip6[1];
+	flow->src.word[2] = skb->remote_ip6[2];
+	flow->src.word[3] = skb->remote_ip6[3];
+	flow->dst.word[0] = skb->local_ip6[0];
+	flow->dst.word[1] = skb->local_ip6[1];
+	flow->dst.word[2] = skb->local_ip6[2];
+	flow->dst.word[3] = skb->local_ip6[3];
+}
+
+/* The rules that judge the connection now, as conntrack has it; -1: it is not allowed at all. */
+static __always_inline int rules_of(struct room *room)
+{
+	struct ct_entry *entry;
+
+	ct_key_of(&room->flow, &room->ct_key);
+	entry = bpf_map_lookup_elem(&conntrack, &room->ct_key);
+	if (!entry || entry->judgement & CT_DENIED)
+		return -1;
+	return bpf_ntohs(entry->proxy);
+}
+
+static __always_inline const struct http_rule *find_rule(struct room *room,
+							 const struct http_stream *http, __u16 set)
+{
+	room->key.prefixlen = 32 + 8 * HTTP_PATH_KEPT;
+	room->key.set = set;
+	__builtin_memcpy(room->key.path, http->path, sizeof(room->key.path));
+	if (http->path_length < HTTP_PATH_KEPT)
+		room->key.path[http->path_length & (HTTP_PATH_KEPT - 1)] = 0;
+	return bpf_map_lookup_elem(&http_rules, &room->key);
+}
+
+static __always_inline int is_met(const void *wanted, const void *found, __u32 words)
+{
+	const __u64 *a = wanted, *b = found;
+
+	for (__u32 i = 0; i < words; i++)
+		if (a[i] != b[i])
+			return 0;
+	return 1;
+}
+
+/* The request is the one that the choice is for; what is longer than what is kept is none's. */
+static __always_inline int is_chosen(const struct http_choice *choice,
+				     const struct http_stream *http)
+{
+	if (choice->method[0] && !is_met(choice->method, http->method, sizeof(http->method) / 8))
+		return 0;
+	if (!choice->host[0])
+		return 1;
+	return http->host_length <= HTTP_HOST_KEPT &&
+	       is_met(choice->host, http->host, sizeof(http->host) / 8);
+}
+
+static __always_inline int is_allowed_by(const struct http_rule *rule, struct http_stream *http)
+{
+	for (__u32 i = 0; i < HTTP_CHOICES; i++) {
+		if (i >= rule->choices)
+			break;
+		if (is_chosen(&rule->choice[i], http)) {
+			http->rule = rule->choice[i].rule;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* By policy; not while somebody else on this CPU asks. */
+static __always_inline int is_allowed_anew(struct room *room)
+{
+	struct doors *doors = get_doors();
+	int allowed;
+
+	if (!doors || !take(&doors->judging))
+		return 0;
+	allowed = judge(&room->flow, 0, 0, &room->verdict) == REASON_ALLOWED;
+	__sync_lock_test_and_set(&doors->judging, 0);
+	return allowed;
+}
+
+/*
+ * A set that is gone has been replaced while the request was on its way: policy is asked anew. 0 if
+ * the request is allowed, else the status of the answer.
+ */
+static __always_inline __u16 judge_request(const struct __sk_buff *skb, struct room *room,
+					   struct http_stream *http)
+{
+	const struct http_rule *rule;
+	int set;
+
+	flow_of_message(skb, &room->flow);
+	set = rules_of(room);
+	http->set = set;
+	if (set <= 0)
+		return set ? 403 : 0;
+	rule = find_rule(room, http, set);
+	if (!rule) {
+		if (!is_allowed_anew(room))
+			return 403;
+		http->set = bpf_ntohs(room->verdict.proxy);
+		if (!room->verdict.proxy)
+			return 0;
+		rule = find_rule(room, http, http->set);
+	}
+	return rule && is_allowed_by(rule, http) ? 0 : 403;
+}
+
+/* --- what is told --- */
+
+/* Of what is allowed only a part, if it is much. */
+static __always_inline int is_told_of(struct room *room, __u64 now, __u32 status)
+{
+	__u64 second = now / SECOND_NS;
+
+	if (status)
+		return 1;
+	if (room->second != second) {
+		room->second = second;
+		room->told = 0;
+	}
+	return room->told++ < HTTP_TOLD;
+}
+
+static __always_inline void tell(const struct __sk_buff *skb, struct room *room,
+				 const struct http_stream *http, __u32 status)
+{
+	struct http_event *event = &room->event;
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!is_told_of(room, now, status))
+		return;
+	flow_of_message(skb, &room->flow);
+	event->time_ns = now;
+	event->src = room->flow.src;
+	event->dst = room->flow.dst;
+	event->sport = room->flow.sport;
+	event->dport = room->flow.dport;
+	event->set = http->set;
+	event->status = status;
+	event->rule = http->rule;
+	event->path_length = http->path_length;
+	event->refusal = http->refusal;
+	event->method_length = http->method_length;
+	event->host_length = http->host_length;
+	event->seen = http->seen;
+	__builtin_memcpy(event->method, http->method, sizeof(event->method));
+	__builtin_memcpy(event->host, http->host, sizeof(event->host));
+	__builtin_memcpy(event->path, http->path, sizeof(event->path));
+	bpf_ringbuf_output(&requests, event, sizeof(*event), BPF_RB_NO_WAKEUP);
+}
