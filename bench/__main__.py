@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from . import figures, namespaces, report, rounds
-from .catalogue import ONE_NODE, PROXY, SEVERAL_NODES
+from .catalogue import SUITES
 from .kubernetes import part
 from .kubernetes import run as measure_kubernetes
 from .load import Client, LoadError
@@ -28,7 +28,7 @@ from .worlds import Size
 
 ROUNDS = 60
 QUICK_BUDGET_S = 44.0
-SCENARIOS = [name for suite in (ONE_NODE, PROXY, *SEVERAL_NODES) for name in suite.scenarios]
+SCENARIOS = [name for suites in SUITES.values() for suite in suites for name in suite.scenarios]
 
 Show = Callable[[float, str], None]
 
@@ -36,6 +36,7 @@ Show = Callable[[float, str], None]
 @click.command()
 @click.option("--nodes", is_flag=True, help="Measure between nodes, instead of on one.")
 @click.option("--proxy", is_flag=True, help="Measure ways through proxies instead.")
+@click.option("--stream", is_flag=True, help="Measure requests that are judged, instead.")
 @click.option("--scale", is_flag=True, help="Measure a large world on one node instead.")
 @click.option("--kubernetes", is_flag=True, help="A large cluster in a real API server instead.")
 @click.option(
@@ -57,6 +58,7 @@ Show = Callable[[float, str], None]
 def main(
     nodes: bool,
     proxy: bool,
+    stream: bool,
     scale: bool,
     kubernetes: bool,
     percent: int,
@@ -72,7 +74,8 @@ def main(
         sys.exit(measure_scale(Size(), json_file))
     if kubernetes:
         sys.exit(measure_kubernetes(part(percent), json_file))
-    suites = _chosen(SEVERAL_NODES if nodes else (PROXY if proxy else ONE_NODE,), names)
+    kind = "nodes" if nodes else "proxy" if proxy else "stream" if stream else "one node"
+    suites = _chosen(SUITES[kind], names)
     results = []
     for suite in suites:
         ends_at = time.monotonic() + QUICK_BUDGET_S / len(suites)
@@ -102,7 +105,7 @@ def _chosen(suites: Sequence[Suite], names: Sequence[str]) -> list[Suite]:
             scenarios = {suite.base: suite.scenarios[suite.base], **wanted}
             found.append(replace(suite, scenarios=scenarios))
     if not found:
-        raise click.UsageError("these scenarios are of the other kind: see --nodes")
+        raise click.UsageError("these scenarios are of another kind: see --help")
     return found
 
 

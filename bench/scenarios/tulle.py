@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -22,6 +23,7 @@ from bench.namespaces import SetupError, command, wait_for_listener
 from bench.suite import Cores
 from tulle.lab.cluster import Cluster
 
+Json = dict[str, Any]
 DOCUMENTS_PER_FILE = 1000  # a manifest file has at most 1 MiB
 SETUP_S = 60
 TULLE = str(Path(sys.executable).with_name("tulle"))
@@ -34,7 +36,7 @@ class Tulle:
         """`options` are those of `tulle lab up`."""
         self.name, self._options = name, options
         self._count = count
-        self._node = f"bench-{os.getpid()}-{count}"
+        self._node = f"b{os.getpid()}-{name.removeprefix('tulle-')}"
         self._directory: Path | None = None
 
     def setup(self, cores: Cores) -> Target:
@@ -52,7 +54,7 @@ class Tulle:
     def _put_in_force(self, services: list[kubeproxy.Service]) -> None:
         """Through the manifest directory, which takes thousands of objects in one pass."""
         directory = Cluster(self._node).manifests
-        for number, documents in enumerate(batched(manifests(services), DOCUMENTS_PER_FILE)):
+        for number, documents in enumerate(batched(self._manifests(services), DOCUMENTS_PER_FILE)):
             staged = directory / f".{number}"
             staged.write_text(yaml.dump_all(documents, Dumper=yaml.CSafeDumper))
             staged.rename(directory / f"{number}.yaml")
@@ -61,6 +63,9 @@ class Tulle:
             if time.monotonic() > deadline:
                 raise SetupError(f"{self._count} services are not in force after {SETUP_S} s")
             time.sleep(0.2)
+
+    def _manifests(self, services: list[kubeproxy.Service]) -> list[Json]:
+        return manifests(services)
 
     def _services_in_force(self) -> int:
         status = json.loads(command(*self._tulle("status", "-o", "json")))
@@ -80,7 +85,7 @@ class Tulle:
         command(*self._tulle("run", "-d", "--name", name, "-l", f"app={name}", "--"), *argv)
 
 
-def manifests(services: list[kubeproxy.Service]) -> list[object]:
+def manifests(services: list[kubeproxy.Service]) -> list[Json]:
     """The services, all with the server behind them, and a policy for each end."""
     return [
         *(_service(service) for service in services),
@@ -89,7 +94,7 @@ def manifests(services: list[kubeproxy.Service]) -> list[object]:
     ]
 
 
-def batched(items: list[object], size: int) -> Iterator[list[object]]:
+def batched(items: list[Json], size: int) -> Iterator[list[Json]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
@@ -97,7 +102,7 @@ def batched(items: list[object], size: int) -> Iterator[list[object]]:
 _PORTS = [{"port": nginx.PORT}]
 
 
-def _service(service: kubeproxy.Service) -> dict[str, object]:
+def _service(service: kubeproxy.Service) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -110,7 +115,7 @@ def _service(service: kubeproxy.Service) -> dict[str, object]:
     }
 
 
-def network_policy(name: str, direction: str, rules: list[object]) -> dict[str, object]:
+def network_policy(name: str, direction: str, rules: list[Json]) -> Json:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -123,5 +128,5 @@ def network_policy(name: str, direction: str, rules: list[object]) -> dict[str, 
     }
 
 
-def _peer(name: str) -> dict[str, object]:
+def _peer(name: str) -> Json:
     return {"podSelector": {"matchLabels": {"app": name}}}
