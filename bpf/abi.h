@@ -370,7 +370,8 @@ enum http_phase {
 	HTTP_TRAILER_VALUE = 20,
 	HTTP_TRAILER_LF = 21,
 	HTTP_TRAILER_LAST_LF = 22,
-	HTTP_ENDED = 23, /* refused: nothing of it passes any more */
+	HTTP_ENDED = 23,  /* refused: nothing of it passes any more */
+	HTTP_OPAQUE = 24, /* upgraded: what passes is no HTTP any more */
 };
 
 /* What reading came to. */
@@ -411,6 +412,7 @@ enum http_seen {
 enum http_limit {
 	HTTP_HEAD_MAX = 8192, /* bytes of a head, or of a trailer */
 	HTTP_BLOCK = 256,     /* bytes that are read at a time */
+	HTTP_WINDOW = 32,     /* of which so many are looked at together */
 	HTTP_DIGITS = 18,     /* of a Content-Length */
 	HTTP_HEX_DIGITS = 15, /* of a chunk's size */
 	HTTP_PATH_KEPT = 128,
@@ -510,7 +512,7 @@ struct http_args {
 	__u32 used;
 	__u32 outcome;
 	__u32 pad;
-	__u8 bytes[HTTP_BLOCK];
+	__u8 bytes[HTTP_BLOCK + HTTP_WINDOW];
 };
 
 struct asked {

@@ -112,6 +112,8 @@ static __always_inline int judge_bytes(struct __sk_buff *skb, struct room *room)
 	bytes.http = bpf_map_lookup_elem(&http, &cookie);
 	if (!bytes.http || !bytes.room)
 		return SK_DROP;
+	if (bytes.http->phase == HTTP_OPAQUE)
+		return SK_PASS;
 	if (bytes.http->phase == HTTP_ENDED)
 		return swallow(&bytes, cookie);
 	bpf_loop(MAX_STEPS, read_some, &bytes, 0);

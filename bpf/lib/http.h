@@ -5,58 +5,10 @@
  */
 #pragma once
 
-#include "http_line.h"
+#include "http_header.h"
+#include "http_run.h"
 
 /* --- headers --- */
-
-static __always_inline int is_name(const struct http_stream *http, const char *name, __u32 size)
-{
-	if (http->name_length != size)
-		return 0;
-	for (__u32 i = 0; i < size; i++)
-		if (http->name[i] != name[i])
-			return 0;
-	return 1;
-}
-
-#define IS_NAME(http, name) is_name(http, name, sizeof(name) - 1)
-
-static __always_inline __u8 kind_of(const struct http_stream *http)
-{
-	if (IS_NAME(http, "host"))
-		return HTTP_SEEN_HOST;
-	if (IS_NAME(http, "content-length"))
-		return HTTP_SEEN_LENGTH;
-	if (IS_NAME(http, "transfer-encoding"))
-		return HTTP_SEEN_CHUNKED;
-	return IS_NAME(http, "upgrade") ? HTTP_SEEN_UPGRADE : 0;
-}
-
-/* What is said twice could be read in two ways; what follows an upgrade is no HTTP any more. */
-static __always_inline __u32 refused_by(__u8 kind)
-{
-	if (kind == HTTP_SEEN_HOST)
-		return HTTP_BAD_HOST;
-	return kind == HTTP_SEEN_LENGTH ? HTTP_BAD_LENGTH : HTTP_BAD_TRANSFER;
-}
-
-static __always_inline __u32 http_colon(struct http_stream *http)
-{
-	http->kind = kind_of(http);
-	http->matched = 0;
-	http->phase = HTTP_VALUE;
-	if (!http->kind)
-		return HTTP_MORE;
-	/* Some take an underscore for a hyphen. */
-	if (http->underscore)
-		return refuse(http, HTTP_BAD_NAME);
-	if (http->kind == HTTP_SEEN_UPGRADE)
-		return refuse(http, HTTP_UPGRADES);
-	if (http->seen & http->kind)
-		return refuse(http, refused_by(http->kind));
-	http->seen |= http->kind;
-	return HTTP_MORE;
-}
 
 static __always_inline __u32 http_name(struct http_stream *http, __u8 byte)
 {
@@ -89,9 +41,6 @@ static __always_inline __u32 http_line(struct http_stream *http, __u8 byte)
 	return http_name(http, byte);
 }
 
-/* In `matched`: how much of a value has come; BEHIND once blanks follow it. */
-#define BEHIND 255
-
 static __always_inline __u32 http_host(struct http_stream *http, __u8 byte)
 {
 	if (!is_of(byte, HOST))
@@ -113,21 +62,39 @@ static __always_inline __u32 http_length(struct http_stream *http, __u8 byte)
 	return HTTP_MORE;
 }
 
-static __always_inline __u32 http_transfer(struct http_stream *http, __u8 byte)
+/*
+ * The one word that a value may be. An upgrade to HTTP/2 would carry requests that nobody has read.
+ */
+static __always_inline __u32 http_word(struct http_stream *http, __u8 byte)
 {
-	static const char wanted[8] = "chunked";
+	static const char words[2][16] = {"chunked", "websocket"};
 
-	if (http->matched >= 7 || lower(byte) != wanted[http->matched & 7])
-		return refuse(http, HTTP_BAD_TRANSFER);
+	if (lower(byte) != words[http->kind == HTTP_SEEN_UPGRADE][http->matched & 15])
+		return refuse(http, refused_by(http->kind));
 	http->matched++;
 	return HTTP_MORE;
+}
+
+/* 0: any. */
+static __always_inline __u8 length_of_word(__u8 kind)
+{
+	if (kind == HTTP_SEEN_CHUNKED)
+		return sizeof("chunked") - 1;
+	return kind == HTTP_SEEN_UPGRADE ? sizeof("websocket") - 1 : 0;
+}
+
+/* What has come of a value may be all of it. */
+static __always_inline int is_whole(const struct http_stream *http)
+{
+	__u8 length = length_of_word(http->kind);
+
+	return http->matched && (!length || http->matched == length || http->matched == BEHIND);
 }
 
 static __always_inline __u32 http_value_end(struct http_stream *http)
 {
 	http->phase = HTTP_VALUE_LF;
-	if (http->kind && (!http->matched || (http->kind == HTTP_SEEN_CHUNKED &&
-					      http->matched != BEHIND && http->matched != 7)))
+	if (http->kind && !is_whole(http))
 		return refuse(http, refused_by(http->kind));
 	return HTTP_MORE;
 }
@@ -141,9 +108,8 @@ static __always_inline __u32 http_value(struct http_stream *http, __u8 byte)
 	if (!http->kind)
 		return HTTP_MORE;
 	if (is_blank(byte)) {
-		if (http->kind == HTTP_SEEN_CHUNKED && http->matched && http->matched != 7 &&
-		    http->matched != BEHIND)
-			return refuse(http, HTTP_BAD_TRANSFER);
+		if (http->matched && !is_whole(http))
+			return refuse(http, refused_by(http->kind));
 		if (http->matched)
 			http->matched = BEHIND;
 		return HTTP_MORE;
@@ -152,7 +118,7 @@ static __always_inline __u32 http_value(struct http_stream *http, __u8 byte)
 		return refuse(http, refused_by(http->kind));
 	if (http->kind == HTTP_SEEN_HOST)
 		return http_host(http, byte);
-	return http->kind == HTTP_SEEN_LENGTH ? http_length(http, byte) : http_transfer(http, byte);
+	return http->kind == HTTP_SEEN_LENGTH ? http_length(http, byte) : http_word(http, byte);
 }
 
 /* The head is complete: how long its body is must be beyond doubt. */
@@ -164,6 +130,9 @@ static __always_inline __u32 http_head(struct http_stream *http)
 		return refuse(http, HTTP_BAD_HOST);
 	if (chunked && http->seen & (HTTP_SEEN_LENGTH | HTTP_SEEN_OLD))
 		return refuse(http, HTTP_BAD_TRANSFER);
+	if (http->seen & HTTP_SEEN_UPGRADE &&
+	    (chunked || http->length || http->seen & HTTP_SEEN_OLD))
+		return refuse(http, HTTP_UPGRADES);
 	http->left = http->length;
 	http->matched = 0;
 	if (chunked)
@@ -171,6 +140,13 @@ static __always_inline __u32 http_head(struct http_stream *http)
 	else
 		http->phase = http->left ? HTTP_BODY : HTTP_START;
 	return HTTP_HEAD;
+}
+
+/* The server's 101 to the last request, which has asked for it: what follows is no HTTP. */
+static __always_inline void http_switch(struct http_stream *http)
+{
+	if (http->phase == HTTP_START && http->seen & HTTP_SEEN_UPGRADE)
+		http->phase = HTTP_OPAQUE;
 }
 
 /* --- chunks --- */
@@ -332,7 +308,7 @@ __noinline __u32 http_step(struct http_stream *http, __u32 next)
 /* Bytes at hand, and how far they have been read. */
 struct http_block {
 	struct http_stream *http;
-	const __u8 *bytes; /* HTTP_BLOCK of them */
+	const __u8 *bytes; /* HTTP_BLOCK of them, and HTTP_WINDOW that mean nothing */
 	__u32 size;
 	__u32 at;
 	__u32 outcome;
@@ -341,12 +317,18 @@ struct http_block {
 static long http_read_next(__u32 index __attribute__((unused)), void *context)
 {
 	struct http_block *block = context;
-	__u32 at = block->at;
+	__u32 at = block->at, taken;
 
 	if (at >= block->size || at >= HTTP_BLOCK || http_is_content(block->http))
 		return 1;
-	block->outcome = http_step(block->http, block->bytes[at]);
-	block->at = at + 1;
+	taken = http_run(block->http, (const void *)(block->bytes + at), block->size - at);
+	if (!taken) {
+		block->outcome = http_step(block->http, block->bytes[at]);
+		taken = 1;
+	} else if (block->http->phase == HTTP_ENDED) {
+		block->outcome = HTTP_REFUSED;
+	}
+	block->at = at + taken;
 	return block->outcome != HTTP_MORE;
 }
 

@@ -15,9 +15,11 @@ enum byte_class {
 	VALUE = 8,
 	HOST = 16,
 	HEX = 32,
+	WORD = 64, /* letters, digits and what joins them, but no dots */
 };
 
-#define LETTER (TOKEN | PATH | QUERY | VALUE | HOST)
+#define DOT (TOKEN | PATH | QUERY | VALUE | HOST)
+#define LETTER (DOT | WORD)
 #define MARK_ALL (TOKEN | PATH | QUERY | VALUE)
 #define IN_TARGET (PATH | QUERY | VALUE)
 
@@ -33,7 +35,8 @@ static const __u8 byte_classes[256] = {
 	['(' ... ')'] = IN_TARGET,
 	['*' ... '+'] = MARK_ALL,
 	[','] = IN_TARGET,
-	['-' ... '.'] = LETTER,
+	['-'] = LETTER,
+	['.'] = DOT,
 	['/'] = IN_TARGET,
 	['0' ... '9'] = LETTER | HEX,
 	[':'] = IN_TARGET | HOST,
@@ -58,6 +61,9 @@ static const __u8 byte_classes[256] = {
 	['~'] = MARK_ALL,
 	[0x80 ... 0xff] = VALUE,
 };
+
+/* In `matched`: how much of a value has come; BEHIND once blanks follow it. */
+#define BEHIND 255
 
 static __always_inline int is_of(__u8 byte, __u8 classes)
 {

@@ -127,9 +127,9 @@ static __always_inline __u16 judge_request(const struct __sk_buff *skb, struct r
 /* --- what is told --- */
 
 /* Of what is allowed only a part, if it is much. */
-static __always_inline int is_told_of(struct room *room, __u64 now, __u32 status)
+static __always_inline int is_told_of(struct room *room, __u32 status)
 {
-	__u64 second = now / SECOND_NS;
+	__u64 second = bpf_ktime_get_coarse_ns() / SECOND_NS;
 
 	if (status)
 		return 1;
@@ -144,12 +144,11 @@ static __always_inline void tell(const struct __sk_buff *skb, struct room *room,
 				 const struct http_stream *http, __u32 status)
 {
 	struct http_event *event = &room->event;
-	__u64 now = bpf_ktime_get_ns();
 
-	if (!is_told_of(room, now, status))
+	if (!is_told_of(room, status))
 		return;
 	flow_of_message(skb, &room->flow);
-	event->time_ns = now;
+	event->time_ns = bpf_ktime_get_ns();
 	event->src = room->flow.src;
 	event->dst = room->flow.dst;
 	event->sport = room->flow.sport;

@@ -8,7 +8,7 @@
 
 /* Beside the stack. */
 struct room {
-	__u8 bytes[HTTP_BLOCK];
+	__u8 bytes[HTTP_BLOCK + HTTP_WINDOW];
 	struct http_rule_key key;
 	struct flow flow;
 	struct verdict verdict;

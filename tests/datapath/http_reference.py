@@ -165,7 +165,7 @@ _KNOWN = {
     b"host": (_HOST, HttpRefusal.BAD_HOST),
     b"content-length": (re.compile(rb"[0-9]{1,18}"), HttpRefusal.BAD_LENGTH),
     b"transfer-encoding": (re.compile(rb"(?i)chunked"), HttpRefusal.BAD_TRANSFER),
-    b"upgrade": (re.compile(rb"(?!)"), HttpRefusal.UPGRADES),
+    b"upgrade": (re.compile(rb"(?i)websocket"), HttpRefusal.UPGRADES),
 }
 
 
@@ -177,6 +177,8 @@ def _framed(method: bytes, target: bytes, old: bool, fields: dict[bytes, bytes])
         if old or b"content-length" in fields:
             raise _RefusedError(HttpRefusal.BAD_TRANSFER)
         length = -1
+    if b"upgrade" in fields and (old or length):
+        raise _RefusedError(HttpRefusal.UPGRADES)
     return Head(method, target, fields.get(b"host", b""), length)
 
 

@@ -25,8 +25,9 @@ class Parser:
     """One struct http_args is the packet, each time: making it anew would take most of the time."""
 
     def __init__(self, program: int) -> None:
-        self._args = ctypes.create_string_buffer(len(abi.HttpArgs().pack()))
-        size, place = len(self._args), ctypes.addressof(self._args)
+        raw = ctypes.create_string_buffer(len(abi.HttpArgs().pack()))
+        size, place = len(raw), ctypes.addressof(raw)
+        self._args = memoryview(raw).cast("B")
         attr = pack("=IIIIQQ56x", program, 0, size, size, place, place)
         self._attr = ctypes.create_string_buffer(attr, len(attr))
 
@@ -128,7 +129,16 @@ _FIELDS = (
         b"Transfer-Encoding: chunked ",
         b"Transfer-Encoding: c k",
     ),
-    *(b"Transfer-Encoding:", b"Upgrade: h2c", b" folded: a", b"X: \x00", b"X: \xe9", b"X:", b":a"),
+    *(
+        b"Transfer-Encoding:",
+        b"Upgrade: h2c",
+        b"Upgrade: WebSocket ",
+        b" folded: a",
+        b"X: \x00",
+        b"X: \xe9",
+        b"X:",
+        b":a",
+    ),
     *(b"X", b"X-Y_Z: a\tb", b"Accept: */*", b"X: a\rb", b"X: " + b"a" * 300),
 )
 _BODIES = (

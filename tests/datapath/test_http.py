@@ -64,6 +64,8 @@ _CHUNKED = _POST + b"Transfer-Encoding: chunked\r\n"
         (_GET + b"Host: w\r\n\r\n", "BAD_HOST"),
         (b"GET /a HTTP/1.1\r\n\r\n", "BAD_HOST"),
         (_GET + b"Upgrade: h2c\r\n\r\n", "UPGRADES"),
+        (_GET + b"Upgrade: websocket, h2c\r\n\r\n", "UPGRADES"),
+        (_GET + b"Upgrade: websocket\r\nContent-Length: 1\r\n\r\n", "UPGRADES"),
         (_GET + b"X: " + b"a" * 8192, "TOO_LONG"),
         (_CHUNKED + b"\r\n0x1\r\n", "BAD_CHUNK"),
         (_CHUNKED + b"\r\n1\r\nxx", "BAD_CHUNK"),

@@ -239,13 +239,14 @@ CASES = (
 )  # fmt: skip
 
 # What the kernel answers where that is not what the proxy does. It refuses what it would have to
-# change, an upgrade, and all that it does not read in one way only; behind a request
-# that has no answer yet, or in a body, a refusal ends the connection without one.
+# change, upgrades to anything but WebSocket, and all that it does not read in one way only. Behind
+# a request that has no answer yet, or in a body, a refusal ends the connection without one.
 _CUT = (
     *("allowed, then denied", "denied between two that are allowed", "cut into pieces"),
     *("chunks, then denied", "extensions of chunks", "trailers", "size in 0x"),
     *("size beyond 64 bits", "size with a sign", "chunk longer than its size"),
     *("end of line in an extension", "HTTP/0.9"),
+    "WebSocket that the backend does not know, then denied",
 )
 _ENDED = ("denied, then allowed", "denied, that waits for 100")
 _MALFORMED = (
@@ -253,8 +254,7 @@ _MALFORMED = (
     *("chunked, folded", "underscore", "lines that end in LF", "blank line first"),
     *("another version", "headers too large", "CONNECT", "absolute, denied", "server's options"),
     *("upwards", "upwards, encoded", "upwards, half encoded", "backslash"),
-    *("upwards with a parameter", "WebSocket that the backend does not know, then denied"),
-    *("WebSocket, denied", "h2c by upgrade, then denied"),
+    *("upwards with a parameter", "h2c by upgrade, then denied"),
 )
 _HELD: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(_CUT, ()),

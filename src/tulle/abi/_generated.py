@@ -91,6 +91,7 @@ class Hook(IntEnum):
 class HttpLimit(IntEnum):
     HEAD_MAX = 8192
     BLOCK = 256
+    WINDOW = 32
     DIGITS = 18
     HEX_DIGITS = 15
     PATH_KEPT = 128
@@ -132,6 +133,7 @@ class HttpPhase(IntEnum):
     TRAILER_LF = 21
     TRAILER_LAST_LF = 22
     ENDED = 23
+    OPAQUE = 24
 
 
 class HttpRefusal(IntEnum):
@@ -994,7 +996,7 @@ class HttpStream(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25], v[26], v[27], v[28])
 
 
-_HttpArgs = Struct("=304sIII4x256s")
+_HttpArgs = Struct("=304sIII4x288s")
 
 
 class HttpArgs(NamedTuple):
@@ -1002,7 +1004,7 @@ class HttpArgs(NamedTuple):
     size: int = 0
     used: int = 0
     outcome: int = 0
-    bytes: _Bytes = _Bytes(256)
+    bytes: _Bytes = _Bytes(288)
 
     def pack(self) -> _Bytes:
         return _HttpArgs.pack(self.http.pack(), self.size, self.used, self.outcome, self.bytes)
@@ -1453,4 +1455,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "2614802d836b0c1e"
+ABI_HASH = "05bc4214b852e30c"
