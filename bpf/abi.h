@@ -30,17 +30,19 @@ enum limit {
 	LIMIT_BANDWIDTH = 65536,
 	LIMIT_BUCKETS = 8192,
 	LIMIT_RULES = 65536,
-	LIMIT_FQDNS = 32768,
-	LIMIT_GLOBS = 4096,
+	LIMIT_FQDNS = 131072,
+	LIMIT_GLOBS = 8192,
 	LIMIT_DNS_RULES = 65536,
-	LIMIT_LEARNED = 32768,
-	LIMIT_NAMES = 16384,
-	LIMIT_ASKED = 8192,
+	LIMIT_HEARERS = 16384,
+	LIMIT_LEARNED = 131072,
+	LIMIT_NAMES = 65536,
+	LIMIT_ASKED = 32768,
 	LIMIT_HTTP_RULES = 131072,
 	LIMIT_STREAMS = 65536,
 	LIMIT_HTTP_HEADS = 4096,
 	LIMIT_EVENT_BYTES = 4194304,
 	LIMIT_REQUEST_BYTES = 1048576,
+	LIMIT_QUESTION_BYTES = 1048576,
 };
 
 /* Why a packet or a connect() passed or fell. From REASON_DROP on it fell. */
@@ -244,7 +246,8 @@ enum policy_flag {
 
 enum name_limit {
 	NAME_TEXT = 256,      /* RFC 1035, 3.1: 255 bytes on the wire */
-	NAME_CANDIDATES = 16, /* selectors that one suffix may need to be tried */
+	NAME_SUFFIX = 244,    /* of a selector: the kernel's tries have keys of 256 bytes */
+	NAME_CANDIDATES = 32, /* selectors of one scope that a suffix may need to be tried */
 	NAME_GLOB = 63,	      /* characters of a pattern left of its plain labels, without `*` */
 	NAME_SYMBOLS = 64,    /* room for a-z, 0-9, hyphen, underscore, dot, as a power of two */
 	NAME_OF_ADDRESS = 8,  /* names that a workload knows an address by */
@@ -257,6 +260,14 @@ enum name_limit {
 	NAME_GRACE_S = 60,	  /* beyond it, for those who are slow to connect */
 	NAME_ASKED_S = 30,	  /* how long an answer is waited for */
 	NAME_SELECTOR = 16777216, /* the first: no identity is as large */
+	NAME_TOLD = 16,		  /* addresses of an answer that are told of */
+};
+
+/* Of each workload: what comes next takes the place of its own oldest. Powers of two. */
+enum hearer_limit {
+	HEARER_NAMES = 512,
+	HEARER_ADDRESSES = 1024,
+	HEARER_QUESTIONS = 256,
 };
 
 /* Lower case, back to front, each label followed by a dot: `moc.elpmaxe.`, and zeros. */
@@ -264,10 +275,23 @@ struct dns_text {
 	__u8 byte[NAME_TEXT];
 };
 
-/* Also the key of a trie, in which a suffix of a name is a prefix. */
 struct dns_name {
 	__u32 bits;
 	struct dns_text text;
+};
+
+enum name_scope {
+	SCOPE_SET = 1,	 /* of a policy set */
+	SCOPE_RULES = 2, /* of DNS rules, by their number */
+};
+
+/* The key of a trie, in which a suffix of a name is a prefix. Nobody's names are in another's way.
+ */
+struct fqdn_key {
+	__u32 bits;
+	__u32 kind; /* enum name_scope */
+	__u64_a4 scope;
+	__u8 text[NAME_SUFFIX];
 };
 
 enum name_match {
@@ -303,13 +327,23 @@ struct glob {
 	struct glob_steps step; /* by character: states that go on with it */
 };
 
-struct dns_rule_key {
-	__u32 rules; /* policy_entry's */
-	__u32 selector;
+enum dns_rules_flag {
+	DNS_PASS = 1,  /* what is asked passes, whether or not a rule means it */
+	DNS_AUDIT = 2, /* and what none means is told */
 };
 
-struct dns_rule {
-	__u32 pad;
+/* Keyed by policy_entry's number. */
+struct dns_rules {
+	__u32 flags; /* enum dns_rules_flag */
+};
+
+/* A workload whose questions are heard, and how many of each it has had; keyed by its ifindex. */
+struct hearer {
+	__u64 names;
+	__u64 addresses;
+	__u64 questions;
+	__u64 forgotten; /* addresses before their time, as there were too many */
+	__u64 refused;	 /* for which the node has no room */
 };
 
 /* What a workload has learnt of an address. */
@@ -319,19 +353,30 @@ struct learned_key {
 };
 
 struct learned {
-	__u64 name[NAME_OF_ADDRESS]; /* name_key's id; 0: none */
+	__u64 name[NAME_OF_ADDRESS]; /* dns_named's id; 0: none */
 	__u64 expires_ns[NAME_OF_ADDRESS];
 };
 
-struct name_key {
-	__u64 id; /* a digest, or one of its next */
+/* One of a workload's places: for a name, an address or a question. */
+struct hearer_place {
 	__u32 ifindex;
-	__u32 pad;
+	__u32 place;
 };
 
 struct known_name {
 	__u32 labels;
 	struct dns_name name;
+};
+
+/* The id less one is the name's turn, and its place what is left of that. */
+struct dns_named {
+	__u64 id;
+	struct known_name known;
+};
+
+struct number_key {
+	__u32 ifindex;
+	struct known_name known;
 };
 
 /* A question on its way. */
@@ -536,6 +581,27 @@ struct dns_address {
 
 struct dns_addresses {
 	struct dns_address item[NAME_ADDRESSES];
+};
+
+/* A question that was answered, or was not let through. */
+struct dns_event {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	struct addr client;
+	struct addr resolver;
+	__be16 port;
+	__be16 resolver_port;
+	__u16 qtype;
+	__u16 flags;  /* the message's */
+	__u32 reason; /* enum reason */
+	__u32 rule;
+	__u32 rules; /* number of the DNS rules */
+	__u32 unmet; /* 1: none of them means it, and it passed all the same */
+	__u32 found; /* addresses, of which there may be fewer */
+	__u32 ttl_s; /* of the first */
+	__u32 bits;  /* of the name */
+	__u32 pad;
+	struct dns_text text;
+	struct addr address[NAME_TOLD];
 };
 
 /* What a message says. */
@@ -920,6 +986,9 @@ ABI_EXPORT(enum, policy_prefix);
 ABI_EXPORT(enum, policy_flag);
 ABI_EXPORT(enum, name_limit);
 ABI_EXPORT(enum, name_match);
+ABI_EXPORT(enum, name_scope);
+ABI_EXPORT(enum, dns_rules_flag);
+ABI_EXPORT(enum, hearer_limit);
 ABI_EXPORT(enum, dns_status);
 ABI_EXPORT(enum, ct_flag);
 ABI_EXPORT(enum, ct_lifetime);
@@ -948,11 +1017,15 @@ ABI_EXPORT(struct, dns_name);
 ABI_EXPORT(struct, candidate);
 ABI_EXPORT(struct, fqdn_node);
 ABI_EXPORT(struct, glob);
-ABI_EXPORT(struct, dns_rule_key);
-ABI_EXPORT(struct, dns_rule);
+ABI_EXPORT(struct, dns_rules);
+ABI_EXPORT(struct, fqdn_key);
+ABI_EXPORT(struct, hearer);
+ABI_EXPORT(struct, hearer_place);
+ABI_EXPORT(struct, number_key);
+ABI_EXPORT(struct, dns_event);
 ABI_EXPORT(struct, learned_key);
 ABI_EXPORT(struct, learned);
-ABI_EXPORT(struct, name_key);
+ABI_EXPORT(struct, dns_named);
 ABI_EXPORT(struct, known_name);
 ABI_EXPORT(struct, asked_key);
 ABI_EXPORT(struct, asked);

@@ -63,7 +63,7 @@ int read_dns(struct __sk_buff *skb)
 	matched->count = 0;
 	if (read_message() == DNS_READ) {
 		matched->known = dns->out.asked;
-		match_name(matched);
+		match_name(matched, SCOPE_RULES, 0);
 	}
 	return bpf_skb_store_bytes(skb, 0, &dns->out, sizeof(dns->out), 0) ||
 	       bpf_skb_store_bytes(skb, sizeof(dns->out), &matched->count,

@@ -19,9 +19,9 @@
 MAP(endpoints, HASH, struct addr, struct endpoint, LIMIT_ENDPOINTS, BPF_F_NO_PREALLOC);
 MAP(ipcache, LPM_TRIE, struct ipcache_key, struct ipcache_entry, LIMIT_IPCACHE, BPF_F_NO_PREALLOC);
 MAP(policy, LPM_TRIE, struct policy_key, struct policy_entry, LIMIT_POLICY, BPF_F_NO_PREALLOC);
-MAP(fqdns, LPM_TRIE, struct dns_name, struct fqdn_node, LIMIT_FQDNS, BPF_F_NO_PREALLOC);
+MAP(fqdns, LPM_TRIE, struct fqdn_key, struct fqdn_node, LIMIT_FQDNS, BPF_F_NO_PREALLOC);
 MAP(globs, HASH, __u32, struct glob, LIMIT_GLOBS, BPF_F_NO_PREALLOC);
-MAP(dns_rules, HASH, struct dns_rule_key, struct dns_rule, LIMIT_DNS_RULES, BPF_F_NO_PREALLOC);
+MAP(dns_rules, HASH, __u32, struct dns_rules, LIMIT_DNS_RULES, BPF_F_NO_PREALLOC);
 MAP(services, HASH, struct service_key, struct service, LIMIT_SERVICES, BPF_F_NO_PREALLOC);
 MAP(slots, HASH, struct slot_key, struct slot, LIMIT_SLOTS, BPF_F_NO_PREALLOC);
 MAP(backends, HASH, __u64, struct backend, LIMIT_BACKENDS, BPF_F_NO_PREALLOC);
@@ -42,9 +42,15 @@ MAP(fragments, LRU_HASH, struct fragment_key, struct fragment, LIMIT_FRAGMENTS, 
 MAP(affinity, LRU_HASH, struct affinity_key, struct affinity, LIMIT_AFFINITY, 0);
 MAP(sock_nat, LRU_HASH, struct sock_nat_key, struct sock_nat, LIMIT_SOCK_NAT, 0);
 MAP(buckets, LRU_HASH, struct bandwidth_key, struct bucket, LIMIT_BUCKETS, 0);
-MAP(learned, LRU_HASH, struct learned_key, struct learned, LIMIT_LEARNED, 0);
-MAP(names, LRU_HASH, struct name_key, struct known_name, LIMIT_NAMES, 0);
-MAP(asked, LRU_HASH, struct asked_key, struct asked, LIMIT_ASKED, 0);
+
+/* What workloads hear of DNS. Each makes room among its own: LRU would take it from others. */
+MAP(hearers, HASH, __u32, struct hearer, LIMIT_HEARERS, BPF_F_NO_PREALLOC);
+MAP(dns_learned, HASH, struct learned_key, struct learned, LIMIT_LEARNED, BPF_F_NO_PREALLOC);
+MAP(dns_learned_at, HASH, struct hearer_place, struct addr, LIMIT_LEARNED, BPF_F_NO_PREALLOC);
+MAP(dns_names, HASH, struct hearer_place, struct dns_named, LIMIT_NAMES, BPF_F_NO_PREALLOC);
+MAP(dns_numbers, HASH, struct number_key, __u64, LIMIT_NAMES, BPF_F_NO_PREALLOC);
+MAP(dns_asked, HASH, struct asked_key, struct asked, LIMIT_ASKED, BPF_F_NO_PREALLOC);
+MAP(dns_asked_at, HASH, struct hearer_place, struct asked_key, LIMIT_ASKED, BPF_F_NO_PREALLOC);
 
 /* Sockets whose HTTP is judged, and how far it has been read; keyed by their cookies. */
 MAP(streams, SOCKHASH, __u64, __u32, LIMIT_STREAMS, 0);
@@ -67,6 +73,11 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, LIMIT_REQUEST_BYTES);
 } requests SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, LIMIT_QUESTION_BYTES);
+} questions SEC(".maps");
 
 /* events_lost counts, per CPU, what did not fit into the ring. */
 MAP(events_lost, PERCPU_ARRAY, __u32, __u64, 1, 0);

@@ -13,6 +13,7 @@
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
+#define DNS_PORT 53
 
 /* Returns which end of the key the flow's source is. */
 static __always_inline __u32 ct_key_of(const struct flow *flow, struct ct_key *key)
@@ -67,12 +68,22 @@ static __always_inline int opens_connection(const struct flow *flow)
 	       (flow->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
+/* A workload's question is its own, also if whoever forges the resolver has sent something first. */
+static __always_inline int asks_resolver(const struct flow *flow)
+{
+	return flow->proto == IPPROTO_UDP && flow->hook == HOOK_FROM_WORKLOAD &&
+	       !flow->icmp_error && flow->dport == bpf_htons(DNS_PORT) &&
+	       flow->sport != bpf_htons(DNS_PORT);
+}
+
 /*
  * A SYN on a live entry is a retransmission, unless it comes from the other end, after the end, or
  * on an entry that was made in mid-stream: it says who opens.
  */
 static __always_inline int reopens(const struct flow *flow, const struct ct_entry *entry, __u32 end)
 {
+	if (asks_resolver(flow) && end != entry->initiator)
+		return 1;
 	return opens_connection(flow) && (end != entry->initiator || ct_closing(entry->flags) ||
 					  entry->flags & (CT_MIDSTREAM | CT_CUT));
 }

@@ -52,8 +52,13 @@ struct dns_scratch {
 	__u32 l4; /* for who has the packet */
 	__u32 pad;
 	struct asked asked;
+	struct asked_key question;
 	struct learned_key key;
+	struct learned_key old;
 	struct learned fresh;
+	struct number_key numbered;
+	struct dns_named named;
+	struct hearer hearer;
 	__u8 message[NAME_MESSAGE];
 };
 

@@ -11,6 +11,7 @@
 #include <linux/bpf.h>
 
 #define NAMES_ALLOW (1ULL << 32)
+#define SCOPE_BITS 96		 /* of a trie's key, before its text */
 #define NAMES_WOULD (1ULL << 33) /* if no policy were in audit mode */
 
 struct matched {
@@ -21,8 +22,8 @@ struct matched {
 	__u64 states;
 	struct glob glob;
 	struct known_name known;
+	struct fqdn_key suffix;
 	struct learned_key address;
-	struct name_key name;
 	struct policy_key key;
 	struct learned learnt;
 	__u64 now;
@@ -112,7 +113,7 @@ static long candidate_step(__u64 index UNUSED, void *unused UNUSED)
 
 	if (!matched)
 		return 1;
-	node = bpf_map_lookup_elem(&fqdns, &matched->known.name);
+	node = bpf_map_lookup_elem(&fqdns, &matched->suffix);
 	if (!node || index >= node->used || index >= NAME_CANDIDATES)
 		return 1;
 	candidate = node->candidate[index & (NAME_CANDIDATES - 1)];
@@ -123,9 +124,18 @@ static long candidate_step(__u64 index UNUSED, void *unused UNUSED)
 	return 0;
 }
 
-/* The selectors that mean matched->known, into matched->selector. */
-static __always_inline void match_name(struct matched *matched)
+/* The selectors of a scope that mean matched->known, into matched->selector. */
+static __always_inline void match_name(struct matched *matched, __u32 kind, __u64 scope)
 {
+	__u32 bits = matched->known.name.bits;
+	__u32 *to = (__u32 *)matched->suffix.text;
+	const __u32 *from = (const __u32 *)&matched->known.name.text;
+
+	matched->suffix.kind = kind;
+	matched->suffix.scope = scope;
+	matched->suffix.bits = SCOPE_BITS + (bits < NAME_SUFFIX * 8 ? bits : NAME_SUFFIX * 8);
+	for (__u32 i = 0; i < NAME_SUFFIX / 4; i++)
+		to[i] = from[i];
 	matched->count = 0;
 	bpf_loop(NAME_CANDIDATES, candidate_step, 0, 0);
 }
@@ -154,20 +164,23 @@ static long selector_step(__u64 index, void *unused UNUSED)
 static long learnt_step(__u64 index, void *unused UNUSED)
 {
 	struct matched *matched = get_matched();
-	const struct known_name *known;
+	struct hearer_place at = {};
+	const struct dns_named *named;
 	__u32 place = index & (NAME_OF_ADDRESS - 1);
+	__u64 id;
 
 	if (!matched || index >= NAME_OF_ADDRESS)
 		return 1;
-	matched->name.id = matched->learnt.name[place];
-	if (!matched->name.id ||
-	    (!matched->standing && matched->learnt.expires_ns[place] <= matched->now))
+	id = matched->learnt.name[place];
+	if (!id || (!matched->standing && matched->learnt.expires_ns[place] <= matched->now))
 		return 0;
-	known = bpf_map_lookup_elem(&names, &matched->name);
-	if (!known)
+	at.ifindex = matched->address.ifindex;
+	at.place = (id - 1) & (HEARER_NAMES - 1);
+	named = bpf_map_lookup_elem(&dns_names, &at);
+	if (!named || named->id != id)
 		return 0;
-	matched->known = *known;
-	match_name(matched);
+	matched->known = named->known;
+	match_name(matched, SCOPE_SET, matched->key.set);
 	bpf_loop(NAME_CANDIDATES, selector_step, 0, 0);
 	return !!(matched->found & NAMES_ALLOW);
 }
@@ -183,11 +196,10 @@ __noinline __u64 judge_names(__u64 set, __u32 ifindex, const struct addr *addr, 
 		return 0;
 	matched->address.addr = *addr;
 	matched->address.ifindex = ifindex;
-	learnt = bpf_map_lookup_elem(&learned, &matched->address);
+	learnt = bpf_map_lookup_elem(&dns_learned, &matched->address);
 	if (!learnt)
 		return 0;
 	matched->learnt = *learnt;
-	matched->name.ifindex = ifindex;
 	matched->key = (struct policy_key){.prefixlen = POLICY_PREFIX_FULL,
 					   .set = set,
 					   .proto = proto_port >> 16,

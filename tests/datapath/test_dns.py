@@ -9,16 +9,16 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from random import Random
-from struct import iter_unpack, pack
+from struct import iter_unpack, pack, unpack_from
 
 import pytest
 
 from tests.datapath.dns_message import Told, mapped, read
 from tests.datapath.kernel import Kernel, kernel_of
 from tulle import abi
-from tulle.abi import DnsStatus, NameLimit
+from tulle.abi import DnsStatus, NameLimit, NameScope
 from tulle.compile.explain.dns_names import matches
-from tulle.compile.fqdns import trie_of
+from tulle.compile.fqdns import Scope, glob_of, trie_of
 from tulle.edges.bpf import syscall
 
 MESSAGES = int(os.environ.get("TULLE_DNS_MESSAGES", "20000"))
@@ -41,7 +41,7 @@ class Reader:
         code, out, _ = syscall.test_run(self._program, data=packet, data_out=ROOM)
         assert code == 0
         told = abi.DnsMessage.unpack(out[: self._size])
-        used, *selectors = next(iter_unpack(f"=I{NameLimit.CANDIDATES}I", out[self._size :][:68]))
+        used, *selectors = unpack_from(f"=I{NameLimit.CANDIDATES}I", out, self._size)
         if told.status == DnsStatus.BAD:
             return Told(DnsStatus.BAD), frozenset()
         rows = list(iter_unpack("=16sI", told.addresses))[: told.found]
@@ -152,10 +152,12 @@ def question(name: str) -> bytes:
 
 def test_names_are_matched_as_cilium_documents_it(kernel: Kernel, reader: Reader) -> None:
     numbers = {pattern: place for place, pattern in enumerate(PATTERNS, 100)}
-    trie = trie_of(numbers, {"fqdns": 100, "globs": 100})
+    trie = trie_of(Scope(NameScope.RULES, 0), numbers)
     assert not trie.lost
-    for name, rows in trie.part.items():
-        kernel.maps[name].update_many(rows.items())
+    kernel.maps["fqdns"].update_many(trie.rows.items())
+    for pattern, number in numbers.items():
+        if glob := glob_of(pattern):
+            kernel.maps["globs"][pack("=I", number)] = glob
     rng = Random(SEED)
     parts = ("a", "aa", "www", "ww", "w-w", "x_y", "shop", "example", "ba", "l" * 63)
     for _ in range(min(MESSAGES, 3000)):

@@ -35,7 +35,8 @@ serve(socket.AF_INET, "0.0.0.0")
 
 
 def by_name(resolver: str, *selectors: Json) -> Json:
-    dns = {"toCIDR": [f"{resolver}/32"], "toPorts": [{"ports": [{"port": "53"}]}]}
+    dns: Json = {"toCIDR": [f"{resolver}/32"], "toPorts": [{"ports": [{"port": "53"}]}]}
+    dns["toPorts"][0]["rules"] = {"dns": [{"matchPattern": "*"}]}
     names = {"toFQDNs": list(selectors), "toPorts": [{"ports": [{"port": "80"}]}]}
     return {
         "apiVersion": "cilium.io/v2",

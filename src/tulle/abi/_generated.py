@@ -58,6 +58,11 @@ class Direction(IntEnum):
     EGRESS = 2
 
 
+class DnsRulesFlag(IntEnum):
+    PASS = 1
+    AUDIT = 2
+
+
 class DnsStatus(IntEnum):
     READ = 1
     BAD = 2
@@ -75,6 +80,12 @@ class EndpointFlag(IntEnum):
 class GoneService(IntEnum):
     NO_SERVICE = 0
     UNREAD = 2147483647
+
+
+class HearerLimit(IntEnum):
+    NAMES = 512
+    ADDRESSES = 1024
+    QUESTIONS = 256
 
 
 class Hook(IntEnum):
@@ -196,17 +207,19 @@ class Limit(IntEnum):
     BANDWIDTH = 65536
     BUCKETS = 8192
     RULES = 65536
-    FQDNS = 32768
-    GLOBS = 4096
+    FQDNS = 131072
+    GLOBS = 8192
     DNS_RULES = 65536
-    LEARNED = 32768
-    NAMES = 16384
-    ASKED = 8192
+    HEARERS = 16384
+    LEARNED = 131072
+    NAMES = 65536
+    ASKED = 32768
     HTTP_RULES = 131072
     STREAMS = 65536
     HTTP_HEADS = 4096
     EVENT_BYTES = 4194304
     REQUEST_BYTES = 1048576
+    QUESTION_BYTES = 1048576
 
 
 class Mark(IntEnum):
@@ -218,7 +231,8 @@ class Mark(IntEnum):
 
 class NameLimit(IntEnum):
     TEXT = 256
-    CANDIDATES = 16
+    SUFFIX = 244
+    CANDIDATES = 32
     GLOB = 63
     SYMBOLS = 64
     OF_ADDRESS = 8
@@ -231,6 +245,7 @@ class NameLimit(IntEnum):
     GRACE_S = 60
     ASKED_S = 30
     SELECTOR = 16777216
+    TOLD = 16
 
 
 class NameMatch(IntEnum):
@@ -239,6 +254,11 @@ class NameMatch(IntEnum):
     BELOW = 3
     ALL = 4
     PATTERN = 5
+
+
+class NameScope(IntEnum):
+    SET = 1
+    RULES = 2
 
 
 class NatFlag(IntEnum):
@@ -724,6 +744,36 @@ class DecideArgs(NamedTuple):
         return cls(Flow.unpack(v[0]), Verdict.unpack(v[1]), Service.unpack(v[2]), Slot.unpack(v[3]), v[4], v[5], (v[6], v[7]))
 
 
+_DnsEvent = Struct("=Q16s16sHHHHIIIIIII4x256s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s")
+
+
+class DnsEvent(NamedTuple):
+    time_ns: int = 0
+    client: _Bytes = _Bytes(16)
+    resolver: _Bytes = _Bytes(16)
+    port: int = 0
+    resolver_port: int = 0
+    qtype: int = 0
+    flags: int = 0
+    reason: int = 0
+    rule: int = 0
+    rules: int = 0
+    unmet: int = 0
+    found: int = 0
+    ttl_s: int = 0
+    bits: int = 0
+    text: _Bytes = _Bytes(256)
+    address: Tuple[_Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes] = (_Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16))
+
+    def pack(self) -> _Bytes:
+        return _DnsEvent.pack(self.time_ns, self.client, self.resolver, _be16(self.port), _be16(self.resolver_port), self.qtype, self.flags, self.reason, self.rule, self.rules, self.unmet, self.found, self.ttl_s, self.bits, self.text, self.address[0], self.address[1], self.address[2], self.address[3], self.address[4], self.address[5], self.address[6], self.address[7], self.address[8], self.address[9], self.address[10], self.address[11], self.address[12], self.address[13], self.address[14], self.address[15])
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "DnsEvent":
+        v = _DnsEvent.unpack(raw)
+        return cls(v[0], v[1], v[2], _be16(v[3]), _be16(v[4]), v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], (v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25], v[26], v[27], v[28], v[29], v[30]))
+
+
 _DnsMessage = Struct("=IHHHH264sI2560s")
 
 
@@ -746,34 +796,35 @@ class DnsMessage(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4], KnownName.unpack(v[5]), v[6], v[7])
 
 
-_DnsRule = Struct("=4x")
+_DnsNamed = Struct("=Q264s")
 
 
-class DnsRule(NamedTuple):
-
-    def pack(self) -> _Bytes:
-        return _DnsRule.pack()
-
-    @classmethod
-    def unpack(cls, raw: _Bytes) -> "DnsRule":
-        v = _DnsRule.unpack(raw)
-        return cls()
-
-
-_DnsRuleKey = Struct("=II")
-
-
-class DnsRuleKey(NamedTuple):
-    rules: int = 0
-    selector: int = 0
+class DnsNamed(NamedTuple):
+    id: int = 0
+    known: KnownName = KnownName()
 
     def pack(self) -> _Bytes:
-        return _DnsRuleKey.pack(self.rules, self.selector)
+        return _DnsNamed.pack(self.id, self.known.pack())
 
     @classmethod
-    def unpack(cls, raw: _Bytes) -> "DnsRuleKey":
-        v = _DnsRuleKey.unpack(raw)
-        return cls(v[0], v[1])
+    def unpack(cls, raw: _Bytes) -> "DnsNamed":
+        v = _DnsNamed.unpack(raw)
+        return cls(v[0], KnownName.unpack(v[1]))
+
+
+_DnsRules = Struct("=I")
+
+
+class DnsRules(NamedTuple):
+    flags: int = 0
+
+    def pack(self) -> _Bytes:
+        return _DnsRules.pack(self.flags)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "DnsRules":
+        v = _DnsRules.unpack(raw)
+        return cls(v[0])
 
 
 _EgressGateway = Struct("=16s16sI4x")
@@ -867,20 +918,38 @@ class Fill(NamedTuple):
         return cls(v[0], v[1])
 
 
-_FqdnNode = Struct("=I8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s")
+_FqdnKey = Struct("=IIQ244s")
+
+
+class FqdnKey(NamedTuple):
+    bits: int = 0
+    kind: int = 0
+    scope: int = 0
+    text: _Bytes = _Bytes(244)
+
+    def pack(self) -> _Bytes:
+        return _FqdnKey.pack(self.bits, self.kind, self.scope, self.text)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "FqdnKey":
+        v = _FqdnKey.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3])
+
+
+_FqdnNode = Struct("=I8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s8s")
 
 
 class FqdnNode(NamedTuple):
     used: int = 0
-    candidate: Tuple[Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate] = (Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate())
+    candidate: Tuple[Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate, Candidate] = (Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate(), Candidate())
 
     def pack(self) -> _Bytes:
-        return _FqdnNode.pack(self.used, self.candidate[0].pack(), self.candidate[1].pack(), self.candidate[2].pack(), self.candidate[3].pack(), self.candidate[4].pack(), self.candidate[5].pack(), self.candidate[6].pack(), self.candidate[7].pack(), self.candidate[8].pack(), self.candidate[9].pack(), self.candidate[10].pack(), self.candidate[11].pack(), self.candidate[12].pack(), self.candidate[13].pack(), self.candidate[14].pack(), self.candidate[15].pack())
+        return _FqdnNode.pack(self.used, self.candidate[0].pack(), self.candidate[1].pack(), self.candidate[2].pack(), self.candidate[3].pack(), self.candidate[4].pack(), self.candidate[5].pack(), self.candidate[6].pack(), self.candidate[7].pack(), self.candidate[8].pack(), self.candidate[9].pack(), self.candidate[10].pack(), self.candidate[11].pack(), self.candidate[12].pack(), self.candidate[13].pack(), self.candidate[14].pack(), self.candidate[15].pack(), self.candidate[16].pack(), self.candidate[17].pack(), self.candidate[18].pack(), self.candidate[19].pack(), self.candidate[20].pack(), self.candidate[21].pack(), self.candidate[22].pack(), self.candidate[23].pack(), self.candidate[24].pack(), self.candidate[25].pack(), self.candidate[26].pack(), self.candidate[27].pack(), self.candidate[28].pack(), self.candidate[29].pack(), self.candidate[30].pack(), self.candidate[31].pack())
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "FqdnNode":
         v = _FqdnNode.unpack(raw)
-        return cls(v[0], (Candidate.unpack(v[1]), Candidate.unpack(v[2]), Candidate.unpack(v[3]), Candidate.unpack(v[4]), Candidate.unpack(v[5]), Candidate.unpack(v[6]), Candidate.unpack(v[7]), Candidate.unpack(v[8]), Candidate.unpack(v[9]), Candidate.unpack(v[10]), Candidate.unpack(v[11]), Candidate.unpack(v[12]), Candidate.unpack(v[13]), Candidate.unpack(v[14]), Candidate.unpack(v[15]), Candidate.unpack(v[16])))
+        return cls(v[0], (Candidate.unpack(v[1]), Candidate.unpack(v[2]), Candidate.unpack(v[3]), Candidate.unpack(v[4]), Candidate.unpack(v[5]), Candidate.unpack(v[6]), Candidate.unpack(v[7]), Candidate.unpack(v[8]), Candidate.unpack(v[9]), Candidate.unpack(v[10]), Candidate.unpack(v[11]), Candidate.unpack(v[12]), Candidate.unpack(v[13]), Candidate.unpack(v[14]), Candidate.unpack(v[15]), Candidate.unpack(v[16]), Candidate.unpack(v[17]), Candidate.unpack(v[18]), Candidate.unpack(v[19]), Candidate.unpack(v[20]), Candidate.unpack(v[21]), Candidate.unpack(v[22]), Candidate.unpack(v[23]), Candidate.unpack(v[24]), Candidate.unpack(v[25]), Candidate.unpack(v[26]), Candidate.unpack(v[27]), Candidate.unpack(v[28]), Candidate.unpack(v[29]), Candidate.unpack(v[30]), Candidate.unpack(v[31]), Candidate.unpack(v[32])))
 
 
 _Fragment = Struct("=HH")
@@ -951,6 +1020,41 @@ class GoneKey(NamedTuple):
     def unpack(cls, raw: _Bytes) -> "GoneKey":
         v = _GoneKey.unpack(raw)
         return cls(v[0], v[1], _be16(v[2]))
+
+
+_Hearer = Struct("=QQQQQ")
+
+
+class Hearer(NamedTuple):
+    names: int = 0
+    addresses: int = 0
+    questions: int = 0
+    forgotten: int = 0
+    refused: int = 0
+
+    def pack(self) -> _Bytes:
+        return _Hearer.pack(self.names, self.addresses, self.questions, self.forgotten, self.refused)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "Hearer":
+        v = _Hearer.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], v[4])
+
+
+_HearerPlace = Struct("=II")
+
+
+class HearerPlace(NamedTuple):
+    ifindex: int = 0
+    place: int = 0
+
+    def pack(self) -> _Bytes:
+        return _HearerPlace.pack(self.ifindex, self.place)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HearerPlace":
+        v = _HearerPlace.unpack(raw)
+        return cls(v[0], v[1])
 
 
 _HttpStream = Struct("=QQIIIIIIHHBBBBBBBBBBBBBB2xI16s64s128s32s")
@@ -1176,22 +1280,6 @@ class LearnedKey(NamedTuple):
         return cls(v[0], v[1])
 
 
-_NameKey = Struct("=QI4x")
-
-
-class NameKey(NamedTuple):
-    id: int = 0
-    ifindex: int = 0
-
-    def pack(self) -> _Bytes:
-        return _NameKey.pack(self.id, self.ifindex)
-
-    @classmethod
-    def unpack(cls, raw: _Bytes) -> "NameKey":
-        v = _NameKey.unpack(raw)
-        return cls(v[0], v[1])
-
-
 _NatEntry = Struct("=16s16sHHIQQ")
 
 
@@ -1230,6 +1318,22 @@ class NatKey(NamedTuple):
     def unpack(cls, raw: _Bytes) -> "NatKey":
         v = _NatKey.unpack(raw)
         return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4])
+
+
+_NumberKey = Struct("=I264s")
+
+
+class NumberKey(NamedTuple):
+    ifindex: int = 0
+    known: KnownName = KnownName()
+
+    def pack(self) -> _Bytes:
+        return _NumberKey.pack(self.ifindex, self.known.pack())
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "NumberKey":
+        v = _NumberKey.unpack(raw)
+        return cls(v[0], KnownName.unpack(v[1]))
 
 
 _PolicyEntry = Struct("=IIIHH")
@@ -1420,28 +1524,33 @@ class MapSpec(NamedTuple):
 
 MAPS = {
     "affinity": MapSpec(9, 24, 16, 65536),
-    "asked": MapSpec(9, 44, 280, 8192),
     "backends": MapSpec(1, 8, 24, 524288),
     "bandwidth": MapSpec(1, 8, 16, 65536),
     "buckets": MapSpec(9, 8, 16, 8192),
     "conntrack": MapSpec(9, 40, 48, 262144),
-    "dns_rules": MapSpec(1, 8, 4, 65536),
+    "dns_asked": MapSpec(1, 44, 280, 32768),
+    "dns_asked_at": MapSpec(1, 8, 44, 32768),
+    "dns_learned": MapSpec(1, 20, 128, 131072),
+    "dns_learned_at": MapSpec(1, 8, 16, 131072),
+    "dns_names": MapSpec(1, 8, 272, 65536),
+    "dns_numbers": MapSpec(1, 268, 8, 65536),
+    "dns_rules": MapSpec(1, 4, 4, 65536),
     "egress_gateway": MapSpec(11, 36, 40, 65536),
     "endpoints": MapSpec(1, 16, 48, 524288),
     "events": MapSpec(27, 0, 0, 4194304),
     "events_lost": MapSpec(6, 4, 8, 1),
-    "fqdns": MapSpec(11, 260, 132, 32768),
+    "fqdns": MapSpec(11, 260, 260, 131072),
     "fragments": MapSpec(9, 44, 4, 8192),
-    "globs": MapSpec(1, 4, 536, 4096),
+    "globs": MapSpec(1, 4, 536, 8192),
     "gone": MapSpec(1, 24, 8, 65536),
+    "hearers": MapSpec(1, 4, 40, 16384),
     "http": MapSpec(1, 8, 304, 65536),
     "http_heads": MapSpec(1, 8, 8452, 4096),
     "http_rules": MapSpec(11, 136, 712, 131072),
     "ipcache": MapSpec(11, 20, 24, 65536),
-    "learned": MapSpec(9, 20, 128, 32768),
-    "names": MapSpec(9, 16, 264, 16384),
     "nat": MapSpec(9, 40, 56, 262144),
     "policy": MapSpec(11, 20, 16, 524288),
+    "questions": MapSpec(27, 0, 0, 1048576),
     "reasons": MapSpec(6, 4, 16, 91),
     "requests": MapSpec(27, 0, 0, 1048576),
     "rules": MapSpec(5, 4, 16, 65536),
@@ -1455,4 +1564,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "05bc4214b852e30c"
+ABI_HASH = "9cce3cf0ae759424"

@@ -35,6 +35,7 @@ from tulle.observe.held import Judged
 from .desired import Desired, desired
 from .drift import Drift
 from .flowlog import FlowLog
+from .hearing import Hearing
 from .hooks import Hooks
 from .hosts import HostsEntry
 from .ipam import Leases
@@ -64,6 +65,7 @@ EVENT_PERIOD_S = 0.05
 EXIT_PERIOD_S = 0.5
 REREAD_PERIOD_S = 30.0
 PRESSURE_PERIOD_S = 30.0
+HEARING_PERIOD_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,9 @@ class Agent:
             self.datapath.gauge,
             self.datapath.maps,
             lambda: self.current.world if self.current else None,
+        )
+        self.hearing = Hearing(
+            self.datapath.heard, lambda: self.current.world if self.current else None
         )
         self.flows = FlowLog()
         self.proxy = ProxyScopes(
@@ -169,6 +174,7 @@ class Agent:
             partial(_every, EXIT_PERIOD_S, self._collect_ended),
             partial(_every, REREAD_PERIOD_S, self._reread),
             partial(_every, PRESSURE_PERIOD_S, partial(asyncio.to_thread, self.pressure.warn)),
+            partial(_every, HEARING_PERIOD_S, partial(asyncio.to_thread, self.hearing.look)),
             self.vanished.run,
             self.proxy.run,
             *self.sources.tasks,

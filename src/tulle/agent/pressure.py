@@ -24,6 +24,7 @@ WARNING = 0.8
 FRESH_S = 5.0  # a walk is not made again before
 TOP = 5
 RECYCLED = ("conntrack", "nat", "affinity", "sock_nat", "fragments")
+HEARD = ("dns_names", "dns_learned", "dns_asked")  # workloads make room among their own
 WALKS: Mapping[str, Callable[[Map, int], Use]] = {"conntrack": conntrack_use, "nat": nat_use}
 
 
@@ -79,7 +80,8 @@ class Pressure:
     def fills(self) -> list[Fill]:
         with self._lock:
             entries = self._gauge.entries()
-            return [self._fill(name, entries[name]) for name in RECYCLED]
+            heard = [Fill(name, entries[name], self._maps[name].max_entries) for name in HEARD]
+            return [self._fill(name, entries[name]) for name in RECYCLED] + heard
 
     def warn(self) -> None:
         """Once into the log for each map, until it has room again."""

@@ -54,6 +54,7 @@ def status(agent: Agent) -> Json:
     problems += [item for item in agent.sources.problems() if item not in problems]
     problems += agent.network.problems + agent.workloads.problems + agent.sandboxes.problems
     problems += agent.proxy.problems
+    problems += agent.hearing.problems
     problems += [fill.warning for fill in filled if fill.warning]
     refusals = dict.fromkeys((*(now.refusals if now else ()), *agent.proxy.refusals))
     refused = [{"object": str(item.ref), "reason": item.reason} for item in refusals]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tulle.abi import PolicyPrefix
 
-from .lines import ANY_PROTOCOL, LAST_PORT, Line, Span
+from .lines import ANY_PROTOCOL, LAST_PORT, PROTOCOLS, Line, Span
 from .rules import Action, Tier
 
 NOBODY = -1  # as a line: none decides
@@ -104,7 +104,25 @@ def _painted(matches: Sequence[Match], protocol: int) -> list[Piece]:
         if not free and not passed and not shared:
             break
     done += [(first, last, asked[0], asked) for first, last, asked in shared]
-    return sorted([*done, *((first, last, NOBODY, ()) for first, last in free + passed)])
+    done += [(first, last, NOBODY, ()) for first, last in free + passed]
+    return sorted(_heard(done, matches) if protocol == PROTOCOLS["UDP"] else done)
+
+
+def _heard(pieces: Iterable[Piece], matches: Sequence[Match]) -> Iterator[Piece]:
+    """As in Cilium, what a plain rule allows is read all the same where another is for DNS."""
+    lines = {match.position: match.line for match in matches}
+    dns = [item for item in matches if item.line.layer7 and item.line.layer7.dns is not None]
+    for first, last, line, asked in pieces:
+        if asked or line == NOBODY or lines[line].action is not Action.ALLOW:
+            yield first, last, line, asked
+            continue
+        shared: list[Shared] = [(first, last, (line,))]
+        for match in dns:
+            for of, start, end in match.spans:
+                if of in (PROTOCOLS["UDP"], ANY_PROTOCOL):
+                    shared = list(_joined(shared, start, end, match.position))
+        for start, end, heard in shared:
+            yield start, end, line, heard if len(heard) > 1 else ()
 
 
 def _joined(shared: Iterable[Shared], first: int, last: int, position: int) -> Iterator[Shared]:

@@ -1,7 +1,8 @@
 """Selectors of names → what the kernel finds them by: a trie of suffixes, and odd patterns.
 
 Names stand there back to front, so the longest suffix that some selector has is one look-up. It
-lists every selector that may mean a name below it, those of its own suffixes included.
+lists every selector that may mean a name below it, those of its own suffixes included. Each policy
+set has its own, and each set of DNS rules: nobody's patterns take the places of others'.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from tulle import abi
-from tulle.abi import NameLimit, NameMatch
+from tulle.abi import NameLimit, NameMatch, NameScope
 from tulle.model.dns import split
 
-from .parts import NOTHING, Part
-
 KIND = "name selector"  # of ids
+_SCOPE_BITS = 96  # of the trie's key, before its text
 _SYMBOLS = "abcdefghijklmnopqrstuvwxyz0123456789-_."
 
 
@@ -57,20 +57,27 @@ def selector_of(pattern: str) -> Selector:
     return Selector(suffix, NameMatch.PATTERN, front)
 
 
+class Scope(NamedTuple):
+    """Whose selectors: a policy set's or those of DNS rules, by number."""
+
+    kind: NameScope
+    number: int
+
+
 class Trie(NamedTuple):
     """`lost` are the patterns for which there is no room."""
 
-    part: Part = NOTHING
+    rows: Mapping[bytes, bytes] = {}
     lost: frozenset[str] = frozenset()
 
 
-def trie_of(numbers: Mapping[str, int], limits: Mapping[str, int]) -> Trie:
+def trie_of(scope: Scope, numbers: Mapping[str, int]) -> Trie:
     """The rows of all selectors; those that find no room are as if they meant nothing."""
     known = {pattern: selector_of(pattern) for pattern in sorted(numbers)}
     below: dict[str, list[str]] = defaultdict(list)
     for pattern, item in known.items():
         below[item.suffix].append(pattern)
-    lost = set(_too_many(known, limits))
+    lost: set[str] = set()
     found: dict[str, list[str]] = {}
     for suffix in below:
         meant = [
@@ -82,25 +89,18 @@ def trie_of(numbers: Mapping[str, int], limits: Mapping[str, int]) -> Trie:
         lost.update(meant[NameLimit.CANDIDATES :])
         found[suffix] = meant
     rows = {
-        _key(suffix): _node([(known[item], numbers[item]) for item in meant if item not in lost])
+        _key(scope, suffix): _node(
+            [(known[item], numbers[item]) for item in meant if item not in lost]
+        )
         for suffix, meant in found.items()
     }
-    globs = {
-        struct.pack("=I", numbers[pattern]): _glob(item.front)
-        for pattern, item in known.items()
-        if item.match is NameMatch.PATTERN and pattern not in lost
-    }
-    return Trie({"globs": globs, "fqdns": rows} if rows else NOTHING, frozenset(lost))
+    return Trie(rows, frozenset(lost))
 
 
-def _too_many(known: Mapping[str, Selector], limits: Mapping[str, int]) -> Iterator[str]:
-    suffixes: set[str] = set()
-    patterns = 0
-    for pattern, item in known.items():
-        patterns += item.match is NameMatch.PATTERN
-        suffixes.add(item.suffix)
-        if len(suffixes) > limits["fqdns"] or patterns > limits["globs"]:
-            yield pattern
+def glob_of(pattern: str) -> bytes | None:
+    """What an odd pattern is matched by; None for one that its suffix and labels tell."""
+    selector = selector_of(pattern)
+    return _glob(selector.front) if selector.match is NameMatch.PATTERN else None
 
 
 def _suffixes(suffix: str) -> Iterator[str]:
@@ -115,9 +115,10 @@ def reversed_text(name: str) -> bytes:
     return (name[::-1] + ".").encode() if name else b""
 
 
-def _key(suffix: str) -> bytes:
+def _key(scope: Scope, suffix: str) -> bytes:
     text = reversed_text(suffix)
-    return abi.DnsName(len(text) * 8, text.ljust(NameLimit.TEXT, b"\0")).pack()
+    bits = _SCOPE_BITS + len(text) * 8
+    return abi.FqdnKey(bits, *scope, text.ljust(NameLimit.SUFFIX, b"\0")).pack()
 
 
 def _node(meant: list[tuple[Selector, int]]) -> bytes:

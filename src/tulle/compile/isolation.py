@@ -7,14 +7,12 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from operator import is_
 from typing import NamedTuple
 
-from tulle import abi
 from tulle.abi import PolicySet as Reserved
 from tulle.model.verdict import Rule
 from tulle.model.world import Key, Refusal, World
 
 from .capacity import DENIALS, LISTENERS, Limits, full
 from .fqdns import KIND as SELECTOR
-from .fqdns import Trie, trie_of
 from .http import Held
 from .identities import node_labels_of, port_table
 from .ids import Allocator
@@ -27,6 +25,7 @@ from .policies import DIRECTIONS, PolicyIndex, Rules, Selected
 from .rule_sets import KIND as RULE_SET
 from .rule_sets import Numbering, RuleSet
 from .sets import PolicySet, Subject, closed, groups_of, packed_set
+from .spoken import Names, Spoken, refusals, spoken_by
 
 Who = Key | None  # a workload of this node, or the node itself
 Choice = Mapping[str, Selected]
@@ -55,7 +54,7 @@ class Known(NamedTuple):
     content: PolicySet
     rule_sets: tuple[RuleSet, ...]
     dns: tuple[RuleSet, ...]  # those that the kernel judges questions by
-    selectors: Mapping[str, int]  # by pattern: those of names
+    spoken: Spoken
 
 
 class Isolation(NamedTuple):
@@ -68,7 +67,6 @@ class Isolation(NamedTuple):
     rule_sets: Mapping[int, RuleSet] = {}  # by number: those that some entry names
     dns: Mapping[int, RuleSet] = {}
     selectors: Mapping[str, int] = {}
-    trie: Trie = Trie()
     made_from: tuple[object, ...] = ()
 
     @property
@@ -129,42 +127,19 @@ def isolate(
     for number, item in work.rule_sets.items():
         if item.held:
             parts["http", number] = work.http_part(number, item.held)
-    trie = before.trie
-    if work.selectors != before.selectors or not before.made_from:
-        trie = trie_of(work.selectors, limits)
-    if trie.part:
-        parts["names",] = trie.part
-    parts |= {("dns rules", item.number): work.dns_part(item) for item in work.dns.values()}
+    parts |= dict(work.names.parts(work.dns.values(), before.parts))
     return Isolation(
         sets,
         parts,
-        (*work.refusals, *_lost(trie, work.known.values())),
+        (*work.refusals, *refusals((item.lines, item.spoken) for item in work.known.values())),
         work.denials,
         tried,
         work.known,
         work.rule_sets,
         work.dns,
-        work.selectors,
-        trie,
+        work.names.selectors,
         made_from,
     )
-
-
-def _lost(trie: Trie, known: Iterable[Known]) -> Iterator[Refusal]:
-    """Policies whose names find no room: what they allow by those is not allowed."""
-    for ref, pattern in sorted(
-        {
-            (line.rule.policy, name)
-            for item in known
-            for line in item.lines
-            for name in spoken_of([line])
-            if name in trie.lost and line.rule.policy
-        }
-        if trie.lost
-        else ()
-    ):
-        what = "the kernel has no room for more names like it: it means nobody"
-        yield Refusal(ref, f"{pattern}: {what}")
 
 
 class _Work:
@@ -193,8 +168,9 @@ class _Work:
         self.denials: dict[Rule, int] = {}
         self.rule_sets: dict[int, RuleSet] = {}
         self.dns: dict[int, RuleSet] = {}
-        self.selectors: dict[str, int] = {}
+        self.names = Names(limits)
         self._entries: dict[str, int] = defaultdict(int)  # that each namespace asks for
+        self._spoken: dict[str, int] = defaultdict(int)
         self._listeners: dict[str, set[int]] = defaultdict(set)
 
     def sets(self, choices: Choices, order: Iterable[Who]) -> dict[Who, tuple[int, ...]]:
@@ -208,6 +184,7 @@ class _Work:
         namespace = _namespace(who)
         return max(
             self._entries[namespace] / self._limits["policy"],
+            self._spoken[namespace] / self._limits["fqdns"],
             len(self._listeners[namespace]) / self._limits[LISTENERS],
         )
 
@@ -227,19 +204,10 @@ class _Work:
     def part(self, content: PolicySet) -> Part:
         """The same object as long as the set stands."""
         known = self._before.parts.get(("set", content.number))
-        if known is not None and known["policy"] is content.entries:
+        rows = self.names.rows(content.number)
+        if known and known["policy"] is content.entries and known.get("fqdns", {}) == rows:
             return known
-        return {"policy": content.entries}
-
-    def dns_part(self, rules: RuleSet) -> Part:
-        """The names that may be asked for; the same object as long as they are the same."""
-        rows = {
-            abi.DnsRuleKey(rules.number, self.selectors[pattern]).pack(): abi.DnsRule().pack()
-            for part in rules.parts
-            for pattern in part.layer7.dns or ()
-        }
-        known = self._before.parts.get(("dns rules", rules.number))
-        return known if known is not None and known["dns_rules"] == rows else {"dns_rules": rows}
+        return {"policy": content.entries} | ({"fqdns": rows} if rows else {})
 
     def http_part(self, number: int, held: Held) -> Part:
         """The same object as long as the set stands: its number goes by what it says."""
@@ -261,6 +229,7 @@ class _Work:
         content = known.content if known else None
         if known:
             self._entries[_namespace(who)] += len(known.content.entries)
+            self._spoken[_namespace(who)] += known.spoken.rows
             self._listeners[_namespace(who)].update(_listening(known.rule_sets))
             problem = problem or self._problem(known)
         if problem or not content:
@@ -272,7 +241,7 @@ class _Work:
             self._http += self._rows(known)
             self.rule_sets.update((item.number, item) for item in known.rule_sets)
             self.dns.update((item.number, item) for item in known.dns)
-            self.selectors.update(known.selectors)
+            self.names.add(content.number, known.spoken)
         if content.number not in self.placed:
             self.placed[content.number] = content
             self._size += len(content.entries)
@@ -292,13 +261,19 @@ class _Work:
             selectors = {name: self._allocator.get(SELECTOR, name) for name in spoken_of(lines)}
             named = entries_of(lines, selectors, self._rules.numbers)
             content = packed_set(groups, lines, self._rules.numbers, listeners, named)
-            members = tuple(self._meant(selected))
             known = Known(
-                lines, selected, members, numbers, content, listeners.made, listeners.dns, selectors
+                lines,
+                selected,
+                tuple(self._meant(selected)),
+                numbers,
+                content,
+                listeners.made,
+                listeners.dns,
+                spoken_by(content.number, lines, listeners.dns, selectors),
             )
         for item in (*known.rule_sets, *known.dns):
             self._allocator.get(RULE_SET, item.name)
-        for pattern in known.selectors:
+        for pattern in known.spoken.selectors:
             self._allocator.get(SELECTOR, pattern)
         self.known[key] = known
         return known, ""
@@ -322,12 +297,8 @@ class _Work:
         size = 0 if there else len(content.entries)
         if self._size + size + DENIALS > self._limits["policy"]:
             return full("policy", self._limits)
-        names = sum(len(part.layer7.dns or ()) for item in known.dns for part in item.parts)
-        there_already = sum(
-            len(part.layer7.dns or ()) for i in self.dns.values() for part in i.parts
-        )
-        if names + there_already > self._limits["dns_rules"]:
-            return full("dns_rules", self._limits)
+        if problem := self.names.problem(content.number, known.spoken):
+            return problem
         listeners = _listening((*self.rule_sets.values(), *known.rule_sets))
         if len(set(listeners)) > self._limits[LISTENERS]:
             return full(LISTENERS, self._limits)

@@ -35,7 +35,10 @@ class Part(NamedTuple):
 
 
 class RuleSet(NamedTuple):
-    """What meets one of the parts is allowed; with `audit` all is, and what meets none is told."""
+    """What meets one of the parts is allowed; with `audit` all is, and what meets none is told.
+
+    With `passes` all is, as another rule allows it: questions are read to learn from the answers.
+    """
 
     number: int
     name: str
@@ -43,6 +46,7 @@ class RuleSet(NamedTuple):
     audit: bool = False
     held: Held | None = None  # the kernel judges by it
     why: str = ""  # not
+    passes: bool = False
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -74,9 +78,7 @@ class Numbering:
         return tuple(self._dns.values())
 
     def dns_number(self, decision: Decision) -> int:
-        """Of the DNS rules that questions have to meet; 0 if they are only audited."""
-        if decision.shadows:
-            return 0
+        """Of the DNS rules that questions have to meet, or are only read for."""
         key = decision._replace(audit=NOBODY)
         if key not in self._dns:
             self._dns[key] = self._rule_set(decision, dns=True)
@@ -93,6 +95,7 @@ class Numbering:
 
     def _rule_set(self, decision: Decision, dns: bool) -> RuleSet:
         lines = [self._lines[position] for position in decision.asked]
+        passes = any(line.layer7 is None for line in lines)
         parts = tuple(
             Part(line.rule, line.layer7)
             for line in lines
@@ -102,6 +105,7 @@ class Numbering:
             *(["dns"] if dns else []),
             *(part.name for part in parts),
             *(["audit"] if decision.shadows else []),
+            *(["passes"] if dns and passes else []),
         ]
         found = hold(
             self._stream and not dns,
@@ -114,4 +118,4 @@ class Numbering:
         words += [held.digest] if held else []
         name = hashlib.blake2b("\n".join(words).encode(), digest_size=16).hexdigest()
         number = self._allocator.get(KIND, name)
-        return RuleSet(number, name, parts, decision.shadows, held, why)
+        return RuleSet(number, name, parts, decision.shadows, held, why, passes)

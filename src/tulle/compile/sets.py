@@ -169,12 +169,11 @@ def _further(cell: Cell, lines: Sequence[Line], listeners: Numbering) -> tuple[i
     DNS rules are for datagrams; elsewhere they allow nothing, which the kernel tells by name.
     """
     asked = [line.layer7 for line in map(lines.__getitem__, cell.decision.asked) if line.layer7]
-    has_dns = any(item.dns is not None for item in asked)
-    if has_dns and (
-        cell.protocol == PROTOCOLS["UDP"] or all(item.dns is not None for item in asked)
-    ):
-        number = listeners.dns_number(cell.decision)
-        return number, int(PolicyFlag.DNS) if number else 0
+    is_dns = [item.dns is not None for item in asked]
+    if any(is_dns) and (cell.protocol == PROTOCOLS["UDP"] or all(is_dns)):
+        if cell.protocol != PROTOCOLS["UDP"] and cell.decision.shadows:
+            return 0, 0
+        return listeners.dns_number(cell.decision), int(PolicyFlag.DNS)
     found = listeners.find(cell.decision)
     if found is None:
         return 0, 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 MAX_NAME = 253  # characters, without the root's dot
+MAX_PLAIN = 243  # of the plain labels at a name's or pattern's end, which the kernel looks up
 MAX_WILD = 63  # characters that the kernel matches one by one, `*` not counted
 _LABEL = re.compile(r"[-a-z0-9_]{1,63}")
 _WILD_LABEL = re.compile(r"[-a-z0-9_*]{1,63}")
@@ -17,16 +18,22 @@ def normal(text: str) -> str:
 
 def name_problem(text: str) -> str:
     """Why a text is no name that a rule can speak of; "" if it is one."""
-    return _problem(text, _LABEL, "DNS name")
+    return _problem(text, _LABEL, "DNS name") or _plain_problem(normal(text))
 
 
 def pattern_problem(text: str) -> str:
     """The same of a pattern."""
     if problem := _problem(text, _WILD_LABEL, "pattern of DNS names"):
         return problem
-    front, _ = split(normal(text))
+    front, plain = split(normal(text))
     if len(front.replace("*", "")) >= MAX_WILD:
         return f"has more than {MAX_WILD - 1} characters in front of its last `*`'s label's end"
+    return _plain_problem(plain)
+
+
+def _plain_problem(plain: str) -> str:
+    if len(plain) > MAX_PLAIN:
+        return f"ends in more than {MAX_PLAIN} characters of plain labels"
     return ""
 
 

@@ -23,6 +23,7 @@ from tulle.model.world import XdpMode
 from . import links, migrate, syscall
 from .events import EventRing
 from .gauge import Gauge
+from .heard import Heard
 from .loader import Objects
 from .sockets import SocketSweep
 
@@ -71,8 +72,10 @@ class Datapath:
         self._stream(stream)
         self.sweep, self.gauge = SocketSweep(self.objects), Gauge(self.objects)
         self.maps = self.objects.maps
+        self.heard = Heard(self.maps)
         self._ring = self._open_ring("events", abi.Event().pack())
         self._requests = self._open_ring("requests", abi.HttpEvent().pack())
+        self._questions = self._open_ring("questions", abi.DnsEvent().pack())
 
     def _stream(self, wanted: bool) -> None:
         """Without it no further socket is read; those that are go on as they are."""
@@ -218,6 +221,10 @@ class Datapath:
         """New raw `abi.HttpEvent`s since the last call."""
         return list(self._requests.read())
 
+    def questions(self) -> list[bytes]:
+        """New raw `abi.DnsEvent`s since the last call."""
+        return list(self._questions.read())
+
     def events(self) -> list[bytes]:
         """New raw `abi.Event`s since the last call."""
         return list(self._ring.read())
@@ -245,6 +252,7 @@ class Datapath:
         """Lets go of it; everything pinned stays in force."""
         self._ring.close()
         self._requests.close()
+        self._questions.close()
         self.sweep.close()
         self.gauge.close()
         packet = (fd for programs in self._packet.values() for fd in programs.values())

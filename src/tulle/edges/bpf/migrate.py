@@ -24,7 +24,8 @@ from .affinity import Names, Row
 from .maps import Map, split
 from .relayout import Scalars, number, numbers, packed, plan
 
-COPIED = ("conntrack", "nat", "sock_nat", "fragments", "learned", "names")
+HEARD = ("hearers", "dns_names", "dns_numbers", "dns_learned", "dns_learned_at")
+COPIED = ("conntrack", "nat", "sock_nat", "fragments", *HEARD)
 MEANINGS = ("services", "backends")  # of the numbers in `affinity`
 FLAGS = {"conntrack": "ct_flag", "nat": "nat_flag"}
 LAST_SEEN = "last_seen_ns"

@@ -1,0 +1,64 @@
+"""What workloads hear of DNS: who has too much of it, and what is left of those that have ended."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+from tulle import abi
+from tulle.abi import HearerLimit
+from tulle.edges.bpf.heard import Heard
+from tulle.model.world import Workload, World
+
+TOLD_S = 300.0  # a problem is shown for so long after it was met last
+CROWDED = (
+    "{who} asks DNS for very much: {count} addresses that it had learnt were forgotten before "
+    f"their time, as a workload has room for {HearerLimit.ADDRESSES}; it has to ask for them again"
+)
+FULL = (
+    "the tables of names have no room: {count} names or addresses that {who} was told could not be "
+    "kept, and policies by names deny them"
+)
+
+
+class Hearing:
+    """Methods block and may be called from any thread."""
+
+    def __init__(self, heard: Heard, world: Callable[[], World | None]) -> None:
+        self._heard, self._world = heard, world
+        self._seen: Mapping[int, abi.Hearer] = {}
+        self._problems: dict[str, float] = {}
+
+    def look(self) -> None:
+        """To be called now and then."""
+        hearers = self._heard.hearers()
+        present = {index for index, _ in socket.if_nameindex()}
+        if gone := hearers.keys() - present:
+            self._heard.forget(gone)
+        self._compare({key: item for key, item in hearers.items() if key in present})
+
+    def _compare(self, hearers: Mapping[int, abi.Hearer]) -> None:
+        names, now_s = self._names(), time.monotonic()
+        self._problems = {
+            text: when for text, when in self._problems.items() if now_s - when < TOLD_S
+        }
+        for ifindex, item in hearers.items():
+            before = self._seen.get(ifindex, abi.Hearer())
+            who = names.get(ifindex, f"interface {ifindex}")
+            for text, was, count in (
+                (CROWDED, before.forgotten, item.forgotten),
+                (FULL, before.refused, item.refused),
+            ):
+                if count > was:
+                    self._problems.pop(text.format(who=who, count=was), None)
+                    self._problems[text.format(who=who, count=count)] = now_s
+        self._seen = hearers
+
+    def _names(self) -> dict[int, Workload]:
+        world = self._world()
+        return {item.ifindex: item for item in world.workloads.values()} if world else {}
+
+    @property
+    def problems(self) -> list[str]:
+        return list(self._problems)
