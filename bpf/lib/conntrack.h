@@ -68,7 +68,7 @@ static __always_inline int opens_connection(const struct flow *flow)
 	       (flow->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-/* A workload's question is its own, also if whoever forges the resolver has sent something first. */
+/* A workload's question is its own, also if one who forges the resolver has spoken first. */
 static __always_inline int asks_resolver(const struct flow *flow)
 {
 	return flow->proto == IPPROTO_UDP && flow->hook == HOOK_FROM_WORKLOAD &&
