@@ -45,9 +45,10 @@ class Queue:
             items = [request.item for request in requests]
             try:
                 answers = await asyncio.to_thread(requests[0].work, items)
-            except Exception as error:
-                answers = [error] * len(requests)
-            for request, answer in zip(requests, answers, strict=True):
+                settled = list(zip(requests, answers, strict=True))
+            except Exception as error:  # one answer too few is an error too: nobody is left waiting
+                settled = [(request, error) for request in requests]
+            for request, answer in settled:
                 _settle(request.answer, answer)
         self._running = None
 

@@ -71,3 +71,20 @@ def test_no_more_than_so_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
 def test_each_has_an_answer_of_its_own_and_all_have_what_stopped_the_work() -> None:
     found = outcomes(Work(), ["+a", "+B", "-x", "-y"])
     assert found[0] == "+a" and [type(one) for one in found[1:]] == [ValueError, KeyError, KeyError]
+
+
+def test_an_answer_too_few_is_an_error_and_whoever_comes_then_is_served() -> None:
+    """Else all that are asked for later would wait for ever."""
+
+    async def go() -> list[Any]:
+        queue = Queue()
+        short = [queue.ask(_lose_one, item, item) for item in "ab"]
+        found: list[Any] = await asyncio.gather(*short, return_exceptions=True)
+        return [*found, await asyncio.wait_for(queue.ask(Work().delete, "c", "c"), 5)]
+
+    found = asyncio.run(go())
+    assert [type(one) for one in found[:2]] == [ValueError, ValueError] and found[2] == "-c"
+
+
+def _lose_one(items: Sequence[str]) -> list[str | Exception]:
+    return list(items[1:])
