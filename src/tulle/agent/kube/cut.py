@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
-from msgspec import field
+from msgspec import Meta, field
 
 from tulle.edges.manifests.fields import FieldError
 from tulle.model.bandwidth import EGRESS_ANNOTATION, INGRESS_ANNOTATION
-from tulle.model.kubernetes import WEIGHT_ANNOTATION
+from tulle.model.kubernetes import WEIGHT_ANNOTATION, Port
+
+HostPort = Annotated[int, Meta(ge=0, le=65535)]  # 0: none
 
 
 class _Part(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
@@ -32,10 +36,12 @@ class _Meta(_Part, frozen=True):
 
 
 class PortCut(_Part, frozen=True):
-    container_port: int
+    """As an API server must have judged it: another cluster's may not have."""
+
+    container_port: Port
     name: str | None = None
     protocol: str | None = None
-    host_port: int | None = None
+    host_port: HostPort | None = None
     host_ip: str | None = field(name="hostIP", default=None)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,6 +99,20 @@ def test_who_has_no_address_of_his_own_is_nobody() -> None:
     ]
     others = a_census(*nobody).others()
     assert not any(state.workloads for state in others.nodes.values()) and not others.refusals
+
+
+@pytest.mark.parametrize(
+    "port",
+    [{"containerPort": -1}, {"containerPort": 65536}, {"containerPort": 80, "hostPort": -1}],
+)
+def test_a_port_that_is_none_is_refused_with_its_pod(port: dict[str, Any]) -> None:
+    """No API server that is sound has one, but another cluster's need not be."""
+    others = a_census(pod(containers=[{"ports": [{"name": "http", **port}]}])).others()
+    (refusal,) = others.refusals
+    assert refusal.ref == ObjectRef("Pod", *KEY) and "ports[" in refusal.reason
+    assert not any(state.workloads for state in others.nodes.values())
+    good = {"containerPort": 65535, "hostPort": 0}
+    assert workloads(a_census(pod(containers=[{"ports": [good]}])))
 
 
 def test_an_address_that_is_not_its_nodes_is_refused_by_name() -> None:
