@@ -3,6 +3,7 @@ sysctls."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,16 +34,25 @@ class _Link(NamedTuple):
     peer: int
     master: int
     mac: str
+    peer_netns: int  # the number that the other end's namespace has in this one; -1: none
 
 
-def find_pair(inside: str, in_workload: Callable[[Callable[[], _Link]], _Link]) -> Found:
+Inside = tuple[_Link, int]  # and a descriptor of the namespace that it is in
+
+
+def find_pair(inside: str, in_workload: Callable[[Callable[[], Inside]], Inside]) -> Found:
     """`in_workload` runs something in the workload's namespace, as `netns.run_in` does.
 
-    Raises Refused if it is no pair to the calling thread's namespace, KernelError.
+    Raises Refused if it is no pair to the calling thread's namespace, KernelError. Interfaces have
+    numbers in each namespace: one in a third may have that of another workload's pair here.
     """
-    there = in_workload(partial(_link_within, inside))
-    here = _link_at(there.peer) if there.kind == "veth" else None
-    if here is None or here.kind != "veth" or here.peer != there.ifindex:
+    there, namespace = in_workload(partial(_link_within, inside))
+    try:
+        here = _link_at(there.peer) if there.kind == "veth" else None
+        leads_there = here is not None and here.peer_netns == _number_of(namespace)
+    finally:
+        os.close(namespace)
+    if here is None or here.kind != "veth" or not leads_there or here.peer != there.ifindex:
         what = f"is a {there.kind or 'device'}, and not one end of a veth pair to this node"
         raise Refused(f"interface {inside} of the pod {what}")
     master = _link_at(here.master)
@@ -60,9 +70,17 @@ def adopt_pair(interface: str) -> None:
     let_node_forward(interface, master.name if master else "")
 
 
-def _link_within(name: str) -> _Link:
+def _link_within(name: str) -> Inside:
     leave_ports()
-    return _link_named(name)
+    link = _link_named(name)
+    return link, os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _number_of(namespace: int) -> int | None:
+    """What a namespace is called in this one; an interface that leads there has had it named."""
+    with rtnetlink("the pod's network namespace") as routes:
+        found = routes.get_netnsid(fd=namespace)
+    return found["nsid"] if found and found["nsid"] >= 0 else None
 
 
 def _link_named(name: str) -> _Link:
@@ -92,4 +110,5 @@ def _read(routes: IPRoute, index: int) -> _Link:
         link.get_attr("IFLA_LINK") or 0,
         link.get_attr("IFLA_MASTER") or 0,
         link.get_attr("IFLA_ADDRESS") or "",
+        -1 if (netns := link.get_attr("IFLA_LINK_NETNSID")) is None else netns,
     )
