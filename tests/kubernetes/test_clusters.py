@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.conftest import assert_gone
 from tests.e2e.mesh import Mesh, admit, service, tulle, wait_for
@@ -31,6 +33,7 @@ FROM_EAST = {"app": "client", "io.cilium.k8s.policy.cluster": "east"}
 POLICIES = [
     item for item in definitions() if item["spec"]["names"]["kind"] == "CiliumNetworkPolicy"
 ]
+MCS = list(yaml.safe_load_all((Path(__file__).parent / "mcs.yaml").read_text()))
 RBAC = "rbac.authorization.k8s.io/v1"
 
 
@@ -71,7 +74,7 @@ def sides() -> Iterator[dict[str, Side]]:
         planes: dict[str, ControlPlane] = {}
         for number, name in ((5, "east"), (6, "west")):
             plane = stack.enter_context(control_plane(f"{name}-{os.getpid()}", number))
-            plane.kubectl.apply(*POLICIES, manager="tests")
+            plane.kubectl.apply(*POLICIES, *MCS, manager="tests")
             plane.connect(lab)
             stack.callback(plane.disconnect)
             planes[name] = plane
@@ -93,7 +96,7 @@ def make(name: str, plane: ControlPlane, lab: Cluster, own: Mesh) -> Side:
     plane.make_namespace("shop")
     plane.kubectl.apply(*reader())
     access = plane.kubeconfig("agent", "tulle", "system:masters")
-    words = ("--kubernetes", str(access), "--cluster-name", name, "--routing", "vxlan")
+    words = ("--kubernetes", str(access), "--cluster-name", name, "--routing", "vxlan", "--duties")
     side = Side(name, plane, own, words, plane.kubeconfig("peer", "peer"), {})
     side.start()
     own.run("web", sys.executable, str(SERVER), name)  # it answers with its cluster's name
@@ -190,6 +193,91 @@ def test_a_policy_means_its_own_cluster_unless_it_names_another(sides: dict[str,
     assert denied
     west.plane.kubectl.delete(none, admit("web", "web", "client"))
     wait_for(lambda: ask() == "west")
+
+
+def exporting(name: str) -> Json:
+    return {
+        "apiVersion": "multicluster.x-k8s.io/v1alpha1",
+        "kind": "ServiceExport",
+        "metadata": {"name": name, "namespace": "shop"},
+    }
+
+
+def imported(side: Side, *clusters: str) -> Json:
+    """The ServiceImport of `api`, as of these clusters."""
+
+    def holds(item: Json) -> bool:
+        said = item.get("status", {}).get("clusters", [])
+        return sorted(each["cluster"] for each in said) == [*clusters]
+
+    return side.plane.kubectl.wait("serviceimport", "api", "shop", holds)
+
+
+def answers(side: Side) -> Iterator[str]:
+    """Of the ServiceImport of `api`, as this side has it."""
+    found = side.plane.kubectl.get("serviceimport", "api", "shop")
+    assert found is not None
+    url = f"http://{found['spec']['ips'][0]}/"
+    return (side.node.get_http_direct("client", url, 0.3) for _ in range(8))
+
+
+def condition(side: Side, name: str, kind: str, status: str) -> str:
+    """Its reason, once it has that status."""
+    found: list[str] = []
+
+    def holds(item: Json) -> bool:
+        said = item.get("status", {}).get("conditions", [])
+        found[:] = [c["reason"] for c in said if (c["type"], c["status"]) == (kind, status)]
+        return bool(found)
+
+    side.plane.kubectl.wait("serviceexport", name, "shop", holds)
+    return found[0]
+
+
+def test_what_any_cluster_exports_all_have_under_one_name(sides: dict[str, Side]) -> None:
+    """By an address and a name of the set's own; beside it each one's Service stays as it is."""
+    east, west = sides["east"], sides["west"]
+    for side in sides.values():
+        side.plane.kubectl.apply(service("api", "web"))
+        side.plane.kubectl.apply(listing("api-1", "api", side.node.name, side.ips["web"]))
+    west.plane.kubectl.apply(exporting("api"), exporting("ghost"))
+    made = imported(east, "west")
+    assert made["spec"]["type"] == "ClusterSetIP"
+    assert [port["port"] for port in made["spec"]["ports"]] == [80]
+    url = f"http://{made['spec']['ips'][0]}/"
+    ask = partial(east.node.get_http_direct, "client")
+    wait_for(lambda: ask(url) == "west")
+    name = "api.shop.svc.clusterset.local"
+    wait_for(lambda: east.node.get_http("client", f"http://{name}/") == "west")
+    wait_for(lambda: east.node.host("curl", "-s", "-m", "1", url, check=False) == "west")
+    assert condition(west, "ghost", "Valid", "False") == "NoService"
+    assert condition(west, "api", "Valid", "True") == "Valid"
+
+    east.plane.kubectl.apply(exporting("api"))
+    for side in sides.values():
+        imported(side, "east", "west")
+        wait_for(lambda side=side: name in side.node.exec("client", "cat", "/etc/hosts"))
+        wait_for(lambda side=side: {*answers(side)} == {"east", "west"})
+    assert {item["name"] for item in east.node.get("services")} >= {"api", "clusterset/api"}
+    told = east.node.tulle("explain", "shop/client", "shop/clusterset/api", "--port", "80")
+    assert "shop/west/web" in told and "shop/web" in told
+    west.plane.kubectl.apply(admit("web", "web", "client"))  # those of its own cluster
+    wait_for(lambda: {*answers(east)} == {"east", ""})
+    wait_for(lambda: {*answers(west)} == {"east", "west"})
+    west.plane.kubectl.delete(admit("web", "web", "client"))
+
+    port = [{"op": "replace", "path": "/spec/ports/0/port", "value": 81}]
+    east.plane.kubectl(
+        "patch", "service", "api", "-n", "shop", "--type=json", "-p", json.dumps(port)
+    )
+    for side in sides.values():
+        assert condition(side, "api", "Conflict", "True") == "PortConflict"
+    for side in sides.values():
+        side.plane.kubectl.delete(exporting("api"))
+    wait_for(
+        lambda: not any(s.plane.kubectl.get("serviceimport", "api", "shop") for s in sides.values())
+    )
+    wait_for(lambda: ask(url, 0.3) == "")
 
 
 def test_pod_ranges_that_overlap_are_refused_and_the_rest_holds(sides: dict[str, Side]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from tulle.model.multicluster import import_of
 from tulle.model.world import IPAddress
 
 CLUSTER_DOMAIN = "cluster.local"
+CLUSTERSET_DOMAIN = "clusterset.local"
 
 _LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 
@@ -24,10 +26,17 @@ def render_services(services: Iterable[HostsEntry], namespace: str) -> str:
     """Lines for `services` as seen from `namespace`: the bare name only for its own."""
     lines: list[str] = []
     for name, of, addresses in sorted(services):
-        full = f"{name}.{of}.svc.{CLUSTER_DOMAIN}"
-        names = f"{full} {name}.{of}.svc {name}.{of}" + (f" {name}" if of == namespace else "")
+        names = _names(name, of, of == namespace)
         lines += [f"{address} {names}\n" for address in addresses]
     return "".join(lines)
+
+
+def _names(name: str, namespace: str, is_own: bool) -> str:
+    """What stands for an import has the one name that says so (KEP-1645)."""
+    if shared := import_of(name):
+        return f"{shared}.{namespace}.svc.{CLUSTERSET_DOMAIN}"
+    short = f"{name}.{namespace}"
+    return f"{short}.svc.{CLUSTER_DOMAIN} {short}.svc {short}" + (f" {name}" if is_own else "")
 
 
 def render_hosts(services: str, own_name: str, own_addresses: Iterable[IPAddress]) -> str:

@@ -15,6 +15,7 @@ from tulle.compile.rules import Action
 from tulle.compile.services import Frontend, Kind, ServiceParts, addresses_of
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import ObjectRef, Service
+from tulle.model.multicluster import import_of, import_type
 from tulle.model.verdict import Rule
 from tulle.model.world import Workload
 
@@ -38,7 +39,7 @@ def _service(service: Service, frontends: tuple[Frontend, ...]) -> Json:
     return {
         "namespace": service.metadata.namespace,
         "name": service.metadata.name,
-        "type": spec.type,
+        "type": import_type(spec) if import_of(service.metadata.name) else spec.type,
         "cluster_ips": [str(item) for item in addresses_of(service)],
         "external_ips": [
             *spec.external_ips,

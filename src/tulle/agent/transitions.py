@@ -14,7 +14,7 @@ from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import Routing
 
 Json = dict[str, Any]
-_NAMES = ("name", "parentRef", "ancestorRef")  # of what has conditions of its own
+_NAMES = ("name", "parentRef", "ancestorRef", "cluster")  # of parts of a status
 _PARTS = ("listeners", "parents", "ancestors")
 
 

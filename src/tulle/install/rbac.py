@@ -41,6 +41,8 @@ STATUSES = (
     "MeshNode",
     "RateLimitPolicy",
     "Service",
+    "ServiceExport",
+    "ServiceImport",
     "TCPRoute",
     "TLSRoute",
     "UDPRoute",
@@ -105,11 +107,12 @@ def confiding() -> list[Node]:
 
 
 def writing() -> list[Node]:
-    """Statuses, of objects that all may read; of hosts' workloads who backs what, and their end."""
+    """Statuses, of objects that all may read; whom of hosts Services have; imports."""
     return [
         *_rules(STATUSES, ("patch",), "/status"),
         *_rules(("EndpointSlice",), ("create", "patch", "delete")),
         *_rules(("MeshWorkload",), ("delete",)),
+        *_rules(("ServiceImport",), ("create", "patch", "delete")),
     ]
 
 

@@ -26,6 +26,7 @@ from .kubernetes import (
     Pod,
     Service,
 )
+from .multicluster import ServiceExport, ServiceImport
 from .traffic import (
     AuthPolicy,
     BackendTrafficPolicy,
@@ -66,6 +67,8 @@ KubernetesObject = (
     | ClusterNetworkPolicy
     | MeshNode
     | MeshWorkload
+    | ServiceExport
+    | ServiceImport
     | RoutingObject
 )
 KINDS: dict[str, type[KubernetesObject]] = {

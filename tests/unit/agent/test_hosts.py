@@ -13,6 +13,13 @@ def test_bare_name_is_for_the_own_namespace_only() -> None:
     assert render_services([DB], "other") == f"10.96.0.5 {full}\nfd00::5 {full}\n"
 
 
+def test_what_the_cluster_set_has_bears_one_name_that_says_so() -> None:
+    shared = HostsEntry("clusterset/db", "shop", (ip_address("198.18.97.5"),))
+    lines = render_services([DB, shared], "shop").splitlines()
+    assert lines[0] == "198.18.97.5 db.shop.svc.clusterset.local"
+    assert len(lines) == 3
+
+
 def test_order_of_services_does_not_matter() -> None:
     web = HostsEntry("web", "shop", (ip_address("10.96.0.6"),))
     assert render_services([web, DB], "shop") == render_services([DB, web], "shop")

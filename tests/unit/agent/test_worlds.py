@@ -12,8 +12,16 @@ from tulle.edges.manifests.directory import Snapshot
 from tulle.model.kinds import KINDS
 from tulle.model.world import Node, Settings
 
-# workloads, the mesh, and those with kept addresses
-ELSEWHERE = {"Pod", "Node", "Service", "MeshNode", "MeshWorkload"}
+# workloads, the mesh, those with kept addresses, and what Services stand for
+ELSEWHERE = {
+    "Pod",
+    "Node",
+    "Service",
+    "MeshNode",
+    "MeshWorkload",
+    "ServiceExport",
+    "ServiceImport",
+}
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - ELSEWHERE))

@@ -74,6 +74,7 @@ def test_the_operator_writes_statuses_its_lease_and_events_and_who_backs_what() 
     assert {(right[3], right[4]) for right in of_objects} == {
         *((f"{plural(kind)}/status", "patch") for kind in STATUSES),
         *(("endpointslices", verb) for verb in ("create", "patch", "delete")),
+        *(("serviceimports", verb) for verb in ("create", "patch", "delete")),
         ("meshworkloads", "delete"),
     }
     leases = [right for right in writes if right[3] == "leases"]

@@ -25,7 +25,7 @@ Clock = Callable[[], float]
 MakeClient = Callable[[Access], Client]
 
 NOWHERE = "tulle.io/nowhere"  # no node can have that name: all pods are elsewhere
-READ = tuple(ALL[kind] for kind in ("Namespace", "Service", "EndpointSlice"))
+READ = tuple(ALL[kind] for kind in ("Namespace", "Service", "EndpointSlice", "ServiceExport"))
 
 
 class OtherCluster:

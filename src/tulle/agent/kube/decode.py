@@ -23,7 +23,18 @@ from .cores import endpoint_slice, service
 
 Fields = dict[str, Any]
 
-CORE = frozenset({"Namespace", "Node", "Service", "EndpointSlice", "Secret", "ConfigMap"})
+CORE = frozenset(
+    {
+        "Namespace",
+        "Node",
+        "Service",
+        "EndpointSlice",
+        "Secret",
+        "ConfigMap",
+        "ServiceExport",
+        "ServiceImport",
+    }
+)
 _METADATA = (
     "name",
     "namespace",

@@ -1,24 +1,25 @@
-"""What one writes for all: statuses with the addresses that were given out, Events of refusals, and
-who of the hosts that joined backs which Service."""
+"""What one writes for all: statuses with the addresses that were given out, Events of refusals, who
+of the hosts that joined backs which Service, and what is imported from other clusters."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from tulle.edges.manifests.directory import Snapshot
 from tulle.model.kinds import KINDS
-from tulle.model.kubernetes import Service
+from tulle.model.kubernetes import ObjectRef
 from tulle.model.routing import Routing
-from tulle.model.world import Key, Refusal, World
+from tulle.model.world import Refusal, World
 
-from . import events, hosting, writer
+from . import events, hosting, importing, writer
 from .election import Election, Lease
 from .events import Happening, Recorder
 from .feeds import undisturbed
 from .hosting import Hosting, Resource
+from .importing import Importing
 from .statuses import statuses
 from .writer import Writer
 
@@ -33,13 +34,6 @@ class Api(writer.Api, events.Api, hosting.Api, Protocol):
     """What duties need of a client."""
 
 
-class Given(Protocol):
-    """Services with their addresses."""
-
-    @property
-    def services(self) -> Mapping[Key, Service]: ...
-
-
 class InForce(Protocol):
     """What a pass put in force, and what it could not."""
 
@@ -50,7 +44,7 @@ class InForce(Protocol):
     def routing(self) -> Routing: ...
 
     @property
-    def allocated(self) -> Given: ...
+    def allocated(self) -> importing.Given: ...
 
     @property
     def refusals(self) -> Sequence[Refusal]: ...
@@ -78,6 +72,7 @@ class Duties:
         self.writer = Writer(api, resource, self._election.holds)
         self._recorder = Recorder(api, resource, instance)
         self._hosting = Hosting(api, resource, namespace, self._election.holds)
+        self._importing = Importing(api, resource, self._election.holds)
         self._now: InForce | None = None
         self._news = asyncio.Event()
         self._seen: tuple[object, ...] = ()  # what the last statuses were made from
@@ -88,6 +83,7 @@ class Duties:
         """After each pass."""
         self._now = now
         self._hosting.tell(now)
+        self._importing.tell(now)
         self._news.set()
 
     async def run(self) -> None:
@@ -98,7 +94,8 @@ class Duties:
     def problems(self) -> list[str]:
         """What a user should know of: what could not be told."""
         found = sorted(f"status of {ref}: {text}" for ref, text in self.writer.problems.items())
-        found += sorted(f"{ref}: {text}" for ref, text in self._hosting.problems.items())
+        others = {**self._hosting.problems, **self._importing.problems}
+        found += sorted(f"{ref}: {text}" for ref, text in others.items())
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         return [found[0] + more] if found and self._election.holds() else []
 
@@ -124,6 +121,7 @@ class Duties:
             group.create_task(self._keep_wanting())
             look_after = partial(self._hosting.run, self._news.set)
             group.create_task(undisturbed(look_after, "what hosts tell"))
+            group.create_task(undisturbed(self._importing.run, "what is imported"))
 
     async def _keep_wanting(self) -> None:
         """Passes follow each other more quickly than anybody reads statuses."""
@@ -151,7 +149,14 @@ class Duties:
 
     def _tell_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Once of each, as long as it stays; pods are their nodes' business."""
-        found = frozenset(item for item in refusals if item.ref.kind in _TOLD)
+        found = frozenset(
+            item for item in refusals if item.ref.kind in _TOLD and _is_here(item.ref)
+        )
         for item in sorted(found - self._refused, key=lambda item: (item.ref, item.reason)):
             self._recorder.tell(Happening(item.ref, "Refused", "Compile", item.reason))
         self._refused = found
+
+
+def _is_here(ref: ObjectRef) -> bool:
+    """Objects of other clusters, and what stands for them, bear names that no API has."""
+    return "/" not in ref.name

@@ -6,7 +6,7 @@ no API has a name with a slash, so nothing of it can stand for something of ours
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
@@ -50,6 +50,14 @@ def is_shared(service: Service) -> bool:
     return is_global(service) and service.metadata.annotations.get(SHARED_ANNOTATION) != "false"
 
 
+def shared_by_both(ours: Mapping[Key, Service], theirs: Snapshot) -> set[Key]:
+    return {
+        key
+        for key, service in theirs.of(Service).items()
+        if is_shared(service) and key in ours and is_global(ours[key])
+    }
+
+
 def named(cluster: str, name: str) -> str:
     return f"{cluster}/{name}"
 
@@ -80,19 +88,13 @@ class Abroad:
             self._others = given, Others(nodes, refusals)
         return self._others[1]
 
-    def slices(self, ours: Mapping[Key, Service], theirs: Snapshot) -> Slices:
-        """Those of Services that both sides have and share. Hosts beside theirs are not known."""
-        services = theirs.of(Service)
-        both = {
-            key
-            for key, service in services.items()
-            if is_shared(service) and key in ours and is_global(ours[key])
-        }
+    def slices(self, services: Set[Key], theirs: Snapshot) -> Slices:
+        """Those of these Services. Hosts beside theirs are not known."""
         known, self._slices = self._slices, {}
         for key, item in theirs.of(EndpointSlice).items():
             if is_of_hosts(item):
                 continue
-            if (key[0], item.metadata.labels.get(SERVICE_NAME_LABEL, "")) in both:
+            if (key[0], item.metadata.labels.get(SERVICE_NAME_LABEL, "")) in services:
                 before = known.get(key)
                 same = before is not None and before[0] is item
                 self._slices[key] = before if before and same else (item, self._slice(item))

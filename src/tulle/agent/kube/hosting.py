@@ -23,6 +23,7 @@ from tulle.edges.manifests.directory import Snapshot
 from tulle.errors import TulleError, Unavailable
 from tulle.model.hosts import MeshNode, MeshWorkload
 from tulle.model.kubernetes import SERVICE_NAME_LABEL, EndpointSlice, ObjectRef, Service
+from tulle.model.multicluster import import_of
 from tulle.model.world import Key, Workload, World
 
 from . import writer
@@ -162,7 +163,8 @@ class Hosting:
         services = now.snapshot.of(Service)
         have = {k: item for k, item in now.snapshot.of(EndpointSlice).items() if is_of_hosts(item)}
         zones = {name: node.zone for name, node in now.world.nodes.items()}
-        wanted = slices_of(services, _hosted(now, present), zones)
+        own = {key: item for key, item in services.items() if not import_of(key[1])}
+        wanted = slices_of(own, _hosted(now, present), zones)
         for key, item in wanted.items():
             if not says(have.get(key), item):
                 service = services[key[0], item.metadata.labels[SERVICE_NAME_LABEL]]

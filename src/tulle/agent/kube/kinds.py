@@ -64,6 +64,8 @@ RESTRICTING = frozenset(
         "RateLimitPolicy",
     }
 )
+# without these less is known of another cluster, and nothing else is different
+ADDING = frozenset({"ServiceExport"})
 OWN = "Node"  # only this node's: `population` reads of the others what it needs
 # read in part, and not as objects of the user: `population`
 ELSEWHERE = frozenset({"Pod"})

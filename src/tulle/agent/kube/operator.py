@@ -88,6 +88,7 @@ class Operator:
             options.state / "clusters",
             Client,
             self._clock,
+            options.service_cidrs,
         )
         self._source = JoinedSource(self.source, self.peers)
         self._others = JoinedPopulation(self.population, self.peers)

@@ -11,7 +11,7 @@ import base64
 import binascii
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,14 +32,16 @@ from tulle.edges.manifests.syntax import check_dns_label
 from tulle.errors import Refused, Unavailable
 from tulle.model.cilium import DEFAULT_CLUSTER
 from tulle.model.kubernetes import EndpointSlice, Namespace, ObjectRef, Service
-from tulle.model.world import Refusal
+from tulle.model.multicluster import CLUSTERSET, ClusterSet
+from tulle.model.world import IPNetwork, Refusal
 
 from ..nodes import Others
 from ..published import NodeState
 from ..records import write_atomically
 from .cluster import MakeClient, OtherCluster
+from .clusterset import Imports, exported, exports_of, foreign_imports, of_services
 from .feeds import Feed, FeedSink, problems_of, undisturbed
-from .foreign import disjoint, refused_in
+from .foreign import Said, disjoint, refused_in, shared_by_both
 from .kinds import Watched
 
 log = logging.getLogger("tulle")
@@ -81,8 +83,12 @@ class Peers:
         directory: Path,
         make_client: MakeClient,
         clock: Clock,
+        ranges: Collection[IPNetwork] = (),
     ) -> None:
-        """`own` is this cluster's name; without one it joins nobody."""
+        """`own` is this cluster's name; without one it joins nobody.
+
+        From `ranges` are addresses of what is imported.
+        """
         self._client, self._namespace, self._own = client, namespace, own
         self._directory, self._make_client, self._clock = directory, make_client, clock
         watched = Watched("Secret", ("v1",), {"labelSelector": LABEL})
@@ -97,6 +103,7 @@ class Peers:
         self._waits_until = clock() + WAIT_S
         self._awaited = set(self._remembered())
         self._merged: tuple[tuple[object, ...], Snapshot] | None = None
+        self._imports = Imports(ranges)
         self._services: Mapping[Key, Service] = {}
         self._fitting: dict[str, tuple[object, object, Others]] = {}
 
@@ -134,28 +141,50 @@ class Peers:
         """
         with self._lock:
             self._services = ours.of(Service)
-            if not (self._joined or self._refused or self._awaited):
+            if not (self._joined or self._refused or self._awaited or exported(ours)):
                 return ours
             said = {name: item.cluster.scan() for name, item in sorted(self._joined.items())}
             self._await(name for name, known in said.items() if known)
+            troubles = dict(self._refused), self._has_heard_all(said)
             given = ours, *(known and known.snapshot for known in said.values())
-            if self._merged and _are(self._merged[0], (*given, dict(self._refused))):
-                return self._merged[1]
-            services, own = ours.of(Service), ours.of(EndpointSlice)
-            slices, foreign = dict(own), dict[str, Mapping[str, Namespace]]()
-            refusals = [Refusal(ref, text) for ref, text in sorted(self._refused.items())]
-            for name, known in said.items():
-                if known:
-                    theirs = known.snapshot
-                    slices |= self._joined[name].cluster.abroad.slices(services, theirs)
-                    foreign[name] = theirs.named(Namespace)
-                    refusals += [refused_in(name, item) for item in theirs.refusals]
-            kinds = {**ours.kinds, "EndpointSlice": slices}
-            whole = replace(
-                ours, kinds=kinds, refusals=(*ours.refusals, *refusals), foreign=foreign
-            )
-            self._merged = (*given, dict(self._refused)), whole
-            return whole
+            if self._merged is None or not _are(self._merged[0], (*given, troubles)):
+                theirs = {name: known.snapshot for name, known in said.items() if known}
+                self._merged = (*given, troubles), self._together(ours, theirs, *troubles)
+            return self._merged[1]
+
+    def _together(
+        self,
+        ours: Snapshot,
+        theirs: Mapping[str, Snapshot],
+        refused: Mapping[ObjectRef, str],
+        whole: bool,
+    ) -> Snapshot:
+        """What belongs to Services that both sides share, and to those that any exports."""
+        exports = exports_of({self._own: ours, **theirs})
+        services, slices = dict(ours.of(Service)), dict(ours.of(EndpointSlice))
+        of_exported = list(of_services(slices, exported(ours)))
+        refusals = [Refusal(ref, text) for ref, text in sorted(refused.items())]
+        refusals += foreign_imports(ours, exports)
+        for name, snapshot in theirs.items():
+            shared, more = shared_by_both(services, snapshot), exported(snapshot)
+            found = self._joined[name].cluster.abroad.slices(shared | more, snapshot)
+            slices |= of_services(found, shared)
+            of_exported += of_services(found, more)
+            refusals += [refused_in(name, item) for item in snapshot.refusals]
+        kinds = {**ours.kinds, "EndpointSlice": slices | self._imports.slices(of_exported)}
+        if exports:
+            kinds["Service"] = services | self._imports.services(ours, exports)
+        return replace(
+            ours,
+            kinds=kinds,
+            refusals=(*ours.refusals, *refusals),
+            foreign={name: snapshot.named(Namespace) for name, snapshot in theirs.items()},
+            clusterset=ClusterSet(exports, whole),
+        )
+
+    def _has_heard_all(self, said: Mapping[str, Said | None]) -> bool:
+        """Whether what nobody speaks of is not there."""
+        return not self.is_on or (self._feed.synced and all(said.values()))
 
     def others(self) -> Others:
         """Their nodes, as nodes of this mesh, where `snapshot` was asked for last."""
@@ -299,7 +328,7 @@ def _read(raw: bytes, own: str) -> tuple[str, bytes]:
         raise Refused("is no Secret that can be read") from error
     except FieldError as error:
         raise Refused(str(error)) from error
-    if name in (own, DEFAULT_CLUSTER):
+    if name in (own, DEFAULT_CLUSTER, CLUSTERSET):
         raise Refused(f"{LABEL}: {name} is this cluster's own name, or none")
     return name, kubeconfig
 

@@ -26,7 +26,7 @@ from tulle.model.kubernetes import ObjectRef
 from tulle.model.world import Refusal
 
 from .feeds import TOLD_AFTER_S, Feed, FeedSink, problems_of, shown, undisturbed
-from .kinds import ALL, BY_NAME, CRDS, NAMING, OWN, RESTRICTING, WATCHED, Watched, named
+from .kinds import ADDING, ALL, BY_NAME, CRDS, NAMING, OWN, RESTRICTING, WATCHED, Watched, named
 from .store import Store
 from .wanted import references
 
@@ -217,7 +217,7 @@ class KubernetesSource:
         """A kind that may not be read is as good as none, if that allows no more than there was."""
         kind = feed.watched.kind
         is_harmless = kind not in RESTRICTING and kind not in self._of_before
-        is_harmless = is_harmless and self._reads_all
+        is_harmless = is_harmless and (self._reads_all or kind in ADDING)
         return feed.settles or (feed.condition.phase == "forbidden" and is_harmless)
 
     def _present(self) -> list[Feed]:

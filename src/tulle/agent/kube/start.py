@@ -74,6 +74,7 @@ async def prepare(
         paths.durable / "clusters",
         partial(client_of, paths),
         clock,
+        options.service_cidrs,
     )
     duties = _duties(client, access, source, options.name) if where.duties else None
     recorder = Recorder(client, source.resource_of, options.name)

@@ -16,6 +16,8 @@ from tulle.model.kinds import KubernetesObject
 from tulle.model.kubernetes import ObjectRef, Service
 from tulle.model.world import Key, Refusal
 
+from .exporting import of_clusterset
+
 Json = dict[str, Any]
 
 # What controllers share of each kind: where nothing is ours, entries from before have to go.
@@ -83,6 +85,7 @@ def _said(
             found[ref] = _NO_ADDRESSES
     found.update(_addresses(snapshot, services))
     found.update(_valid(snapshot, refusals))
+    found.update(of_clusterset(snapshot))
     return found
 
 

@@ -34,6 +34,7 @@ _OURS = frozenset(
         "Valid",
     }
 )
+_MAPS = ("listeners", "clusters")  # lists of which the API keeps an order of its own
 _NOTHING: tuple[object, ...] = (None, 0, "", [], {})
 
 
@@ -139,7 +140,7 @@ def _says(have: Any, wanted: Any) -> bool:
 def _part_says(name: str, have: Any, wanted: Any) -> bool:
     if name == "conditions":
         return _conditions_say(have or (), wanted)
-    if name == "listeners":
+    if name in _MAPS:
         return _same_entries(have or [], wanted)
     return _says(have, wanted)
 

@@ -22,6 +22,7 @@ from tulle.model.kubernetes import (
     LabelSelectorRequirement,
     Service,
 )
+from tulle.model.multicluster import import_of
 from tulle.model.world import World
 
 from ..rules import NAMESPACE_KEY, NAMESPACE_LABELS
@@ -192,8 +193,10 @@ def _is_endpoint(world: World, end: End, wanted: CiliumService) -> bool:
 
 
 def _is_meant(wanted: CiliumService, service: Service) -> bool:
-    """A namespace that is not given is any."""
+    """A namespace that is not given is any; a Service is one that the API has."""
     metadata = service.metadata
+    if import_of(metadata.name):
+        return False
     if wanted.k8s_service is not None:
         name = wanted.k8s_service
         return name.service_name == metadata.name and name.namespace in ("", metadata.namespace)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
 from tulle.model.kubernetes import Service, ServicePort
+from tulle.model.multicluster import MCS_GROUP, SERVICE_IMPORT, imported
 from tulle.model.references import BackendObjectReference
 from tulle.model.routing import AppProtocol, Destination
 from tulle.model.world import Key
@@ -32,6 +34,13 @@ _OF_GRPC = {
     "": AppProtocol.HTTP2,
     **{name: item for name, item in _OF_HTTP.items() if item is AppProtocol.HTTP2},
     "https": AppProtocol.HTTP2,
+}
+
+
+# What a reference of a kind is called among Services.
+_KINDS: Mapping[tuple[str, str], Callable[[str], str]] = {
+    ("", "Service"): str,
+    (MCS_GROUP, SERVICE_IMPORT): imported,
 }
 
 
@@ -62,9 +71,10 @@ class Backends:
     ) -> Destination:
         """`own_name`: the proxy speaks to it for itself, not for a client."""
         namespace = ref.namespace or self._source.namespace
-        found = Destination((namespace, ref.name), ref.port or 0, weight)
+        name = _KINDS.get((ref.group, ref.kind), str)(ref.name)
+        found = Destination((namespace, name), ref.port or 0, weight)
         target = Target(ref.group, ref.kind, namespace, ref.name)
-        if (ref.group, ref.kind) != ("", "Service"):
+        if (ref.group, ref.kind) not in _KINDS:
             kind = f"{ref.group}/{ref.kind}" if ref.group else ref.kind
             return self._broken(found, "InvalidKind", f"{kind} is no kind of backend: Service is")
         if not self._asking.permit(self._source, target, own_name):

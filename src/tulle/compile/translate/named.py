@@ -8,6 +8,7 @@ from ipaddress import ip_network
 
 from tulle.model.cilium import CIDRRule, CiliumCIDRGroup, CiliumService
 from tulle.model.kubernetes import SERVICE_NAME_LABEL, EndpointSlice, LabelSelector, Service
+from tulle.model.multicluster import import_of
 from tulle.model.world import Key, World
 
 from ..rules import Cidr, PeerTerm, Pods
@@ -82,8 +83,11 @@ def _key(item: Service | EndpointSlice) -> Key:
 
 
 def _is_wanted(wanted: CiliumService, service: Service) -> bool:
-    """Both parts must hold; a namespace that is not given is any."""
+    """Both parts must hold; a namespace that is not given is any. What stands for an import is none
+    of this cluster's Services."""
     metadata = service.metadata
+    if import_of(metadata.name):
+        return False
     if (name := wanted.k8s_service) is not None and (
         name.service_name != metadata.name or name.namespace not in ("", metadata.namespace)
     ):

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from tulle.errors import Refused, Unavailable, UsageError
 from tulle.model.kinds import KINDS, KubernetesObject, ref_of
 from tulle.model.kubernetes import Namespace, ObjectRef
+from tulle.model.multicluster import ClusterSet
 from tulle.model.world import Key, Refusal
 
 from .checkpoint import Checkpoint
@@ -35,6 +36,7 @@ class Snapshot:
     kinds: ByKind
     refusals: tuple[Refusal, ...]
     foreign: Mapping[str, Mapping[str, Namespace]] = field(default_factory=dict)  # by cluster
+    clusterset: ClusterSet = field(default_factory=ClusterSet)
 
     def of(self, kind: type[T]) -> Mapping[Key, T]:
         """Objects of a kind that is in namespaces."""

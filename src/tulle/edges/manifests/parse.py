@@ -47,6 +47,7 @@ _SELECTING = (
     AuthPolicy,
     RateLimitPolicy,
 )
+_OF_CLUSTERS = ("ServiceExport", "ServiceImport")  # that are joined, by their API servers
 _CONFIDENTIAL_REASON = "must be text: put it in quotes"
 _LIST_FIELDS = {"apiVersion", "kind", "items", "metadata"}
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML 1.1 ends a line at
@@ -249,6 +250,8 @@ def _class_of(value: Value, base: Path) -> type[KubernetesObject]:
         near = difflib.get_close_matches(kind[:64], KINDS, 1)
         hint = f": did you mean {near[0]}?" if near else ""
         raise FieldError(f"{quote(kind)} is not a kind that Tulle accepts{hint}", *base, "kind")
+    if kind in _OF_CLUSTERS:
+        raise FieldError(f"{kind} means nothing in a file: API servers have it", *base, "kind")
     if version not in API_VERSIONS[kind]:
         known = " or ".join(API_VERSIONS[kind])
         reason = f"{quote(version)} is not accepted; {kind} is read as {known}"

@@ -42,6 +42,7 @@ from tulle.model.kubernetes import (
     Pod,
     Service,
 )
+from tulle.model.multicluster import ServiceExport, ServiceImport
 from tulle.model.scopes import MEMORY, SCOPE
 from tulle.model.traffic import (
     AuthPolicy,
@@ -86,7 +87,7 @@ CLUSTER_SCOPED = frozenset(
 )
 
 # Names of these become host names or directories; the others only name themselves.
-_LABEL_NAMED = (Namespace, Pod, Service, MeshWorkload)
+_LABEL_NAMED = (Namespace, Pod, Service, MeshWorkload, ServiceExport, ServiceImport)
 _ANNOTATION_BYTES = 256 << 10
 _OWN_PREFIX = "tulle.io/"
 _OTHER_VALUES = (WEIGHT_ANNOTATION, SCOPE, MEMORY)  # than "true" and "false"
@@ -139,7 +140,7 @@ def validate(obj: KubernetesObject) -> KubernetesObject:
             return validate_mesh_node(obj)
         case MeshWorkload():
             return validate_mesh_workload(obj)
-        case Namespace():
+        case Namespace() | ServiceExport() | ServiceImport():
             return obj
         case _:
             return _validate_routing(obj)

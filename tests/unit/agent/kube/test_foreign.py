@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.agent.kube.test_census import a_census, pod
 from tulle.agent.kube.backing import slices_of
-from tulle.agent.kube.foreign import Abroad, disjoint
+from tulle.agent.kube.foreign import Abroad, disjoint, shared_by_both
 from tulle.agent.mesh import mesh
 from tulle.agent.nodes import Others
 from tulle.compile import Ids, compile_world
@@ -85,7 +85,8 @@ def test_a_service_is_shared_by_both_sides(
     ours: dict[str, str], theirs: dict[str, str], shared: bool
 ) -> None:
     own = {("shop", "web"): a_service(**ours)}
-    found = Abroad("west").slices(own, said(theirs, a_slice(), a_slice("x-1", "x")))
+    snapshot = said(theirs, a_slice(), a_slice("x-1", "x"))
+    found = Abroad("west").slices(shared_by_both(own, snapshot), snapshot)
     assert bool(found) == shared
     if shared:
         ((key, item),) = found.items()
@@ -95,7 +96,7 @@ def test_a_service_is_shared_by_both_sides(
 
 
 def test_slices_that_stay_are_the_same_objects() -> None:
-    abroad, one, own = Abroad("west"), a_slice(), {("shop", "web"): a_service(**GLOBAL)}
+    abroad, one, own = Abroad("west"), a_slice(), {("shop", "web")}
     before = abroad.slices(own, said(GLOBAL, one))
     after = abroad.slices(own, said(GLOBAL, one, a_slice("web-2")))
     assert after["shop", "west/web-1"] is before["shop", "west/web-1"] and len(after) == 2
@@ -103,12 +104,12 @@ def test_slices_that_stay_are_the_same_objects() -> None:
 
 def test_what_runs_on_hosts_beside_the_other_cluster_is_not_known_here() -> None:
     """Nor would whoever writes slices here take it for slices of its own."""
-    own, service = {("shop", "web"): a_service(**GLOBAL)}, a_service(**GLOBAL)
+    service = a_service(**GLOBAL)
     runs = Workload("shop", "h", {"app": "web"}, (ip_address("10.9.0.2"),), 0, node="h")
     spec = msgspec.structs.replace(service.spec, selector={"app": "web"})
     selecting = msgspec.structs.replace(service, spec=spec)
     (hosted,) = slices_of({("shop", "web"): selecting}, [runs], {}).values()
-    assert not Abroad("west").slices(own, said(GLOBAL, hosted))
+    assert not Abroad("west").slices({("shop", "web")}, said(GLOBAL, hosted))
 
 
 def test_a_range_with_a_service_of_ours_is_refused() -> None:

@@ -140,6 +140,14 @@ def test_what_changed_is_written(change: Json) -> None:
     assert write_of(GATEWAY, wanted | change, live(GATEWAY, have), NOW) is not None
 
 
+@pytest.mark.parametrize(("wanted", "writes"), [("ab", False), ("ba", False), ("a", True)])
+def test_a_server_keeps_clusters_in_an_order_of_its_own(wanted: str, writes: bool) -> None:
+    ref = ObjectRef("ServiceImport", "shop", "web")
+    have = {"clusters": [{"cluster": "b"}, {"cluster": "a"}]}
+    status = {"clusters": [{"cluster": name} for name in wanted]}
+    assert (write_of(ref, status, live(ref, have), NOW) is not None) == writes
+
+
 def test_a_condition_of_somebody_else_is_none_of_ours() -> None:
     have = {"conditions": [timed(condition()), timed(condition("example.com/Scanned"))]}
     assert write_of(GATEWAY, {"conditions": [condition()]}, live(GATEWAY, have), NOW) is None

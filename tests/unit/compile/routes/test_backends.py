@@ -1,12 +1,16 @@
 """backendRefs: what makes one good, and what is said of one that is not."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.unit.compile.routes.worlds import (
     GATEWAY,
+    POOL,
+    SERVICES,
     a_route,
+    completed,
     condition,
     front,
     gateway,
@@ -15,8 +19,13 @@ from tests.unit.compile.routes.worlds import (
     listener,
     of_route,
     routed,
+    world_of,
 )
+from tulle.compile.routes import route
+from tulle.model.kubernetes import ObjectMeta, Service, ServicePort, ServiceSpec
 from tulle.model.routing import AppProtocol, Destination
+
+IMPORT = {"group": "multicluster.x-k8s.io", "kind": "ServiceImport"}
 
 _SPEAKING = """
 apiVersion: v1
@@ -57,11 +66,18 @@ def destinations(found: Any) -> tuple[Destination, ...]:
         ({"name": "far", "namespace": "away", "port": 80}, "RefNotPermitted"),
         ({"name": "x", "kind": "Bucket", "group": "a.example"}, "InvalidKind"),
         ({"name": "x", "kind": "Pod"}, "InvalidKind"),
+        ({"name": "web", "port": 80, **IMPORT}, "BackendNotFound"),
+        ({"name": "shared", "port": 80, **IMPORT}, ""),
+        ({"name": "shared", "port": 81, **IMPORT}, "BackendNotFound"),
+        ({"name": "shared", "namespace": "away", "port": 80, **IMPORT}, "RefNotPermitted"),
     ],
 )
 def test_references(ref: dict[str, Any], reason: str) -> None:
     good = {"name": "api", "port": 80, "weight": 3}
-    found = routed(GATEWAY, http_route(rules=[{"backendRefs": [ref, good]}]))
+    world = world_of(POOL, SERVICES, GATEWAY, http_route(rules=[{"backendRefs": [ref, good]}]))
+    key = ("shop", "clusterset/shared")
+    stands = Service(ObjectMeta(key[1], key[0]), ServiceSpec((ServicePort(80),)))
+    found = route(completed(replace(world, services={**world.services, key: stands})))
     expected = ("False", reason) if reason else ("True", "ResolvedRefs")
     assert condition(of_route(found), "ResolvedRefs") == expected
     assert condition(of_route(found), "Accepted") == ("True", "Accepted")

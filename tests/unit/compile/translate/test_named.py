@@ -1,3 +1,4 @@
+from dataclasses import replace
 from ipaddress import ip_network
 
 from tulle.compile.rules import NAMESPACE_KEY, Cidr, Pods
@@ -8,7 +9,7 @@ from tulle.model.cilium import (
     K8sServiceNamespace,
     K8sServiceSelectorNamespace,
 )
-from tulle.model.kubernetes import LabelSelector
+from tulle.model.kubernetes import LabelSelector, ObjectMeta, Service, ServiceSpec
 
 from .samples import world
 
@@ -93,6 +94,15 @@ def test_a_service_without_selector_means_what_its_slices_list() -> None:
 def test_a_service_without_namespace_is_one_of_any() -> None:
     named = Named(world(SERVICES))
     assert len(list(named.service_endpoints(by_name("bank")))) == 3
+
+
+def test_what_stands_for_an_import_is_meant_by_no_policy() -> None:
+    """Not even by a selector of all: whoever backs it may be another cluster's."""
+    seen, meta = world(SERVICES), ObjectMeta("clusterset/web", "shop")
+    stands = {("shop", "clusterset/web"): Service(meta, ServiceSpec(selector={"app": "x"}))}
+    found = replace(seen, services={**seen.services, **stands})
+    assert in_shop(app="web") in (named := [*Named(found).service_endpoints(by_labels())])
+    assert in_shop(app="x") not in named
 
 
 def test_services_that_are_missing_are_said() -> None:
