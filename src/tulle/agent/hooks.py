@@ -40,6 +40,9 @@ class Hooks:
         programs = self._datapath.programs("pod")
         for index in netlink.put_filters(pods, programs, keep=only_new) if pods else ():
             self._attached[index] = "pod"
+            # An earlier version's links come before filters, and end some time after their pins.
+            if not only_new and self._datapath.is_attached(index):
+                self._datapath.attach(index, "pod")
         for index in interfaces.keys() - set(pods):
             if only_new and self._datapath.is_attached(index):
                 continue

@@ -72,6 +72,7 @@ def test_what_an_earlier_agent_attached_waits(hooks: Hooks, kernel: FakeKernel) 
     assert kernel.kept == {1}
     hooks.attach({1: "pod", 2: "pod"})
     assert kernel.filters == [1, 2, 1, 2]
+    assert kernel.attached == [1]  # its link of an earlier version still comes before the filter
     hooks.keep({1, 2})
     assert kernel.kept == set()  # its links of an earlier version are needed no more
 
