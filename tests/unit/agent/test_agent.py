@@ -163,13 +163,14 @@ def test_what_a_stranger_changed_is_read_and_mended_in_another_pass(
         await agent.converge()
         agent._have_is_known, agent._drift_due = True, True
         agent._have = {"part": {"slots": {b"gone": b""}}}
+        passes = asyncio.Semaphore(0)
+        agent.after_pass.append(passes.release)
         await agent.converge()
-        mended = asyncio.Event()
-        agent.after_pass.append(mended.set)
+        await passes.acquire()
         assert agent._drift_look is not None
         await agent._drift_look
         assert not agent._have_is_known
         assert "others changed 1 entries of slots" in caplog.text
-        await mended.wait()
+        await passes.acquire()  # the one that mends: nobody else asked for it
 
     play(agent, story)
