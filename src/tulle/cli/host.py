@@ -18,7 +18,14 @@ from .kubernetes import NAMESPACE
 )
 @click.option("--user", default="", help="As whom it comes.  [default: a service account]")
 @click.option("-n", "--namespace", default=NAMESPACE, help="Of the installation.")
-def command(name: str, workloads: tuple[str, ...], user: str, namespace: str) -> None:
+@click.option(
+    "--admission",
+    is_flag=True,
+    help="Have the API server (1.30 or newer) refuse what it says of other hosts' workloads.",
+)
+def command(
+    name: str, workloads: tuple[str, ...], user: str, namespace: str, admission: bool
+) -> None:
     """Print the rights of the host NAME, for `kubectl apply -f -`.
 
     With a kubeconfig of that account or user, `tulle up --kubernetes FILE --join --node-name NAME`
@@ -27,4 +34,5 @@ def command(name: str, workloads: tuple[str, ...], user: str, namespace: str) ->
     from tulle.install.hosts import host_objects
     from tulle.install.plain import to_yaml
 
-    click.echo(to_yaml(host_objects(name, namespace, workloads, user)), nl=False)
+    made = host_objects(name, namespace, workloads, user, admission=admission)
+    click.echo(to_yaml(made), nl=False)

@@ -6,6 +6,7 @@ what agents read, but no Secrets.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -23,13 +24,22 @@ Json = dict[str, Any]
 
 EVERY = "*"
 _RBAC = "rbac.authorization.k8s.io"
+_ADMISSION = "admissionregistration.k8s.io"
 _WRITE = ("create", "patch", "delete")
 
 
-def host_objects(host: str, namespace: str, workloads: Sequence[str], user: str) -> Iterator[Json]:
+def host_objects(
+    host: str,
+    namespace: str,
+    workloads: Sequence[str],
+    user: str,
+    *,
+    admission: bool = False,
+) -> Iterator[Json]:
     """`namespace` is the mesh's; `workloads` are NAMESPACE/NAME, or NAMESPACE/* for any there.
 
-    Without `user` a service account is made, and what it may be known by. Raises UsageError.
+    Without `user` a service account is made, and what it may be known by. With `admission` the API
+    server looks into its MeshWorkloads, too. Raises UsageError.
     """
     if not is_dns_subdomain(host):
         raise UsageError(f"{host!r} cannot be a node's name")
@@ -46,6 +56,38 @@ def host_objects(host: str, namespace: str, workloads: Sequence[str], user: str)
     for place, names in sorted(_by_namespace(workloads).items()):
         rules = [_rule(TULLE_GROUP, "meshworkloads", names)]
         yield from _granted("Role", f"{name}-workloads", place, rules, subject)
+    if admission:
+        yield from _judged(host, name, user or f"system:serviceaccount:{namespace}:{name}")
+
+
+def _judged(host: str, name: str, user: str) -> Iterator[Json]:
+    """A right is to an object's name; this is about what stands in it."""
+    head = {"apiVersion": f"{_ADMISSION}/v1", **_named(name, None)}
+    rule = {
+        "apiGroups": [TULLE_GROUP],
+        "apiVersions": [EVERY],
+        "operations": ["CREATE", "UPDATE", "DELETE"],
+        "resources": ["meshworkloads"],
+    }
+    own = (
+        f"(request.operation == 'DELETE' || object.spec.node == '{host}') && "
+        f"(request.operation == 'CREATE' || oldObject.spec.node == '{host}')"
+    )
+    who = f"request.userInfo.username == {_quoted(user)}"
+    spec = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [rule]},
+        "matchConditions": [{"name": "is-that-host", "expression": who}],
+        "validations": [{"expression": own, "message": f"host {host} tells of its own workloads"}],
+    }
+    yield {**head, "kind": "ValidatingAdmissionPolicy", "spec": spec}
+    spec = {"policyName": name, "validationActions": ["Deny"]}
+    yield {**head, "kind": "ValidatingAdmissionPolicyBinding", "spec": spec}
+
+
+def _quoted(text: str) -> str:
+    """As CEL has it: escapes of JSON are escapes there."""
+    return json.dumps(text)
 
 
 def _by_namespace(workloads: Iterable[str]) -> dict[str, list[str]]:

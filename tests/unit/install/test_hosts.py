@@ -42,3 +42,24 @@ def test_every_role_is_bound_to_the_one_it_is_for() -> None:
 def test_what_names_no_workload_is_told(word: str) -> None:
     with pytest.raises(UsageError, match="neither NAMESPACE/NAME"):
         rules(word)
+
+
+def test_with_admission_the_server_judges_what_it_says_and_nobody_else_is_asked() -> None:
+    """In words that CEL has, and of whoever the rights are for."""
+    made = list(host_objects("db.x", "mesh", ("shop/*",), "", admission=True))
+    policy, binding = made[-2:]
+    assert binding["spec"]["policyName"] == policy["metadata"]["name"] == "tulle-host-db.x"
+    assert binding["spec"]["validationActions"] == ["Deny"]
+    spec = policy["spec"]
+    assert spec["failurePolicy"] == "Fail"
+    (rule,) = spec["matchConstraints"]["resourceRules"]
+    assert rule["resources"] == ["meshworkloads"]
+    assert set(rule["operations"]) == {"CREATE", "UPDATE", "DELETE"}
+    (who,) = spec["matchConditions"]
+    account = '"system:serviceaccount:mesh:tulle-host-db.x"'
+    assert who["expression"] == f"request.userInfo.username == {account}"
+    (own,) = spec["validations"]
+    assert own["expression"].count("spec.node == 'db.x'") == 2
+    user = list(host_objects("db", "mesh", (), 'a"b', admission=True))[-2]
+    assert user["spec"]["matchConditions"][0]["expression"].endswith('"a\\"b"')
+    assert list(host_objects("db.x", "mesh", ("shop/*",), "")) == made[:-2]
