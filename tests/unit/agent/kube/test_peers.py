@@ -14,16 +14,22 @@ import pytest
 
 from tests.unit.agent.kube import said
 from tests.unit.agent.kube import test_census as census
+from tests.unit.edges.kubernetes.registry import SERVED
 from tests.unit.edges.kubernetes.server import FakeServer
 from tulle.agent.kube import peers as module
 from tulle.agent.kube import source as source_module
 from tulle.agent.kube.peers import LABEL, Peers
 from tulle.edges.kubernetes.client import Client
+from tulle.edges.kubernetes.discovery import Resource
 from tulle.edges.manifests.directory import Snapshot
 from tulle.errors import Unavailable
-from tulle.model.kubernetes import EndpointSlice, ObjectMeta, Service, ServiceSpec
+from tulle.model.kubernetes import EndpointSlice, Namespace, ObjectMeta, Service, ServiceSpec
+from tulle.model.multicluster import ServiceExport
 
 NAMESPACE = "tulle-system"
+EXPORTS = Resource(
+    "multicluster.x-k8s.io", "v1alpha1", "serviceexports", "ServiceExport", True, True
+)
 GLOBAL = {"tulle.io/global": "true"}
 OURS = Snapshot(
     {"Service": {("shop", "web"): Service(ObjectMeta("web", "shop", {}, GLOBAL), ServiceSpec())}},
@@ -92,7 +98,8 @@ class Story:
 def play(tmp_path: Path) -> Callable[[Callable[[Story], Awaitable[None]]], None]:
     def run(story: Callable[[Story], Awaitable[None]]) -> None:
         async def main() -> None:
-            async with asyncio.timeout(30), FakeServer() as own, FakeServer() as other:
+            served = (*SERVED, EXPORTS)
+            async with asyncio.timeout(30), FakeServer() as own, FakeServer(served) as other:
                 for kind, (_, raw) in (("Node", census.node("b", 2)), ("Pod", census.pod())):
                     other.put({"apiVersion": "v1", "kind": kind, **json.loads(raw)})
                 other.put(obj("Service", said.service(), metadata={"annotations": GLOBAL}))
@@ -240,5 +247,74 @@ def test_a_kubeconfig_that_is_refused_is_not_what_a_restart_finds(play: Play) ->
         await told.until(told.refused)
         assert (held / "kubeconfig").read_bytes() == good
         assert not list(held.glob("kubeconfig.*"))
+
+    play(story)
+
+
+EXPORT = ServiceExport(ObjectMeta("web", "shop", creation_timestamp="2026-01-01T00:00:00Z"))
+
+
+def exporting(**kinds: Any) -> Snapshot:
+    """Ours, with the namespace, and a slice of a Service that is not annotated."""
+    web = {("shop", "web"): Service(ObjectMeta("web", "shop"), ServiceSpec())}
+    labels = {"kubernetes.io/service-name": "web"}
+    slices = {("shop", "web-1"): EndpointSlice(ObjectMeta("web-1", "shop", labels), "IPv4")}
+    namespaces = {"shop": Namespace(ObjectMeta("shop"))}
+    return Snapshot({"Service": web, "EndpointSlice": slices, "Namespace": namespaces, **kinds}, ())
+
+
+def imported(found: Snapshot) -> list[str]:
+    """The slices of what stands for the import."""
+    label = "kubernetes.io/service-name"
+    slices = found.of(EndpointSlice).items()
+    of_web = [key[1] for key, s in slices if s.metadata.labels[label] == "clusterset/web"]
+    assert bool(of_web) == (("shop", "clusterset/web") in found.of(Service))
+    return sorted(of_web)
+
+
+def test_what_the_other_exports_is_here_beside_what_is_ours(play: Play) -> None:
+    ours = exporting()
+
+    async def story(told: Story) -> None:
+        told.other.fail(403, path="/apis/multicluster", times=1)  # a role of before
+        told.other.put(obj("ServiceExport", said.said("web"), EXPORTS.group_version))
+        told.join()
+        await told.until(lambda: told.peers.status()["joined"].get("west", {}).get("synced"))
+        await told.until(lambda: imported(told.peers.snapshot(ours)))
+        (theirs,) = imported(told.peers.snapshot(ours))
+        assert theirs.startswith("clusterset/west/"), "without an annotation on either side"
+        both = exporting(ServiceExport={("shop", "web"): EXPORT})
+        assert imported(told.peers.snapshot(both)) == ["clusterset/web-1", theirs]
+        found = told.peers.snapshot(both).clusterset
+        assert [item.cluster for item in found.exports["shop", "web"]] == ["east", "west"]
+        assert found.whole
+        told.other.remove("ServiceExport", "web", "shop")
+        await told.until(lambda: not imported(told.peers.snapshot(ours)))
+        assert told.peers.snapshot(ours).of(Service) is ours.of(Service)
+
+    play(story)
+
+
+def test_a_cluster_whose_exports_may_not_be_read_is_joined_all_the_same(play: Play) -> None:
+    async def story(told: Story) -> None:
+        told.other.fail(403, path="/apis/multicluster.x-k8s.io/v1alpha1/", times=10_000)
+        told.join()
+        await told.until(told.slices)
+        assert told.peers.snapshot(OURS).clusterset.whole
+
+    play(story)
+
+
+def test_before_another_cluster_has_spoken_it_may_export_anything(play: Play) -> None:
+    both = exporting(ServiceExport={("shop", "web"): EXPORT})
+
+    async def story(told: Story) -> None:
+        assert not told.peers.snapshot(both).clusterset.whole, "Secrets have not been read"
+        await told.until(lambda: told.peers.snapshot(both).clusterset.whole)
+        await told.other.stop()
+        told.join()
+        await told.until(lambda: "west" in told.peers.status()["joined"])
+        found = told.peers.snapshot(both)
+        assert not found.clusterset.whole and imported(found) == ["clusterset/web-1"]
 
     play(story)
