@@ -40,6 +40,8 @@ enum limit {
 	LIMIT_HTTP_RULES = 131072,
 	LIMIT_STREAMS = 65536,
 	LIMIT_HTTP_HEADS = 4096,
+	LIMIT_TALKS = 16384,
+	LIMIT_HTTP_COUNTS = 4096,
 	LIMIT_EVENT_BYTES = 4194304,
 	LIMIT_REQUEST_BYTES = 1048576,
 	LIMIT_QUESTION_BYTES = 1048576,
@@ -181,6 +183,7 @@ enum endpoint_flag {
 	ENDPOINT_REMOTE = 4,   /* a workload of another node */
 	ENDPOINT_NODE = 8,     /* another node itself */
 	ENDPOINT_INGRESS = 16, /* a node's proxy, for clients from outside; local or remote */
+	ENDPOINT_WATCHED = 32, /* of this node: its HTTP is told of without a policy, too */
 };
 
 struct endpoint {
@@ -529,15 +532,69 @@ struct http_rule {
 	struct http_choice choice[HTTP_CHOICES];
 };
 
-/* A request that was judged. */
+/* What is said on a connection, by its first bytes. */
+enum talk_kind {
+	TALK_HTTP = 0,
+	TALK_TLS = 1,
+	TALK_HTTP2 = 2,
+	TALK_UPGRADED = 3, /* by a 101 */
+};
+
+/* A connection whose requests and the starts of whose answers are told of. */
+struct http_talk {
+	__u64 asked_ns; /* when the head of the last request was complete */
+	__u64 cookie;	/* of the server's socket, under the stream program; 0: not so */
+	__u32 epoch;	/* of the policy that knew the identities */
+	__u32 src_identity;
+	__u32 dst_identity;
+	__u32 next;   /* of the client's bytes, by TCP's sequence numbers */
+	__u32 answer; /* where the answer that is due begins */
+	__u32 rule;
+	__u16 set;
+	__u8 waiting; /* 1: an answer is due */
+	__u8 told;    /* 1: of the request that waits for it */
+	__u8 lost;    /* 1: bytes are missing, or make no sense */
+	__u8 blind;   /* 1: requests came before answers, which cannot be told apart */
+	__u8 kind;    /* enum talk_kind */
+	__u8 pad;
+	struct http_stream http; /* the last request */
+};
+
+/* Whose requests are counted together. All zero: what found no room. */
+struct http_count_key {
+	__u32 src_identity;
+	__u32 dst_identity;
+	__u32 rule; /* place in its set */
+	__u16 set;
+	__u8 status_class; /* enum http_class, or the first digit of the answer's status */
+	__u8 pad;
+};
+
+enum http_class {
+	HTTP_CLASS_UNSEEN = 0,	/* the answer is not known, or there was none */
+	HTTP_CLASS_REFUSED = 6, /* by the kernel */
+};
+
+enum http_bucket {
+	HTTP_BUCKETS = 24,
+};
+
+struct http_count {
+	__u64 requests;
+	__u64 time_ns;		    /* until their answers began, of all */
+	__u64 bucket[HTTP_BUCKETS]; /* of times: below 2^place µs, the last one of all others */
+};
+
+/* A request that was judged, or answered; or what else is said on a connection. */
 struct http_event {
-	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u64 time_ns;	   /* CLOCK_MONOTONIC, of the request */
+	__u64 duration_ns; /* until the answer began; 0: not known */
 	struct addr src;
 	struct addr dst;
 	__be16 sport;
 	__be16 dport;
 	__u16 set;
-	__u16 status; /* of the answer, 0: allowed */
+	__u16 status; /* of the answer, 0: not known */
 	__u32 rule;   /* place in the set of the one that allowed */
 	__u32 path_length;
 	__u8 refusal; /* enum http_refusal */
@@ -545,9 +602,11 @@ struct http_event {
 	__u8 host_length;
 	__u8 seen; /* enum http_seen */
 	__u8 method[16];
-	__u8 host[HTTP_HOST_KEPT];
-	__u8 path[HTTP_PATH_KEPT];
-	__u8 pad[4];
+	__u8 host[HTTP_HOST_KEPT]; /* TALK_TLS: the server's name */
+	__u8 path[HTTP_PATH_KEPT]; /* TALK_TLS: protocols, as RFC 7301 has them */
+	__u8 denied;		   /* 1: the kernel gave the answer */
+	__u8 kind;		   /* enum talk_kind */
+	__u8 pad[2];
 };
 
 /* The test harness's way into lib/http.h. */
@@ -782,6 +841,7 @@ enum ct_flag {
 	CT_NOT_HELD = 1024, /* and cannot be */
 	CT_CUT = 2048,	    /* HTTP that ended without an answer: both ends are reset */
 	CT_CUT_TOLD = 4096, /* the one that opened it has been */
+	CT_WATCHED = 8192,  /* its HTTP is told of, and judged by nobody */
 };
 
 /* Idle seconds after which a connection counts as gone: nf_conntrack's, but never long to close. */
@@ -938,10 +998,11 @@ struct verdict {
 	__u8 to_proxy;	  /* 1: the node's proxy takes it */
 	__u8 standing;	  /* 1: of a connection that stands, for which names do not expire */
 	__u8 held;	  /* 1: the L7 rules are judged at the server's socket */
-	__u8 pad8;
+	__u8 heard;	  /* 1: what the packet says of HTTP is told of */
 	__be16 proxy; /* to_proxy: port of the listener that takes new ones; 0: the packet's own */
 	__be16 dns;   /* DNS rules that judge its questions; 0: none */
-	__u16 pad;
+	__u8 watched; /* 1: either end asks for its HTTP to be told of */
+	__u8 pad;
 };
 
 struct event {
@@ -1008,6 +1069,9 @@ ABI_EXPORT(enum, http_outcome);
 ABI_EXPORT(enum, http_refusal);
 ABI_EXPORT(enum, http_seen);
 ABI_EXPORT(enum, http_limit);
+ABI_EXPORT(enum, talk_kind);
+ABI_EXPORT(enum, http_class);
+ABI_EXPORT(enum, http_bucket);
 ABI_EXPORT(struct, endpoint);
 ABI_EXPORT(struct, ipcache_key);
 ABI_EXPORT(struct, ipcache_entry);
@@ -1067,4 +1131,7 @@ ABI_EXPORT(struct, http_rule_key);
 ABI_EXPORT(struct, http_choice);
 ABI_EXPORT(struct, http_rule);
 ABI_EXPORT(struct, http_event);
+ABI_EXPORT(struct, http_talk);
+ABI_EXPORT(struct, http_count_key);
+ABI_EXPORT(struct, http_count);
 ABI_EXPORT(struct, http_args);

@@ -57,6 +57,11 @@ MAP(streams, SOCKHASH, __u64, __u32, LIMIT_STREAMS, 0);
 MAP(http, HASH, __u64, struct http_stream, LIMIT_STREAMS, BPF_F_NO_PREALLOC);
 MAP(http_heads, HASH, __u64, struct http_held, LIMIT_HTTP_HEADS, BPF_F_NO_PREALLOC);
 
+/* Connections whose requests are told of, and what was counted. */
+MAP(talks, LRU_HASH, struct ct_key, struct http_talk, LIMIT_TALKS, 0);
+MAP(http_counts, PERCPU_HASH, struct http_count_key, struct http_count, LIMIT_HTTP_COUNTS,
+    BPF_F_NO_PREALLOC);
+
 /* Only filled while sockets are swept: what vanished, and the key that it had in backends. */
 MAP(gone, HASH, struct gone_key, __u64, LIMIT_GONE, BPF_F_NO_PREALLOC);
 

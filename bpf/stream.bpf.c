@@ -47,6 +47,13 @@ static __always_inline __u32 load_block(const struct bytes *bytes, __u32 left)
 	return size;
 }
 
+/* What is refused for its form has not been judged. */
+static __always_inline void say_who(const struct bytes *bytes)
+{
+	flow_of_message(bytes->skb, &bytes->room->flow);
+	ct_key_of(&bytes->room->flow, &bytes->room->ct_key);
+}
+
 /* The next head or part of one, or all content that is at hand. */
 static long read_some(__u32 index __attribute__((unused)), void *context)
 {
@@ -70,12 +77,15 @@ static long read_some(__u32 index __attribute__((unused)), void *context)
 		bytes->status = judge_request(bytes->skb, bytes->room, http);
 	else if (block.outcome == HTTP_REFUSED)
 		bytes->status = 400;
-	if (block.outcome == HTTP_HEAD || bytes->status)
-		tell(bytes->skb, bytes->room, http, bytes->status);
-	if (bytes->status)
+	if (bytes->status) {
+		say_who(bytes);
+		tell_refused(bytes->room, http, bytes->cookie, bytes->status);
 		return 1;
-	if (block.outcome == HTTP_HEAD)
+	}
+	if (block.outcome == HTTP_HEAD) {
+		tell_allowed(bytes->room, http, bytes->cookie, socket_of(bytes->skb)->write_seq);
 		http->passed++;
+	}
 	if (http->phase == HTTP_START || http->phase >= HTTP_BODY)
 		bytes->passing = bytes->read;
 	return 0;
@@ -107,7 +117,7 @@ static __always_inline int pass_on(const struct bytes *bytes, __u64 cookie)
 static __always_inline int judge_bytes(struct __sk_buff *skb, struct room *room)
 {
 	__u64 cookie = bpf_get_socket_cookie(skb);
-	struct bytes bytes = {.skb = skb, .room = room, .size = skb->len};
+	struct bytes bytes = {.skb = skb, .room = room, .cookie = cookie, .size = skb->len};
 
 	bytes.http = bpf_map_lookup_elem(&http, &cookie);
 	if (!bytes.http || !bytes.room)

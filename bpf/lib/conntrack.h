@@ -206,6 +206,27 @@ static __always_inline __u32 ct_stream(struct ct_entry *entry, const struct flow
 	return REASON_NOT_HELD;
 }
 
+/* What clients of a stream send is told of by its program. */
+static __always_inline int ct_heard(const struct ct_entry *entry, const struct flow *flow,
+				    __u32 end)
+{
+	__u32 flags = entry->flags;
+
+	if (!(flags & (CT_STREAM | CT_WATCHED)) || flow->icmp_error)
+		return 0;
+	if (flags & CT_STREAM && end == entry->initiator)
+		return flow->tcp_flags & TCP_RST && !flow->payload;
+	return flow->payload || flow->tcp_flags & (TCP_FIN | TCP_RST);
+}
+
+static __always_inline void ct_watch(struct ct_entry *entry, const struct verdict *verdict)
+{
+	if (verdict->watched)
+		__sync_fetch_and_or(&entry->flags, CT_WATCHED);
+	else if (entry->flags & CT_WATCHED)
+		__sync_fetch_and_and(&entry->flags, ~CT_WATCHED);
+}
+
 /* The epoch has moved, or the packet came by another interface: judge the connection again. */
 static __always_inline __u32 ct_rejudge(struct ct_entry *entry, const struct flow *flow, __u32 end,
 					__u32 epoch, struct verdict *verdict)
@@ -226,6 +247,7 @@ static __always_inline __u32 ct_rejudge(struct ct_entry *entry, const struct flo
 	}
 	ct_place(entry, verdict, end);
 	ct_hold(entry, verdict);
+	ct_watch(entry, verdict);
 	entry->egress_rule = verdict->egress_rule;
 	entry->ingress_rule = verdict->ingress_rule;
 	entry->dns = verdict->dns;
@@ -269,6 +291,7 @@ static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow 
 	}
 	if (reason < REASON_DROP)
 		reason = ct_stream(entry, flow, end, verdict) ?: reason;
+	verdict->heard = ct_heard(entry, flow, end);
 	verdict->reply = end != entry->initiator;
 	verdict->translated = !!(entry->flags & CT_TRANSLATED);
 	verdict->to_proxy = !!(entry->flags & ct_proxy(!end));
@@ -290,7 +313,8 @@ static __always_inline void ct_describe(const struct flow *flow, __u32 end, __u6
 	entry->flags = (midstream ? CT_REPLIED | CT_MIDSTREAM : 0) |
 		       (flow->translated ? CT_TRANSLATED : 0) |
 		       (flow->from_proxy ? ct_proxy(end) : 0) |
-		       (verdict->to_proxy ? ct_proxy(!end) : 0) | (verdict->held ? CT_STREAM : 0);
+		       (verdict->to_proxy ? ct_proxy(!end) : 0) | (verdict->held ? CT_STREAM : 0) |
+		       (verdict->watched ? CT_WATCHED : 0);
 	entry->passed = flow->passed;
 	entry->proxy = verdict->proxy;
 	entry->dns = verdict->dns;

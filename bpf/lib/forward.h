@@ -9,6 +9,7 @@
 #include "nat.h"
 #include "network.h"
 #include "rewrite.h"
+#include "watch.h"
 #include <linux/pkt_cls.h>
 
 #define MAX_HEADERS 256
@@ -269,6 +270,8 @@ static __always_inline int settle(struct __sk_buff *skb, const struct flow *flow
 {
 	if (is_heeded(flow, verdict, reason))
 		reason = heed(skb, flow, verdict) ?: reason;
+	if (verdict->heard && reason < REASON_DROP)
+		watch(skb, flow, verdict->reply);
 	verdict->reason = reason;
 	count(&reasons, reason, skb->len);
 	if (reason >= REASON_DROP || is_allowed(reason))

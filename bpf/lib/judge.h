@@ -345,6 +345,16 @@ static __always_inline int is_doubtful(const struct flow *flow, const struct par
 	       flow->vni != src->vni;
 }
 
+/* Of what passes the proxy, the proxy tells. */
+static __noinline int watch_parties(const struct judging *judging, struct verdict *verdict)
+{
+	__u32 flags = judging->parties.src.flags | judging->parties.dst.flags;
+
+	verdict->watched = flags & ENDPOINT_WATCHED && judging->opened.proto == IPPROTO_TCP &&
+			   !verdict->proxy && !judging->opened.from_proxy;
+	return 0;
+}
+
 static __always_inline void swap_flow(const struct flow *flow, struct flow *out)
 {
 	*out = *flow;
@@ -421,6 +431,9 @@ __noinline __u32 judge(const struct flow *flow, int reply, __be16 passed, struct
 		reason = judge_doubted(&judging->opened, &judging->parties, reply, verdict);
 	if (reason == REASON_ALLOWED)
 		verdict->to_proxy = !reply && verdict->proxy && !verdict->held;
+	verdict->watched = 0;
+	if (reason == REASON_ALLOWED)
+		watch_parties(judging, verdict);
 	if (reply) {
 		swap_u32(&verdict->src_ifindex, &verdict->dst_ifindex);
 		swap_u32(&verdict->src_identity, &verdict->dst_identity);

@@ -126,43 +126,59 @@ static __always_inline __u16 judge_request(const struct __sk_buff *skb, struct r
 
 /* --- what is told --- */
 
-/* Of what is allowed only a part, if it is much. */
-static __always_inline int is_told_of(struct room *room, __u32 status)
+/* What is known of the connection; the flow and its key stand in the room. */
+static __always_inline struct http_talk *find_talk(struct room *room, __u64 cookie)
 {
-	__u64 second = bpf_ktime_get_coarse_ns() / SECOND_NS;
+	struct http_talk *talk = bpf_map_lookup_elem(&talks, &room->ct_key);
 
-	if (status)
-		return 1;
-	if (room->second != second) {
-		room->second = second;
-		room->told = 0;
+	if (!talk || talk->cookie != cookie) {
+		__builtin_memset(&room->talk, 0, sizeof(room->talk));
+		room->talk.cookie = cookie;
+		bpf_map_update_elem(&talks, &room->ct_key, &room->talk, BPF_ANY);
+		talk = bpf_map_lookup_elem(&talks, &room->ct_key);
 	}
-	return room->told++ < HTTP_TOLD;
+	if (talk)
+		identify(talk, &room->flow);
+	return talk;
 }
 
-static __always_inline void tell(const struct __sk_buff *skb, struct room *room,
-				 const struct http_stream *http, __u32 status)
+/* A request is allowed, and `answer` is where the server's next byte goes. */
+static __noinline int tell_allowed(struct room *room, const struct http_stream *http, __u64 cookie,
+				   __u32 answer)
+{
+	struct http_talk *talk = find_talk(room, cookie);
+
+	if (!talk)
+		return 0;
+	close_turn(talk, &room->flow, &room->event);
+	talk->set = http->set;
+	talk->rule = http->set ? http->rule : 0;
+	talk->told = is_told_of(&room->telling);
+	if (talk->told)
+		talk->http = *http;
+	expect_answer(talk, &room->flow, answer, &room->event);
+	return 0;
+}
+
+static __noinline int tell_refused(struct room *room, const struct http_stream *http, __u64 cookie,
+				   __u32 status)
 {
 	struct http_event *event = &room->event;
+	struct http_talk *talk = find_talk(room, cookie);
 
-	if (!is_told_of(room, status))
-		return;
-	flow_of_message(skb, &room->flow);
+	if (talk) {
+		talk->set = http->set;
+		talk->rule = 0;
+		count_request(talk, HTTP_CLASS_REFUSED, 0);
+	}
 	event->time_ns = bpf_ktime_get_ns();
-	event->src = room->flow.src;
-	event->dst = room->flow.dst;
-	event->sport = room->flow.sport;
-	event->dport = room->flow.dport;
+	event->duration_ns = 0;
 	event->set = http->set;
+	event->rule = 0;
 	event->status = status;
-	event->rule = http->rule;
-	event->path_length = http->path_length;
-	event->refusal = http->refusal;
-	event->method_length = http->method_length;
-	event->host_length = http->host_length;
-	event->seen = http->seen;
-	__builtin_memcpy(event->method, http->method, sizeof(event->method));
-	__builtin_memcpy(event->host, http->host, sizeof(event->host));
-	__builtin_memcpy(event->path, http->path, sizeof(event->path));
-	bpf_ringbuf_output(&requests, event, sizeof(*event), BPF_RB_NO_WAKEUP);
+	event->denied = 1;
+	event->kind = TALK_HTTP;
+	describe(event, &room->flow, http);
+	tell_event(event);
+	return 0;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "conntrack.h"
+#include "talk.h"
 
 #define AF_INET 2
 
@@ -16,8 +17,8 @@ struct room {
 	struct http_held held;
 	struct http_stream stream;
 	struct http_event event;
-	__u64 second;
-	__u32 told;
+	struct http_talk talk;
+	struct telling telling;
 };
 
 /*
@@ -68,6 +69,7 @@ struct bytes {
 	struct __sk_buff *skb;
 	struct http_stream *http;
 	struct room *room;
+	__u64 cookie;
 	__u32 size;
 	__u32 read;
 	__u32 passing; /* what is before that belongs to requests that are allowed */

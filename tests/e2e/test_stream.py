@@ -89,6 +89,7 @@ def test_requests_are_told_of_with_no_proxy_on_the_node(
     assert (denied["verdict"], denied["rule"]) == ("DROPPED", f"denied by {NAME}")
     assert denied["l7"]["http"]["code"] == 403 and denied["hook"] == "stream"
     assert denied["source"]["pod_name"] == "client"
+    assert allowed["l7"]["http"]["code"] == 200 and int(allowed["l7"]["latency_ns"]) > 0
     (odd,) = flows(field, node, "/public/./")
     assert odd["rule"] == f"denied by {NAME}: its path can be read in more than one way"
     assert not list((mesh.cgroup / "proxy").glob("*/*/cgroup.procs"))

@@ -36,6 +36,7 @@ class CtFlag(IntEnum):
     NOT_HELD = 1024
     CUT = 2048
     CUT_TOLD = 4096
+    WATCHED = 8192
 
 
 class CtLifetime(IntEnum):
@@ -75,6 +76,7 @@ class EndpointFlag(IntEnum):
     REMOTE = 4
     NODE = 8
     INGRESS = 16
+    WATCHED = 32
 
 
 class GoneService(IntEnum):
@@ -97,6 +99,15 @@ class Hook(IntEnum):
     FROM_OVERLAY = 6
     TO_OVERLAY = 7
     STREAM = 8
+
+
+class HttpBucket(IntEnum):
+    BUCKETS = 24
+
+
+class HttpClass(IntEnum):
+    UNSEEN = 0
+    REFUSED = 6
 
 
 class HttpLimit(IntEnum):
@@ -217,6 +228,8 @@ class Limit(IntEnum):
     HTTP_RULES = 131072
     STREAMS = 65536
     HTTP_HEADS = 4096
+    TALKS = 16384
+    HTTP_COUNTS = 4096
     EVENT_BYTES = 4194304
     REQUEST_BYTES = 1048576
     QUESTION_BYTES = 1048576
@@ -358,6 +371,13 @@ class ServiceFlag(IntEnum):
     SOURCE_RANGES = 4
     CLIENT_IP = 8
     PROXY = 16
+
+
+class TalkKind(IntEnum):
+    HTTP = 0
+    TLS = 1
+    HTTP2 = 2
+    UPGRADED = 3
 
 
 class Vni(IntEnum):
@@ -638,7 +658,7 @@ class Flow(NamedTuple):
         return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4], v[5], v[6], v[7], v[8], v[9], _be16(v[10]), v[11], v[12], v[13])
 
 
-_Verdict = Struct("=IIIIIIIIIBBBBB1xHH2x")
+_Verdict = Struct("=IIIIIIIIIBBBBBBHHB1x")
 
 
 class Verdict(NamedTuple):
@@ -656,16 +676,18 @@ class Verdict(NamedTuple):
     to_proxy: int = 0
     standing: int = 0
     held: int = 0
+    heard: int = 0
     proxy: int = 0
     dns: int = 0
+    watched: int = 0
 
     def pack(self) -> _Bytes:
-        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule, self.audit_rule, self.action, self.reply, self.translated, self.to_proxy, self.standing, self.held, _be16(self.proxy), _be16(self.dns))
+        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule, self.audit_rule, self.action, self.reply, self.translated, self.to_proxy, self.standing, self.held, self.heard, _be16(self.proxy), _be16(self.dns), self.watched)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Verdict":
         v = _Verdict.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], _be16(v[14]), _be16(v[15]))
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], _be16(v[15]), _be16(v[16]), v[17])
 
 
 _Table = Struct("=QI4x")
@@ -1136,11 +1158,48 @@ class HttpChoice(NamedTuple):
         return cls(v[0], v[1], v[2])
 
 
-_HttpEvent = Struct("=Q16s16sHHHHIIBBBB16s64s128s4x")
+_HttpCount = Struct("=QQQQQQQQQQQQQQQQQQQQQQQQQQ")
+
+
+class HttpCount(NamedTuple):
+    requests: int = 0
+    time_ns: int = 0
+    bucket: Tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+    def pack(self) -> _Bytes:
+        return _HttpCount.pack(self.requests, self.time_ns, self.bucket[0], self.bucket[1], self.bucket[2], self.bucket[3], self.bucket[4], self.bucket[5], self.bucket[6], self.bucket[7], self.bucket[8], self.bucket[9], self.bucket[10], self.bucket[11], self.bucket[12], self.bucket[13], self.bucket[14], self.bucket[15], self.bucket[16], self.bucket[17], self.bucket[18], self.bucket[19], self.bucket[20], self.bucket[21], self.bucket[22], self.bucket[23])
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpCount":
+        v = _HttpCount.unpack(raw)
+        return cls(v[0], v[1], (v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25]))
+
+
+_HttpCountKey = Struct("=IIIHB1x")
+
+
+class HttpCountKey(NamedTuple):
+    src_identity: int = 0
+    dst_identity: int = 0
+    rule: int = 0
+    set: int = 0
+    status_class: int = 0
+
+    def pack(self) -> _Bytes:
+        return _HttpCountKey.pack(self.src_identity, self.dst_identity, self.rule, self.set, self.status_class)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpCountKey":
+        v = _HttpCountKey.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], v[4])
+
+
+_HttpEvent = Struct("=QQ16s16sHHHHIIBBBB16s64s128sBB2x")
 
 
 class HttpEvent(NamedTuple):
     time_ns: int = 0
+    duration_ns: int = 0
     src: _Bytes = _Bytes(16)
     dst: _Bytes = _Bytes(16)
     sport: int = 0
@@ -1156,14 +1215,16 @@ class HttpEvent(NamedTuple):
     method: _Bytes = _Bytes(16)
     host: _Bytes = _Bytes(64)
     path: _Bytes = _Bytes(128)
+    denied: int = 0
+    kind: int = 0
 
     def pack(self) -> _Bytes:
-        return _HttpEvent.pack(self.time_ns, self.src, self.dst, _be16(self.sport), _be16(self.dport), self.set, self.status, self.rule, self.path_length, self.refusal, self.method_length, self.host_length, self.seen, self.method, self.host, self.path)
+        return _HttpEvent.pack(self.time_ns, self.duration_ns, self.src, self.dst, _be16(self.sport), _be16(self.dport), self.set, self.status, self.rule, self.path_length, self.refusal, self.method_length, self.host_length, self.seen, self.method, self.host, self.path, self.denied, self.kind)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "HttpEvent":
         v = _HttpEvent.unpack(raw)
-        return cls(v[0], v[1], v[2], _be16(v[3]), _be16(v[4]), v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15])
+        return cls(v[0], v[1], v[2], v[3], _be16(v[4]), _be16(v[5]), v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18])
 
 
 _HttpHeld = Struct("=I8448s")
@@ -1213,6 +1274,35 @@ class HttpRuleKey(NamedTuple):
     def unpack(cls, raw: _Bytes) -> "HttpRuleKey":
         v = _HttpRuleKey.unpack(raw)
         return cls(v[0], v[1], v[2])
+
+
+_HttpTalk = Struct("=QQIIIIIIHBBBBB1x304s")
+
+
+class HttpTalk(NamedTuple):
+    asked_ns: int = 0
+    cookie: int = 0
+    epoch: int = 0
+    src_identity: int = 0
+    dst_identity: int = 0
+    next: int = 0
+    answer: int = 0
+    rule: int = 0
+    set: int = 0
+    waiting: int = 0
+    told: int = 0
+    lost: int = 0
+    blind: int = 0
+    kind: int = 0
+    http: HttpStream = HttpStream()
+
+    def pack(self) -> _Bytes:
+        return _HttpTalk.pack(self.asked_ns, self.cookie, self.epoch, self.src_identity, self.dst_identity, self.next, self.answer, self.rule, self.set, self.waiting, self.told, self.lost, self.blind, self.kind, self.http.pack())
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpTalk":
+        v = _HttpTalk.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], HttpStream.unpack(v[14]))
 
 
 _IpcacheEntry = Struct("=II16s")
@@ -1545,6 +1635,7 @@ MAPS = {
     "gone": MapSpec(1, 24, 8, 65536),
     "hearers": MapSpec(1, 4, 40, 16384),
     "http": MapSpec(1, 8, 304, 65536),
+    "http_counts": MapSpec(5, 16, 208, 4096),
     "http_heads": MapSpec(1, 8, 8452, 4096),
     "http_rules": MapSpec(11, 136, 712, 131072),
     "ipcache": MapSpec(11, 20, 24, 65536),
@@ -1560,8 +1651,9 @@ MAPS = {
     "source_ranges": MapSpec(11, 24, 4, 16384),
     "state": MapSpec(2, 4, 96, 1),
     "streams": MapSpec(18, 8, 4, 65536),
+    "talks": MapSpec(9, 40, 352, 16384),
     "wires": MapSpec(1, 4, 16, 65536),
 }
 
 
-ABI_HASH = "9cce3cf0ae759424"
+ABI_HASH = "0b7f8403098fb8f3"

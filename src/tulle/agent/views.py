@@ -15,7 +15,7 @@ from tulle.compile.isolation import Isolation
 from tulle.compile.parts import DERIVED
 from tulle.model.scopes import NODE
 
-from . import listings, placement, proxies, routed, rungs
+from . import listings, placement, proxies, requests, routed, rungs
 from .agent import Agent, Pass
 from .pressure import Fill
 
@@ -27,6 +27,7 @@ KINDS: dict[str, Callable[[Agent, Pass], list[Json]]] = {
     "identities": listings.identities,
     "policies": listings.policies,
     "rungs": rungs.rungs,
+    "requests": requests.requests,
     "pods": placement.pods,
     "nodes": placement.nodes,
     "routes": routed.routes,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from .client import Agent, Json
+from .get_requests import requests
 from .get_routed import gateways, proxies, routes, traffic
 from .output import Rows, amount, duration, format_option, print_json, print_yaml, size, table, yes
 
@@ -41,6 +42,7 @@ ALIASES = {
     "proxy": "proxies",
     "envoys": "proxies",
     "rung": "rungs",
+    "request": "requests",
 }
 
 
@@ -56,6 +58,7 @@ KINDS = (
     "traffic",
     "proxies",
     "rungs",
+    "requests",
 )
 
 
@@ -83,8 +86,8 @@ def command(agent: Agent, kind: str, namespace: str | None, output: str) -> None
     """List what is in force.
 
     KIND is services, endpoints, identities, policies, pods, nodes, routes, gateways, traffic (its
-    policies), proxies or rungs (where each rule is judged). Of routes, gateways and traffic -o yaml
-    shows the whole objects, with their status.
+    policies), proxies, rungs (where each rule is judged) or requests (as they were counted). Of
+    routes, gateways and traffic -o yaml shows the whole objects, with their status.
     """
     answer = agent.get(f"/v1/objects/{kind}")
     items = [
@@ -276,4 +279,5 @@ _TABLES: dict[str, Callable[[list[Json], bool], tuple[list[str], Rows]]] = {
     "traffic": traffic,
     "proxies": proxies,
     "rungs": _rungs,
+    "requests": requests,
 }

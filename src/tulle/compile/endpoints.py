@@ -8,6 +8,7 @@ from typing import NamedTuple
 from tulle import abi
 from tulle.abi import Direction, EndpointFlag, Identity, Vni
 from tulle.model.bandwidth import Bandwidth
+from tulle.model.kubernetes import OBSERVE_LABEL
 from tulle.model.world import Key, Wire
 
 from .claims import Claim
@@ -85,7 +86,9 @@ def _host(claim: Claim, places: Places, numbers: Numbers, sets: Sets) -> Part:
 
 
 def _workload(row: Row, numbers: Numbers, sets: tuple[int, ...]) -> Part:
-    (ingress, egress), ifindex, flags = sets, row.workload.ifindex, EndpointFlag.WORKLOAD
+    (ingress, egress), ifindex, flags = sets, row.workload.ifindex, int(EndpointFlag.WORKLOAD)
+    if row.workload.labels.get(OBSERVE_LABEL) == "http":
+        flags |= EndpointFlag.WATCHED
     part = {
         "endpoints": {
             address: abi.Endpoint(ifindex, numbers[peer], flags, row.vni, ingress, egress).pack()

@@ -32,6 +32,15 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """What the first bytes of a connection say whose requests nobody reads."""
+
+    protocol: str  # "TLS", "HTTP/2"
+    server_name: str = ""  # SNI
+    alpn: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """A request that was served, or with `request` None a connection that was passed on.
 
@@ -56,7 +65,8 @@ class Access:
     attempts: int = 1
     denied_by: str = ""
     audited_by: str = ""
-    kernel: bool = False  # it judged, and no proxy: how a request that it allowed went is not known
+    kernel: bool = False  # it judged or saw it, and no proxy: `duration_ns` is to the first byte
+    opening: Opening | None = None
     bytes_in: int = 0  # of bodies, from the client
     bytes_out: int = 0
 

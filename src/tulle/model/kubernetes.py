@@ -30,6 +30,7 @@ AFFINITY_ANNOTATION = "service.cilium.io/affinity"  # local, remote or none: who
 MAGLEV_ANNOTATION = "tulle.io/maglev"  # "true" on a Service: consistent hashing
 AUDIT_ANNOTATION = "tulle.io/audit"  # "true" on a policy: it reports and decides nothing
 REJECT_ANNOTATION = "tulle.io/reject"  # "true" on a policy: what it denies is told so
+OBSERVE_LABEL = "tulle.io/observe"  # "http" on a Pod: its requests are told of without a policy
 WEIGHT_ANNOTATION = "tulle.io/weight"  # on a Pod, relative to the service's other backends
 # on a Service: addresses that it wants of a pool, with commas; the second name is an older one
 LB_ADDRESSES_ANNOTATIONS = ("lbipam.cilium.io/ips", "io.cilium/lb-ipam-ips")

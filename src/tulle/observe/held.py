@@ -1,17 +1,18 @@
-"""Requests that the kernel has judged → what is told of any request."""
+"""Requests that the kernel has judged or seen → what is told of any request."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tulle.abi import HttpEvent, HttpRefusal, HttpSeen
+from tulle.abi import HttpEvent, HttpRefusal, HttpSeen, TalkKind
 from tulle.compile.parts import unpacked
 from tulle.compile.proxy.policy_routes import names_of
 from tulle.compile.rule_sets import RuleSet
-from tulle.model.access import Access, Request, Socket
+from tulle.model.access import Access, Opening, Request, Socket
 
+WATCHED = "watched"  # for a listener's name, where no rule reads requests
 REFUSALS: Mapping[int, str] = {
     HttpRefusal.BAD_METHOD: "its method is none, or too long",
     HttpRefusal.BAD_TARGET: "its target is no path, or has bytes that have no place in one",
@@ -44,17 +45,35 @@ class Judged:
         target = Socket(unpacked(event.dst), event.dport)
         return Access(
             time_ns=event.time_ns + time.time_ns() - time.monotonic_ns(),
-            duration_ns=0,
+            duration_ns=event.duration_ns,
             source=Socket(unpacked(event.src), event.sport),
             asked=target,
-            backend=None if event.status else target,
-            request=_request(event),
+            backend=None if event.denied else target,
+            request=_request(event) if event.kind == TalkKind.HTTP else None,
             status=event.status,
-            front=f"policy/{event.set}",
-            rule="" if event.status or not rules else rules.rules[event.rule],
-            denied_by=_denied_by(event, rules) if event.status else "",
+            front=f"policy/{event.set}" if event.set else WATCHED,
+            rule="" if event.denied or not rules else rules.rules[event.rule],
+            details="" if event.denied else REFUSALS.get(event.refusal, ""),
+            denied_by=_denied_by(event, rules) if event.denied else "",
             kernel=True,
+            opening=_opening(event),
         )
+
+
+def _opening(event: HttpEvent) -> Opening | None:
+    if event.kind == TalkKind.HTTP2:
+        return Opening("HTTP/2")
+    if event.kind != TalkKind.TLS:
+        return None
+    name = event.host[: event.host_length].decode("ascii", "replace")
+    return Opening("TLS", name, tuple(_protocols(event.path[: event.path_length])))
+
+
+def _protocols(listed: bytes) -> Iterator[str]:
+    """Each behind its length (RFC 7301, 3.1)."""
+    while listed:
+        yield listed[1 : 1 + listed[0]].decode("ascii", "replace")
+        listed = listed[1 + listed[0] :]
 
 
 def _request(event: HttpEvent) -> Request:

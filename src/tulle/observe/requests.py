@@ -1,14 +1,16 @@
 """Entries of the proxy's access log → flows, as JSON values in the words of Hubble's flow.proto.
 
 One flow a request, when it has been answered; its source is the client, its destination the backend
-that answered at last, or what was asked if none did. Added to Hubble's words, beside those that
+that answered at last, or what was asked if none did. Where the kernel tells of it the latency is to
+the answer's first byte, and a connection that it cannot read into is told of once, by `l7.protocol`
+and `l7.tls`. Added to Hubble's words, beside those that
 `flows` adds: `route`, `backend`, `front` (the proxy's listener), `attempts` and `flags` (Envoy's).
 Its verdict is DROPPED if a rule of the user's refused the request, ERROR if no backend answered it.
 """
 
 from __future__ import annotations
 
-from tulle.model.access import Access, Request, Socket
+from tulle.model.access import Access, Opening, Request, Socket
 from tulle.model.kubernetes import ObjectRef
 
 from .flows import FlowDict, endpoint, timestamp
@@ -45,6 +47,7 @@ _SLASHES = 3  # in `Rule.id` of model.routing
 POLICIES = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
 _FROM_OUTSIDE = ("gateway/", "ingress/")  # names of fronts
 NOTHING_MATCHES = "no route matches"
+NOBODY_READS = "no rule reads it"
 DIRECT_RESPONSE = "direct_response"  # of Envoy's response code details: as the route says
 
 
@@ -69,6 +72,8 @@ def request_flow(access: Access, names: Names) -> FlowDict:
         flow["destination_service"] = {"name": service.name, "namespace": service.namespace}
     if access.request:
         flow["l7"] = _l7(access, access.request)
+    elif access.opening:
+        flow["l7"] = _opening(access.opening)
     return flow | _told(access, names, verdict, reason)
 
 
@@ -79,9 +84,9 @@ def _told(access: Access, names: Names, verdict: str, reason: str) -> FlowDict:
         "node_name": names.node,
         "event_type": {"type": EVENT_ACCESS_LOG},
         "traffic_direction": _direction(access),
-        "hook": "stream" if access.kernel else "proxy",
+        "hook": _hook(access),
         "reason": _reason(access),
-        "rule": ": ".join(filter(None, (rule, reason))) or NOTHING_MATCHES,
+        "rule": ": ".join(filter(None, (rule, reason))) or _no_rule(access),
         "front": access.front,
         "attempts": access.attempts,
         "Summary": _summary(access),
@@ -102,6 +107,18 @@ def _told(access: Access, names: Names, verdict: str, reason: str) -> FlowDict:
     return told
 
 
+def _hook(access: Access) -> str:
+    if not access.kernel:
+        return "proxy"
+    return "stream" if access.front.startswith("policy/") else "packet"
+
+
+def _no_rule(access: Access) -> str:
+    if not access.kernel:
+        return NOTHING_MATCHES
+    return ": ".join(filter(None, (NOBODY_READS, access.details)))
+
+
 def _reason(access: Access) -> str:
     if access.denied_by:
         return "POLICY_DENIED"
@@ -109,7 +126,9 @@ def _reason(access: Access) -> str:
 
 
 def _direction(access: Access) -> str:
-    """A policy's listener is at the end that the policy selects."""
+    """A policy's listener is at the end that the policy selects, and the kernel at the server's."""
+    if access.kernel:
+        return "INGRESS"
     if access.front.startswith("policy/"):
         told = access.rule or access.denied_by or access.audited_by
         return "EGRESS" if "egress[" in told else "INGRESS"
@@ -170,6 +189,13 @@ def _l7(access: Access, request: Request) -> FlowDict:
     }
 
 
+def _opening(opening: Opening) -> FlowDict:
+    said: FlowDict = {"type": "REQUEST", "protocol": opening.protocol}
+    if opening.protocol == "TLS":
+        said["tls"] = {"server_name": opening.server_name, "alpn": list(opening.alpn)}
+    return said
+
+
 def url_of(request: Request) -> str:
     return f"{request.scheme}://{request.authority}{request.path}"
 
@@ -194,9 +220,22 @@ def _backend(socket: Socket, names: Names) -> str:
 def _summary(access: Access) -> str:
     """As Hubble's text has it: `HTTP/1.1 200 3ms (GET http://web/)`."""
     request, took_ms = access.request, access.duration_ns // 1_000_000
+    if access.opening:
+        return _opening_summary(access.opening)
     if request is None:
         return f"{took_ms}ms, {access.bytes_in} bytes in, {access.bytes_out} out"
     asked = f"{request.method} {url_of(request)}"
     if access.kernel and not access.status:
         return f"{request.protocol} request ({asked})"
-    return f"{request.protocol} {access.status} {took_ms}ms ({asked})"
+    took = f"{access.duration_ns / 1e6:.2f}" if access.kernel else str(took_ms)
+    return f"{request.protocol} {access.status} {took}ms ({asked})"
+
+
+def _opening_summary(opening: Opening) -> str:
+    """
+    >>> _opening_summary(Opening("TLS", "web.shop", ("h2", "http/1.1")))
+    'TLS to web.shop (h2, http/1.1), requests not seen'
+    """
+    name = f" to {opening.server_name}" if opening.server_name else ""
+    alpn = f" ({', '.join(opening.alpn)})" if opening.alpn else ""
+    return f"{opening.protocol}{name}{alpn}, requests not seen"

@@ -73,6 +73,7 @@ class Datapath:
         self.sweep, self.gauge = SocketSweep(self.objects), Gauge(self.objects)
         self.maps = self.objects.maps
         self.heard = Heard(self.maps)
+        self.maps["http_counts"].create(abi.HttpCountKey().pack())
         self._ring = self._open_ring("events", abi.Event().pack())
         self._requests = self._open_ring("requests", abi.HttpEvent().pack())
         self._questions = self._open_ring("questions", abi.DnsEvent().pack())
@@ -248,6 +249,13 @@ class Datapath:
             for key, value in self.maps["rules"].items()
         }
 
+    def request_counts(self) -> dict[abi.HttpCountKey, abi.HttpCount]:
+        """Since the node's maps were made; agents come and go."""
+        return {
+            abi.HttpCountKey.unpack(key): _added(value)
+            for key, value in self.maps["http_counts"].items()
+        }
+
     def close(self) -> None:
         """Lets go of it; everything pinned stays in force."""
         self._ring.close()
@@ -270,3 +278,11 @@ def remove(pins: Path) -> None:
 def _total(per_cpu: bytes) -> abi.Counter:
     rows = list(iter_unpack("=QQ", per_cpu))
     return abi.Counter(sum(row[0] for row in rows), sum(row[1] for row in rows))
+
+
+def _added(per_cpu: bytes) -> abi.HttpCount:
+    size = len(abi.HttpCount().pack())
+    rows = [abi.HttpCount.unpack(per_cpu[at : at + size]) for at in range(0, len(per_cpu), size)]
+    bucket = tuple(map(sum, zip(*(row.bucket for row in rows), strict=True)))
+    requests, time_ns = sum(row.requests for row in rows), sum(row.time_ns for row in rows)
+    return abi.HttpCount._make((requests, time_ns, bucket))
