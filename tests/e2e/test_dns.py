@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import pytest
 
 from tests.e2e.conftest import Clusters
 from tests.e2e.mesh import Cluster, Json, wait_for
+from tulle.agent.agent import HEARING_PERIOD_S
 
 NAMES = (sys.executable, str(Path(__file__).with_name("names.py")))
 # In the block that is routed to the host outside. Many more of one name share its first bytes.
 WANTED4, WANTED6, OTHER4 = "203.0.113.10", "2001:db8:5::10", "203.0.113.20"
 STORM = 32
+POLICY = "CiliumNetworkPolicy shop/names"
 HOSTS = {
     "api.shop.example": (WANTED4, WANTED6),
     "deep.api.shop.example": (WANTED4,),
@@ -100,13 +103,21 @@ def test_names_are_reached_as_soon_as_they_are_known(field: Field) -> None:
     assert field.reach("www.shop.example") == f"{WANTED4}=True {WANTED6}=True"
     assert field.reach("evil.example") == f"{OTHER4}=False"
     assert field.reach("notshop.example") == f"{OTHER4}=False"
+    seen = field.mesh.flows("--to-fqdn", "*.shop.example", "--last", "1000")
+    assert {flow["IP"]["destination"] for flow in seen} == {WANTED4, WANTED6}
+    assert ["www.shop.example", "api.shop.example"] in [flow["destination_names"] for flow in seen]
+    asked = field.mesh.flows("--protocol", "dns", "--dns-query", "^www", "--last", "1000")
+    answers = [flow["l7"]["dns"].get("ips") for flow in asked]
+    assert answers == [None, [WANTED4], None, [WANTED6]]
+    assert {flow["rule"] for flow in asked} == {f"{POLICY} egress[0].toPorts[0].rules.dns[0]"}
 
 
 def test_a_policy_that_comes_later_knows_what_was_learnt_before(field: Field) -> None:
     field.mesh.apply(by_name(field.resolver))
     assert field.reach("deep.api.shop.example") == f"{WANTED4}=False"
+    time.sleep(HEARING_PERIOD_S + 0.5)  # the agent has looked who is gone
     field.mesh.apply(by_name(field.resolver, {"matchPattern": "**.shop.example"}))
-    assert field.reach("deep.api.shop.example") == f"{WANTED4}=True"
+    assert field.mesh.exec("client", *NAMES, "connect", WANTED4).strip() == "True"
 
 
 def test_what_may_be_asked_is_a_rule_of_its_own(field: Field) -> None:

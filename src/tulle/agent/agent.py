@@ -31,6 +31,7 @@ from tulle.model.paths import NodePaths
 from tulle.model.routing import Routing
 from tulle.model.world import IPAddress, Key, Refusal, Workload, World
 from tulle.observe.held import Judged
+from tulle.observe.questions import Asked
 
 from .desired import Desired, desired
 from .drift import Drift
@@ -112,7 +113,9 @@ class Agent:
             lambda: self.current.world if self.current else None,
         )
         self.hearing = Hearing(
-            self.datapath.heard, lambda: self.current.world if self.current else None
+            self.datapath.heard,
+            paths.netns,
+            lambda: self.current.world if self.current else None,
         )
         self.flows = FlowLog()
         self.proxy = ProxyScopes(
@@ -204,6 +207,8 @@ class Agent:
     async def _collect_events(self) -> None:
         await self.flows.add(self.datapath.events())
         now = self.current
+        dns = now.compiled.memo.isolation.dns if now else {}
+        await self.flows.add(Asked(raw, dns) for raw in self.datapath.questions())
         sets = now.compiled.memo.isolation.rule_sets if now else {}
         await self.flows.add(Judged(raw, sets) for raw in self.datapath.requests())
 

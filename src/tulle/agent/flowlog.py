@@ -10,8 +10,9 @@ from itertools import islice
 
 from tulle.errors import Unavailable
 from tulle.model.access import Told
+from tulle.observe.questions import Asked
 
-Record = bytes | Told  # an event of the kernel, or of the proxy
+Record = bytes | Told | Asked  # an event of the kernel, of the proxy, or of DNS
 CAPACITY = 65536
 MAX_READERS = 16  # each may hold all of it, decoded
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from tulle import abi
 from tulle.abi import HearerLimit
+from tulle.compile.parts import packed
+from tulle.edges import netns
 from tulle.edges.bpf.heard import Heard
-from tulle.model.world import Workload, World
+from tulle.model.world import IPAddress, Workload, World
 
+FRESH_S = 0.2
 TOLD_S = 300.0  # a problem is shown for so long after it was met last
 CROWDED = (
     "{who} asks DNS for very much: {count} addresses that it had learnt were forgotten before "
@@ -25,18 +29,30 @@ FULL = (
 class Hearing:
     """Methods block and may be called from any thread."""
 
-    def __init__(self, heard: Heard, world: Callable[[], World | None]) -> None:
-        self._heard, self._world = heard, world
+    def __init__(
+        self, heard: Heard, node_netns: Path | None, world: Callable[[], World | None]
+    ) -> None:
+        """`node_netns` None is the caller's own."""
+        self._heard, self._netns, self._world = heard, node_netns, world
         self._seen: Mapping[int, abi.Hearer] = {}
         self._problems: dict[str, float] = {}
+        self._looked_s = 0.0
 
     def look(self) -> None:
         """To be called now and then."""
         hearers = self._heard.hearers()
-        present = {index for index, _ in socket.if_nameindex()}
+        # Asked after who hears: an interface is there before it hears.
+        present = netns.run_in(self._netns, _present)
         if gone := hearers.keys() - present:
             self._heard.forget(gone)
         self._compare({key: item for key, item in hearers.items() if key in present})
+
+    def names(self, ifindex: int, address: IPAddress) -> tuple[str, ...]:
+        """By which a workload knows an address; asks the kernel only for those that hear."""
+        if ifindex not in self._seen and time.monotonic() - self._looked_s > FRESH_S:
+            self._looked_s = time.monotonic()
+            self._seen = {**dict.fromkeys(self._heard.hearers(), abi.Hearer()), **self._seen}
+        return self._heard.names(ifindex, packed(address)) if ifindex in self._seen else ()
 
     def _compare(self, hearers: Mapping[int, abi.Hearer]) -> None:
         names, now_s = self._names(), time.monotonic()
@@ -62,3 +78,7 @@ class Hearing:
     @property
     def problems(self) -> list[str]:
         return list(self._problems)
+
+
+def _present() -> set[int]:
+    return {index for index, _ in socket.if_nameindex()}

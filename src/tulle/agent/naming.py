@@ -28,7 +28,7 @@ class Naming:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._names = Names(node=agent.paths.node)
+        self._names = Names(node=agent.paths.node, learnt=agent.hearing.names)
         self._addresses = Addresses()
         self._seen: Pass | None = None
         self._lock = Lock()

@@ -15,6 +15,7 @@ from tulle.abi import Event
 from tulle.observe.filters import Query, parse
 from tulle.observe.flows import FlowDict, flow_of
 from tulle.observe.names import Names
+from tulle.observe.questions import Asked
 from tulle.observe.requests import request_flow
 
 from .flowlog import FlowLog, Record
@@ -74,4 +75,6 @@ def _matching(raw: Iterable[Record], query: Query, naming: Naming) -> Iterator[F
 def _decoded(record: Record, names: Names) -> FlowDict:
     if isinstance(record, bytes):
         return flow_of(Event.unpack(record), names)
+    if isinstance(record, Asked):
+        return record.flow(names)
     return request_flow(record.access(), names)

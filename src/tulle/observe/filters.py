@@ -1,7 +1,7 @@
 """Which flows to show: `hubble observe`'s filters, from query parameters to one predicate.
 
 Values of one filter are alternatives; all filters given must hold. `pod`, `ip`, `port`,
-`namespace` and `label` ask about either end, their `from-` and `to-` forms about one.
+`namespace`, `label` and `fqdn` ask about either end, their `from-` and `to-` forms about one.
 """
 
 from __future__ import annotations
@@ -113,11 +113,11 @@ def _verdict(text: str) -> Predicate:
 
 
 def _protocol(text: str) -> Predicate:
-    if text.lower() == "http":
-        return lambda flow: bool(_http(flow))
+    if text.lower() in ("http", "dns"):
+        return lambda flow: text.lower() in flow.get("l7", ())
     wanted = _PROTOCOLS.get(text.lower())
     if wanted is None:
-        raise UsageError(f"protocol {text!r}: must be one of {', '.join(_PROTOCOLS)}, http")
+        raise UsageError(f"protocol {text!r}: must be one of {', '.join(_PROTOCOLS)}, dns, http")
     return lambda flow: any(name in flow.get("l4", ()) for name in wanted)
 
 
@@ -155,6 +155,15 @@ def _http_path(text: str) -> Predicate:
     except re.error as error:
         raise UsageError(f"http-path {text!r}: {error}") from None
     return lambda flow: bool(_http(flow)) and wanted.search(path_of(flow)) is not None
+
+
+def _dns_query(text: str) -> Predicate:
+    """A regular expression for a part of the name, which ends in a dot."""
+    try:
+        wanted = re.compile(text)
+    except re.error as error:
+        raise UsageError(f"dns-query {text!r}: {error}") from None
+    return lambda flow: bool(wanted.search(flow.get("l7", {}).get("dns", {}).get("query", "\n")))
 
 
 # --- filters on one end, `source` or `destination` ---
@@ -195,6 +204,14 @@ def _ip(text: str) -> EndPredicate:
     return within
 
 
+def _fqdn(text: str) -> EndPredicate:
+    """A name in which `*` is anything."""
+    if not re.fullmatch(r"[-a-zA-Z0-9_.*]+", text):  # Hubble's
+        raise UsageError(f"fqdn {text!r}: must be a name, in which * is anything")
+    wanted = re.compile(re.escape(text.lower().removesuffix(".")).replace(r"\*", ".*"))
+    return lambda flow, side: any(map(wanted.fullmatch, flow.get(f"{side}_names", ())))
+
+
 def _port(text: str) -> EndPredicate:
     wanted = _integer(text, "port", 1, 65535)
 
@@ -226,11 +243,13 @@ _WHOLE: dict[str, Callable[[str], Predicate]] = {
     "http-status": _http_status,
     "http-method": _http_method,
     "http-path": _http_path,
+    "dns-query": _dns_query,
 }
 _ENDS: dict[str, Callable[[str], EndPredicate]] = {
     "pod": _pod,
     "namespace": _namespace,
     "ip": _ip,
+    "fqdn": _fqdn,
     "port": _port,
     "label": _label,
 }

@@ -42,6 +42,7 @@ def flow_of(event: Event, names: Names) -> FlowDict:
     if dropped:
         flow["drop_reason_desc"] = HUBBLE.get(verdict.reason, DROP_REASON_UNKNOWN)
     flow |= _ends(event, names)
+    flow |= _learnt(event, names)
     flow |= {
         "Type": "SOCK" if packet.hook == Hook.SOCKET else "L3_L4",
         "node_name": names.node,
@@ -102,6 +103,20 @@ def _ends(event: Event, names: Names) -> FlowDict:
     if service:
         ends["destination_service"] = {"name": service.name, "namespace": service.namespace}
     return ends
+
+
+def _learnt(event: Event, names: Names) -> FlowDict:
+    """The names by which the end that is a workload here knows the other one."""
+    packet, verdict = event.flow, event.verdict
+    found: FlowDict = {}
+    for key, address, ifindex in (
+        ("source_names", packet.src, verdict.dst_ifindex),
+        ("destination_names", packet.dst, verdict.src_ifindex),
+    ):
+        if ifindex and address != _NOWHERE:
+            known = names.learnt(ifindex, unpacked(address))
+            found |= {key: list(known)} if known else {}
+    return found
 
 
 def _address(raw: bytes) -> IPAddress | None:

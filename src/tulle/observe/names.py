@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -13,11 +13,15 @@ from tulle.model.verdict import Rule
 from tulle.model.world import IPAddress, Key, Workload
 
 CgroupId = int
+Learnt = Callable[[int, IPAddress], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """`clock_offset_ns` is CLOCK_REALTIME minus CLOCK_MONOTONIC."""
+    """`clock_offset_ns` is CLOCK_REALTIME minus CLOCK_MONOTONIC.
+
+    `learnt` tells by which names a workload, of that interface, knows an address.
+    """
 
     node: str = "local"
     workloads: Mapping[IPAddress, Workload] = field(default_factory=dict)
@@ -27,6 +31,16 @@ class Names:
     services: Mapping[int, ObjectRef] = field(default_factory=dict)
     service_addresses: Mapping[IPAddress, ObjectRef] = field(default_factory=dict)
     clock_offset_ns: int = 0
+    learnt: Learnt = lambda _ifindex, _address: ()
+
+
+def name_of(text: bytes, bits: int) -> str:
+    """As one reads it: the kernel has names back to front.
+
+    >>> name_of(b"moc.elpmaxe.", 96)
+    'example.com'
+    """
+    return text[: bits // 8].decode("ascii", "replace").removesuffix(".")[::-1]
 
 
 def labels_of(identities: Mapping[int, str]) -> dict[int, tuple[str, ...]]:

@@ -90,6 +90,8 @@ def _event(flow: FlowDict) -> str:
     kind = _EVENTS[flow["event_type"]["type"]]
     if flow["Type"] == "L7" and "l7" not in flow:
         return "connection"
+    if "dns" in flow.get("l7", ()):
+        return f"dns-{flow['l7']['type'].lower()}"
     return f"{kind}:{flow['traffic_direction']}" if kind == "policy-verdict" else kind
 
 
@@ -99,6 +101,8 @@ def _end(flow: FlowDict, side: str, style: Style) -> str:
     name = f"{end['namespace']}/{end['pod_name']}" if "pod_name" in end else address
     if side == "destination" and not end.get("pod_name") and _service(flow):
         name = _service(flow)
+    if name == address and flow.get(f"{side}_names"):
+        name = ",".join(flow[f"{side}_names"])
     ports = [layer.get(f"{side}_port") for layer in flow.get("l4", {}).values()]
     port = f":{ports[0]}" if ports and ports[0] else ""
     if port and ":" in name:

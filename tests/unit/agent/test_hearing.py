@@ -31,7 +31,7 @@ def test_the_greedy_are_named_once_and_by_their_latest_count(
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(5, "veth"), (6, "veth6")])
     heard: Any = FakeHeard()
     crawler = Workload("shop", "crawler", {}, (ip_address("10.0.0.5"),), ifindex=5)
-    hearing = Hearing(heard, lambda: World(workloads={crawler.key: crawler}))
+    hearing = Hearing(heard, None, lambda: World(workloads={crawler.key: crawler}))
     hearing.look()
     assert hearing.problems == []
     heard.rows = {5: abi.Hearer(forgotten=3), 6: abi.Hearer(refused=1), 9: abi.Hearer()}

@@ -27,7 +27,10 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: web}
 @pytest.fixture
 def agent() -> Any:
     return SimpleNamespace(
-        paths=NodePaths("lab-1"), current=None, cgroup_ids=lambda key: CGROUPS[key]
+        hearing=SimpleNamespace(names=lambda _ifindex, _address: ()),
+        paths=NodePaths("lab-1"),
+        current=None,
+        cgroup_ids=lambda key: CGROUPS[key],
     )
 
 

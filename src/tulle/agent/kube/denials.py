@@ -12,6 +12,7 @@ from tulle.model.access import Access
 from tulle.model.kubernetes import ObjectRef
 from tulle.observe.flows import FlowDict, flow_of
 from tulle.observe.names import Names
+from tulle.observe.questions import Asked
 from tulle.observe.requests import request_flow
 
 from .events import Happening, Recorder
@@ -35,6 +36,8 @@ class Denials:
         for record in records:
             if isinstance(record, bytes):
                 self._packet(Event.unpack(record))
+            elif isinstance(record, Asked):
+                continue  # what was refused is told of as a packet, too
             elif (requests := requests + 1) <= _REQUESTS:
                 self._request(record.access())
 

@@ -46,7 +46,9 @@ class Heard:
         except KeyError:
             return ""
         name = named.known.name
-        return name_of(name.text, name.bits) if named.id == number else ""
+        if named.id != number:
+            return ""
+        return name.text[: name.bits // 8].decode("ascii", "replace").removesuffix(".")[::-1]
 
     def hearers(self) -> dict[int, abi.Hearer]:
         """By interface."""
@@ -65,12 +67,3 @@ class Heard:
         for key, _ in self._maps[name].items():
             if kind.unpack(key).ifindex in gone:  # type: ignore[attr-defined]
                 yield key
-
-
-def name_of(text: bytes, bits: int) -> str:
-    """As one reads it: the kernel has names back to front.
-
-    >>> name_of(b"moc.elpmaxe.", 96)
-    'example.com'
-    """
-    return text[: bits // 8].decode("ascii", "replace").removesuffix(".")[::-1]
