@@ -82,6 +82,7 @@ async def _serve(agent: Agent) -> None:
     sys.setswitchinterval(SWITCH_S)
     naming = Naming(agent)
     agent.after_pass.append(naming.names)  # what a number means now is what its events mean later
+    agent.after_pass.append(heap.after_the_first_world)
     await agent.start()
     watch = agent.sources.flows
     watching = [partial(watch, agent.flows, naming.names)] if watch else []
@@ -89,7 +90,6 @@ async def _serve(agent: Agent) -> None:
     # A pass that fails is told by `status`, so the socket opens all the same.
     with suppress(Exception):
         await agent.converge()
-    heap.after_the_first_world()
     runner = web.AppRunner(make_app(agent, naming, stop), shutdown_timeout=1.0)
     await runner.setup()
     await _listen(runner, agent.paths.socket)
