@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from tulle.errors import KernelError
 from tulle.model.world import IPAddress, IPNetwork
 
 from .base import rtnetlink
+from .dumps import FAMILIES, Listed, list_routes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 PROTOCOL = 116  # "t"; nobody's in iproute2's rt_protos
 UNREACHABLE = 7  # RTN_UNREACHABLE
 _TABLE_MAIN = 254
+_RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 4, 5, 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,8 @@ class Route:
 
 def read_routes() -> set[Route]:
     """Those that `put_routes` has made, by this agent or an earlier one. Raises KernelError."""
-    found = set()
-    with rtnetlink("list routes") as routes:
-        for message in routes.get_routes(table=_TABLE_MAIN, proto=PROTOCOL):
-            found.add(_route(message))
-    return found
+    listed = (list_routes(family, _TABLE_MAIN, PROTOCOL) for family in FAMILIES)
+    return {_route(item) for some in listed for item in some}
 
 
 def put_routes(routes: Iterable[Route]) -> None:
@@ -69,14 +69,15 @@ def _request(route: Route) -> dict[str, Any]:
     return request
 
 
-def _route(message: Any) -> Route:
-    dst = ip_network(f"{message.get('dst')}/{message['dst_len']}")
-    if message["type"] == UNREACHABLE:
+def _route(item: Listed) -> Route:
+    known = item.attributes
+    dst = ip_network(item.dst)
+    if item.type == UNREACHABLE:
         return Route(dst)
-    gateway, src = message.get("gateway"), message.get("prefsrc")
+    gateway, src = known.get(_RTA_GATEWAY), known.get(_RTA_PREFSRC)
     return Route(
         dst,
-        int(message.get("oif")),
+        int.from_bytes(known.get(_RTA_OIF, b""), sys.byteorder),
         ip_address(gateway) if gateway else None,
         ip_address(src) if src else None,
     )

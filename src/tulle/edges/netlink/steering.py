@@ -10,17 +10,15 @@ import errno
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from ipaddress import ip_network
+from typing import Any
 
 from tulle.abi import Mark
 from tulle.model.world import IPAddress
 
 from .base import index_of, rtnetlink
+from .dumps import list_routes
 from .routes import PROTOCOL
-
-if TYPE_CHECKING:
-    from pyroute2 import IPRoute
 
 MARKED, OWN = 29813, 29814  # tables
 _PRIORITY = {MARKED: 116, OWN: 117}  # after the table of local addresses, before the main one
@@ -46,7 +44,7 @@ def steer(sources: Mapping[IPAddress, IPAddress]) -> None:
             route = _local(_host(address), address.version, lo, OWN)
             with _ignoring(*_WITHOUT[address.version]):
                 routes.route("replace", prefsrc=str(source), **route)
-        for address in _own(routes) - sources.keys():
+        for address in _own() - sources.keys():
             routes.route("del", **_local(_host(address), address.version, lo, OWN))
         for rule in _rules():
             with _ignoring(errno.EEXIST, errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
@@ -59,9 +57,12 @@ def unsteer() -> None:
         for rule in _rules():
             with _ignoring(*_GONE, errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
                 routes.rule("del", **rule)
-        for family in _FAMILIES.values():
+        lo = index_of("lo")
+        for version, family in _FAMILIES.items():
             for table in (MARKED, OWN):
-                routes.flush_routes(table=table, family=family)
+                for item in list(list_routes(family, table, PROTOCOL)):
+                    with _ignoring(*_GONE):
+                        routes.route("del", **_local(item.dst, version, lo, table))
 
 
 def _rules() -> Iterator[dict[str, Any]]:
@@ -82,9 +83,9 @@ def _host(address: IPAddress) -> str:
     return f"{address}/{address.max_prefixlen}"
 
 
-def _own(routes: IPRoute) -> set[IPAddress]:
-    found = routes.get_routes(table=OWN, proto=PROTOCOL)
-    return {ip_address(message.get("dst")) for message in found}
+def _own() -> set[IPAddress]:
+    found = (item for family in _FAMILIES.values() for item in list_routes(family, OWN, PROTOCOL))
+    return {ip_network(item.dst).network_address for item in found}
 
 
 @contextmanager
