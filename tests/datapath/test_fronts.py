@@ -298,7 +298,7 @@ def test_the_uplink_is_still_found(field: Field) -> None:
     assert netns.run_in(field.a.netns, netlink.default_device) == "eth0"
     for made in (netlink.unsteer, netlink.unsteer, lambda: netlink.steer({})):
         netns.run_in(field.a.netns, made)
-    field.a.network.refresh()
+    field.a.network.mend()
 
 
 def test_a_node_without_ipv6_is_steered_all_the_same(field: Field) -> None:
@@ -314,7 +314,7 @@ def test_a_node_without_ipv6_is_steered_all_the_same(field: Field) -> None:
             netlink.set_up_loopback(node_addresses(field.b.cidrs))
 
     assert netns.run_in(field.b.netns, steered).startswith(f"local {VIP[4]} ")
-    field.b.network.refresh()
+    field.b.network.mend()
 
 
 def wait_until(true: Any) -> None:

@@ -254,6 +254,7 @@ class Agent:
 
     def _look_at_network(self) -> None:
         self.network.refresh()
+        self.network.mend()
         self.workloads.set_mtu(self.network.workload_mtu)
         self.sandboxes.set_mtu(self.network.workload_mtu)
         for line in self.sandboxes.end_the_gone():

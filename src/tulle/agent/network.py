@@ -42,10 +42,11 @@ class Network:
         self._connected: tuple[Node, Mapping[str, Node]] | None = None
         # what the ways to the proxy were made for; None: look at them again
         self._steered: tuple[frozenset[IPAddress] | None] | None = None
+        self._has_proxy: tuple[frozenset[IPAddress] | None] | None = None  # what was asked last
         self._lock = Lock()
 
     def refresh(self) -> None:
-        """Look again at what others may have changed. What fails is in `problems`."""
+        """Look again at what others may have changed of interfaces. What fails is in `problems`."""
         try:
             netns.run_in(self._netns, self._refresh)
         except (Refused, KernelError) as error:
@@ -63,12 +64,25 @@ class Network:
             netlink.forward_from(uplink)
             if not self._settings.chained:
                 overlay = netlink.make_overlay(self._overlay_mtu(uplink))
+        addresses = tuple(sorted({a for some in by_index.values() for a in some}, key=str))
         with self._lock:
-            self.uplink, self.overlay = uplink, overlay
-            self._addresses = tuple(
-                sorted({a for some in by_index.values() for a in some}, key=str)
-            )
-            self._connected = self._steered = None
+            if (uplink, overlay, addresses) != (self.uplink, self.overlay, self._addresses):
+                self._connected = self._steered = None
+            self.uplink, self.overlay, self._addresses = uplink, overlay, addresses
+
+    def mend(self) -> None:
+        """Put back of routes and rules what others have changed. What fails, the next pass tries.
+
+        For a thousand nodes that takes some hundredths of a second, for which no pass waits.
+        """
+        with self._lock:
+            if self._connected is not None:
+                self._route(*self._connected)
+            if self._has_proxy is not None:
+                try:
+                    self._lead(*self._has_proxy)
+                except KernelError:
+                    self._steered = None
 
     @property
     def problems(self) -> list[str]:
@@ -151,27 +165,37 @@ class Network:
 
     def connect(self, node: Node, nodes: Mapping[str, Node]) -> None:
         """Make the routes to other nodes' workloads, and no others. What fails is in `problems`."""
+        before = self._connected
+        if before is not None and before[0] is node and before[1] is nodes:
+            return
         with self._lock:
-            before = self._connected
-            if before is not None and before[0] is node and before[1] is nodes:
-                return
-            wanted, problems = routes_of(node, nodes, self._settings, self.uplink, self.overlay)
-            try:
-                failed = netns.run_in(self._netns, partial(_reconcile, wanted))
-            except KernelError as error:
-                failed = [str(error)]
-            self._unrouted = problems + failed
-            self._connected = None if failed else (node, nodes)
+            self._route(node, nodes)
+
+    def _route(self, node: Node, nodes: Mapping[str, Node]) -> None:
+        wanted, problems = routes_of(node, nodes, self._settings, self.uplink, self.overlay)
+        try:
+            failed = netns.run_in(self._netns, partial(_reconcile, wanted))
+        except KernelError as error:
+            failed = [str(error)]
+        self._unrouted = problems + failed
+        self._connected = None if failed else (node, nodes)
 
     def steer(self, addresses: frozenset[IPAddress] | None) -> None:
         """Let the node's proxy have what is for these addresses, and what packet programs give it.
 
         None: there is nothing for it, and no packet is to pay for it. What was there for the last
-        connections stays until the next `refresh`. Raises KernelError.
+        connections stays until the next `mend`. Raises KernelError.
         """
+        self._has_proxy = (addresses,)
         if self._steered == (addresses,) or (addresses is None and self._steered):
             return
+        with self._lock:
+            self._lead(addresses)
+
+    def _lead(self, addresses: frozenset[IPAddress] | None) -> None:
+        """Raises KernelError."""
         if addresses is None:
+            self._steered = None  # who asks for more meanwhile waits
             netns.run_in(self._netns, netlink.unsteer)
         else:
             # Its own too: what enforces rules answers it on this node.

@@ -30,6 +30,8 @@ class Kernel:
         self.devices = {"eth7": 7, "eth8": 8}
         self.routes: set[Route] = set()
         self.fails = ""
+        self.calls: list[str] = []
+        self.at_read: Callable[[], object] = lambda: None
 
     def run_in(self, path: Path | None, work: Callable[[], Any]) -> Any:
         return work()
@@ -55,7 +57,11 @@ class Kernel:
     def make_overlay(self, mtu: int) -> int:
         return 9
 
+    def unsteer(self) -> None:
+        self.call("unsteer", None)
+
     def read_routes(self) -> set[Route]:
+        self.at_read()
         return self.call("read", set(self.routes))
 
     def put_routes(self, routes: Iterable[Route]) -> None:
@@ -65,6 +71,8 @@ class Kernel:
         self.routes -= self.call("delete", set(routes))
 
     def call(self, name: str, value: Any) -> Any:
+        if name == "read" or value != set():
+            self.calls.append(name)
         if name == self.fails:
             raise KernelError(16, f"{name} routes")
         return value
@@ -115,3 +123,49 @@ def test_routes_that_cannot_be_made_are_told_and_tried_again(kernel: Kernel, ste
     network.connect(here, nodes)
     assert not network.problems
     assert kernel.routes == {Route(ip_network("10.244.2.0/24"), 7, ip_address("192.0.2.2"))}
+
+
+def connected(kernel: Kernel) -> tuple[Network, Node, dict[str, Node]]:
+    network, here, nodes = Network(None, NodeOptions()), Node("a"), {"b": B}
+    network.refresh()
+    network.connect(here, nodes)
+    network.steer(None)
+    kernel.calls.clear()
+    return network, here, nodes
+
+
+def test_a_pass_looks_at_no_route_that_nothing_has_changed(kernel: Kernel) -> None:
+    network, here, nodes = connected(kernel)
+    network.refresh()
+    network.connect(here, nodes)
+    network.steer(None)
+    assert kernel.calls == []
+    kernel.default = "eth8"
+    network.refresh()
+    network.connect(here, nodes)
+    network.steer(None)
+    assert {"read", "unsteer"} <= set(kernel.calls)
+
+
+def test_what_others_took_away_is_put_back_while_passes_go_on(kernel: Kernel) -> None:
+    network, here, nodes = connected(kernel)
+    wanted, kernel.routes = kernel.routes, set()
+    kernel.at_read = lambda: network.connect(here, nodes)  # or it would wait for the look
+    network.mend()
+    assert kernel.routes == wanted != set()
+    assert kernel.calls == ["read", "put", "unsteer"]
+
+
+def test_what_cannot_be_mended_the_next_pass_tries(kernel: Kernel) -> None:
+    network, here, nodes = connected(kernel)
+    kernel.fails = "unsteer"
+    network.mend()
+    with pytest.raises(KernelError):
+        network.steer(None)
+    kernel.fails, kernel.routes = "read", set()
+    network.mend()
+    assert network.problems == ["read routes: Device or resource busy"]
+    kernel.fails = ""
+    network.connect(here, nodes)
+    network.steer(None)
+    assert kernel.routes and not network.problems
