@@ -43,10 +43,15 @@ def build() -> Path:
 
 def program(name: str) -> Path:
     """Builds it if need be. Raises AssertionError."""
-    own = os.environ.get("TULLE_KUBERNETES")
-    if own and (path := Path(own) / name).exists():
+    if (chosen := own()) and (path := chosen / name).exists():
         return path
     return build() / name
+
+
+def own() -> Path | None:
+    """Where programs of one's own are."""
+    named = os.environ.get("TULLE_KUBERNETES")
+    return Path(named) if named else None
 
 
 def image() -> Path:

@@ -10,29 +10,39 @@ import pytest
 
 from tests.e2e.conftest import Clusters, names
 from tests.e2e.conftest import clusters as clusters
-from tests.e2e.mesh import Cluster, wait_for
+from tests.e2e.mesh import Cluster
 from tests.kubernetes.control_plane import ControlPlane, control_plane
-from tests.kubernetes.crds import definitions
-from tests.kubernetes.kubectl import Json
+from tests.kubernetes.known import knowing
 from tests.kubernetes.mesh import lab_cluster
+
+HERE = Path(__file__).parent
+# with several processes: what comes last is waited for
+LONGEST = ("test_daemonset.py", "test_pods.py", "test_install.py", "test_clusters.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if all(item.path.parent == HERE for item in items):
+        items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    name = item.path.name
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
     with control_plane(f"tests-{os.getpid()}") as made:
         yield made
-    places = (made.directory.parent, Path("/dev/shm"))  # noqa: S108
-    named = names(made.name)
-    assert not [path for place in places for path in place.glob("*") if named(path.name)]
-    assert not named(Path("/proc/self/mountinfo").read_text())
+    _assert_gone(made)
 
 
 @pytest.fixture(scope="module")
-def crds(plane: ControlPlane) -> ControlPlane:
-    """The same, knowing every kind that Tulle reads."""
-    plane.kubectl.apply(*definitions(), manager="tests")
-    wait_for(lambda: all(map(_is_established, plane.kubectl.list("crd"))), 60)
-    return plane
+def crds() -> Iterator[ControlPlane]:
+    """One that knows every kind which Tulle reads."""
+    with knowing(f"crds-{os.getpid()}") as made:
+        yield made
+    _assert_gone(made)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +52,8 @@ def cluster(crds: ControlPlane, clusters: Clusters) -> Iterator[Cluster]:
         yield made
 
 
-def _is_established(definition: Json) -> bool:
-    """kubectl's own `wait` fails of one that has no status yet."""
-    conditions = definition.get("status", {}).get("conditions") or ()
-    return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
+def _assert_gone(plane: ControlPlane) -> None:
+    places = (plane.directory.parent, Path("/dev/shm"))  # noqa: S108
+    named = names(plane.name)
+    assert not [path for place in places for path in place.glob("*") if named(path.name)]
+    assert not named(Path("/proc/self/mountinfo").read_text())

@@ -38,9 +38,12 @@ class ControlPlane:
     Everything of it is in its `directory`, its network namespace and, for etcd, in memory.
     """
 
-    def __init__(self, name: str, number: int = _NUMBER) -> None:
-        """`number` is of its addresses on the network: two on one network have two."""
-        self.name, self._number = name, number
+    def __init__(self, name: str, number: int = _NUMBER, like: Path | None = None) -> None:
+        """`number` is of its addresses on the network: two on one network have two.
+
+        It begins with the objects that another one kept as `like`.
+        """
+        self.name, self._number, self._like = name, number, like
         self.directory = ROOT / name
         self.netns = self.directory / "netns" / "host"
         self.address = NETWORKS[0][number]
@@ -58,7 +61,9 @@ class ControlPlane:
         netns.create(self.netns)
         netns.run_in(self.netns, partial(set_up_loopback, [self.address]))
         self._issue()
-        self._etcd_data.mkdir(mode=0o700)
+        if self._like is not None:
+            shutil.copytree(self._like, self._etcd_data)
+        self._etcd_data.mkdir(mode=0o700, exist_ok=True)
         data = ("--data-dir", self._etcd_data, "--logger", "zap", "--log-level", "error")
         self._programs.start("etcd", *data, "--listen-peer-urls", "http://127.0.0.1:2380")
         self.start_api(*options)
@@ -70,6 +75,11 @@ class ControlPlane:
     def kill_api(self) -> None:
         """As if its machine had lost power; etcd stays."""
         self._programs.kill("kube-apiserver")
+
+    def keep(self, where: Path) -> None:
+        """All of its objects, for others to begin with; it ends."""
+        self._programs.stop()
+        shutil.copytree(self._etcd_data, where)
 
     def start_controllers(self, *names: str) -> None:
         """kube-controller-manager, with all of its usual controllers or those named alone.
@@ -230,9 +240,11 @@ def _common(kubeconfig: Path) -> list[str]:
 
 
 @contextmanager
-def control_plane(name: str, number: int = _NUMBER) -> Iterator[ControlPlane]:
+def control_plane(
+    name: str, number: int = _NUMBER, like: Path | None = None
+) -> Iterator[ControlPlane]:
     """One for a while."""
-    made = ControlPlane(name, number)
+    made = ControlPlane(name, number, like)
     try:
         made.start()
         yield made

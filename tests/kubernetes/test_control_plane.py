@@ -7,6 +7,7 @@ import subprocess
 
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.crds import definitions
+from tests.kubernetes.known import define
 from tulle.lab.cluster import Cluster
 
 
@@ -36,8 +37,9 @@ def test_only_admins_may_do_all(plane: ControlPlane) -> None:
     assert plane.kubectl("auth", "can-i", "get", "secrets").strip() == "yes"
 
 
-def test_definitions_are_accepted(crds: ControlPlane) -> None:
-    served = crds.kubectl("api-resources", "-o", "name", "--cached=false").split()
+def test_definitions_are_accepted(plane: ControlPlane) -> None:
+    define(plane)
+    served = plane.kubectl("api-resources", "-o", "name", "--cached=false").split()
     assert {item["metadata"]["name"] for item in definitions()} <= set(served)
 
 
