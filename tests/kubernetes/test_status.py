@@ -114,19 +114,23 @@ class Shop:
     def said(self, kind: str, name: str, condition: str) -> tuple[str, str]:
         return said(self.status(kind, name), condition)
 
+    def live(self) -> list[Json]:
+        """All of them, as the API server has them."""
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": self.documents})
+        found = self.plane.kubectl("get", "-o", "json", "-f", "-", stdin=text)
+        items: list[Json] = json.loads(found)["items"]
+        return items
+
     def versions(self) -> dict[str, str]:
         return {
-            f"{item['kind']}/{item['metadata']['name']}": self.get(
-                item["kind"], item["metadata"]["name"]
-            )["metadata"]["resourceVersion"]
-            for item in self.documents
+            f"{item['kind']}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
+            for item in self.live()
         }
 
     def in_force(self, *refusals: Refusal) -> Pass:
         """What a pass of an agent would put in force."""
         kinds: dict[str, dict[Any, KubernetesObject]] = {}
-        for document in self.documents:
-            live = self.get(document["kind"], document["metadata"]["name"])
+        for live in self.live():
             obj = decode(live["kind"], json.dumps(live).encode(), live["apiVersion"])
             assert obj is not None
             ref = ref_of(obj)
