@@ -38,6 +38,8 @@ exec "$@"
 class Machine(KubeNode):
     """Its kubelet takes CNI plugins from where Tulle's DaemonSet is told to lay them."""
 
+    shared = ()
+
     def __init__(self, plane: ControlPlane, lab: Cluster, name: str) -> None:
         super().__init__(plane, lab, name)
         self.cni_conf, self.cni_bin = CNI_CONF, CNI_BIN

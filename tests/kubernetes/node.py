@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,12 +25,13 @@ from tulle.lab.cluster import Cluster
 from tulle.model.paths import NodePaths
 
 _V1 = Path("/sys/fs/cgroup")
-# where kubelets and containerd write whatever they are told
-_FIXED = ("/run/containerd", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods")
 
 
 class KubeNode:
     """`name` is the lab's; pods get their network from `cni_conf` by plugins in `cni_bin`."""
+
+    # where kubelets and containerd write whatever they are told
+    shared = ("/run/containerd", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods")
 
     def __init__(self, plane: ControlPlane, lab: Cluster, name: str) -> None:
         self.name, self._plane, self._lab = name, plane, lab
@@ -252,18 +254,29 @@ def kube_nodes(
     plane: ControlPlane, lab: Cluster, names: Iterable[str], kind: type[Node]
 ) -> Iterator[dict[str, Node]]:
     """These nodes of the lab, by name, for a while."""
-    new = [path for path in map(Path, _FIXED) if not path.exists()]
     made = {name: kind(plane, lab, name) for name in names}
-    try:
-        for node in made.values():
-            node.start()
-        yield made
-    finally:
-        for node in made.values():
-            node.stop()
-        plane.kubectl("delete", "nodes", "--ignore-not-found", *made, check=False)
-        for path in new:
-            shutil.rmtree(path, ignore_errors=True)
+    with _alone_in(kind.shared) if kind.shared else nullcontext():
+        try:
+            for node in made.values():
+                node.start()
+            yield made
+        finally:
+            for node in made.values():
+                node.stop()
+            plane.kubectl("delete", "nodes", "--ignore-not-found", *made, check=False)
+
+
+@contextmanager
+def _alone_in(shared: Iterable[str]) -> Iterator[None]:
+    """Other tests' kubelets wait. Those of these directories that are new are removed."""
+    with cache.directory().with_suffix(".kubelets").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        new = [path for path in map(Path, shared) if not path.exists()]
+        try:
+            yield
+        finally:
+            for path in new:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_ready(node: Json) -> bool:
