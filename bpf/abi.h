@@ -38,6 +38,7 @@ enum limit {
 	LIMIT_NAMES = 65536,
 	LIMIT_ASKED = 32768,
 	LIMIT_HTTP_RULES = 131072,
+	LIMIT_HTTP_HEADERS = 16384,
 	LIMIT_STREAMS = 65536,
 	LIMIT_HTTP_HEADS = 4096,
 	LIMIT_TALKS = 16384,
@@ -455,6 +456,7 @@ enum http_seen {
 	HTTP_SEEN_CHUNKED = 4,
 	HTTP_SEEN_OLD = 8, /* HTTP/1.0 */
 	HTTP_SEEN_UPGRADE = 16,
+	HTTP_SEEN_ASKED = 32, /* that rules ask for */
 };
 
 enum http_limit {
@@ -468,6 +470,23 @@ enum http_limit {
 	HTTP_SWALLOWED = 65536, /* bytes behind a refused request, before the connection is cut */
 	HTTP_TOLD = 200,	/* allowed requests that each CPU tells of in a second */
 	HTTP_CHOICES = 8,	/* rules that may meet one path */
+	HTTP_NAME_KEPT = 32,
+	HTTP_VALUE_KEPT = 64,
+	HTTP_CONDITIONS = 32, /* of headers, in a set */
+};
+
+/* What rules ask for: a header's value, or with none its name; with no name whether there is any.
+ */
+struct http_header_key {
+	__u32 set;
+	__u8 name[HTTP_NAME_KEPT]; /* in lower case */
+	__u8 value[HTTP_VALUE_KEPT];
+};
+
+/* A bit for each condition of the set. */
+struct http_header {
+	__u32 met;     /* by being there */
+	__u32 of_name; /* what its value may meet */
 };
 
 /* One connection's HTTP. */
@@ -496,12 +515,20 @@ struct http_stream {
 	__u8 method_length;
 	__u8 host_length;
 	__u8 name_length;
-	__u8 pad[2];
-	__u32 swallowed; /* bytes behind the end */
+	__u8 value_length; /* of a header that rules ask for, with blanks behind it */
+	__u8 value_end;	   /* without */
+	__u32 swallowed;   /* bytes behind the end */
+	__u32 met;	   /* conditions that its headers meet */
+	__u32 named;	   /* those on the value of the header at hand */
+	__u32 spoilt;	   /* those that some header of the name does not meet */
+	__u16 looked;	   /* for conditions of this set */
+	__u8 looks;	   /* it has some */
+	__u8 pad;
 	__u8 method[16];
 	__u8 host[HTTP_HOST_KEPT];
 	__u8 path[HTTP_PATH_KEPT];
-	__u8 name[32];
+	struct http_header_key header; /* the one at hand */
+	__u8 pad2[4];
 };
 
 /* The start of a head. */
@@ -521,8 +548,8 @@ struct http_rule_key {
 struct http_choice {
 	__u8 method[16];
 	__u8 host[HTTP_HOST_KEPT];
-	__u32 rule; /* place in its rule set */
-	__u32 pad;
+	__u32 rule;    /* place in its rule set */
+	__u32 headers; /* conditions that they must meet */
 };
 
 /* All rules that meet paths which begin so. */
@@ -1125,6 +1152,8 @@ ABI_EXPORT(struct, flow);
 ABI_EXPORT(struct, verdict);
 ABI_EXPORT(struct, event);
 ABI_EXPORT(struct, decide_args);
+ABI_EXPORT(struct, http_header_key);
+ABI_EXPORT(struct, http_header);
 ABI_EXPORT(struct, http_stream);
 ABI_EXPORT(struct, http_held);
 ABI_EXPORT(struct, http_rule_key);

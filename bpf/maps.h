@@ -33,6 +33,8 @@ MAP(wires, HASH, __u32, struct wire, LIMIT_WIRES, BPF_F_NO_PREALLOC);
 MAP(bandwidth, HASH, struct bandwidth_key, struct bandwidth, LIMIT_BANDWIDTH, BPF_F_NO_PREALLOC);
 MAP(http_rules, LPM_TRIE, struct http_rule_key, struct http_rule, LIMIT_HTTP_RULES,
     BPF_F_NO_PREALLOC);
+MAP(http_headers, HASH, struct http_header_key, struct http_header, LIMIT_HTTP_HEADERS,
+    BPF_F_NO_PREALLOC);
 MAP(state, ARRAY, __u32, struct state, 1, 0);
 
 /* State: outlives agents and programs. */

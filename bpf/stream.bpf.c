@@ -67,6 +67,8 @@ static long read_some(__u32 index __attribute__((unused)), void *context)
 	if (http_is_content(http)) {
 		bytes->read += http_skip(http, left, &block.outcome);
 	} else {
+		if (http->phase == HTTP_START)
+			begin_request(bytes);
 		block.size = load_block(bytes, left);
 		http_read(&block);
 		bytes->read += block.at;
@@ -74,7 +76,7 @@ static long read_some(__u32 index __attribute__((unused)), void *context)
 			block.outcome = HTTP_REFUSED;
 	}
 	if (block.outcome == HTTP_HEAD)
-		bytes->status = judge_request(bytes->skb, bytes->room, http);
+		bytes->status = judge_request(bytes);
 	else if (block.outcome == HTTP_REFUSED)
 		bytes->status = 400;
 	if (bytes->status) {

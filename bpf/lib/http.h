@@ -18,9 +18,9 @@ static __always_inline __u32 http_name(struct http_stream *http, __u8 byte)
 		return refuse(http, HTTP_BAD_NAME);
 	if (byte == '_')
 		http->underscore = 1;
-	if (http->name_length < sizeof(http->name))
-		http->name[http->name_length & (sizeof(http->name) - 1)] =
-			byte == '_' ? '-' : lower(byte);
+	if (http->name_length < sizeof(http->header.name))
+		http->header.name[http->name_length & (sizeof(http->header.name) - 1)] =
+			name_bytes[byte];
 	if (http->name_length < 255)
 		http->name_length++;
 	return HTTP_MORE;
@@ -35,9 +35,7 @@ static __always_inline __u32 http_line(struct http_stream *http, __u8 byte)
 	}
 	if (is_blank(byte))
 		return refuse(http, HTTP_FOLDED);
-	http->name_length = 0;
-	http->underscore = 0;
-	http->phase = HTTP_NAME;
+	http_name_begin(http);
 	return http_name(http, byte);
 }
 
@@ -94,7 +92,9 @@ static __always_inline int is_whole(const struct http_stream *http)
 static __always_inline __u32 http_value_end(struct http_stream *http)
 {
 	http->phase = HTTP_VALUE_LF;
-	if (http->kind && !is_whole(http))
+	if (http->kind == HTTP_SEEN_ASKED)
+		http_answer(http);
+	else if (http->kind && !is_whole(http))
 		return refuse(http, refused_by(http->kind));
 	return HTTP_MORE;
 }
@@ -107,6 +107,8 @@ static __always_inline __u32 http_value(struct http_stream *http, __u8 byte)
 		return refuse(http, byte == '\n' ? HTTP_BAD_LINE : HTTP_BAD_VALUE);
 	if (!http->kind)
 		return HTTP_MORE;
+	if (http->kind == HTTP_SEEN_ASKED)
+		return http_asked(http, byte);
 	if (is_blank(byte)) {
 		if (http->matched && !is_whole(http))
 			return refuse(http, refused_by(http->kind));

@@ -97,6 +97,8 @@ static __always_inline void http_begin(struct http_stream *http)
 	http->left = 0;
 	http->length = 0;
 	http->seen = 0;
+	http->met = 0;
+	http->spoilt = 0;
 	http->method_length = 0;
 	http->host_length = 0;
 	http->path_length = 0;

@@ -91,10 +91,8 @@ static __always_inline __u32 run_name(struct http_stream *http, const struct htt
 
 	if (length > 255 - RUN || (http->phase == HTTP_LINE && !name_bytes[window->bytes[0]]))
 		return 0;
-	if (http->phase == HTTP_LINE) {
-		http->phase = HTTP_NAME;
-		http->underscore = 0;
-	}
+	if (http->phase == HTTP_LINE)
+		http_name_begin(http);
 	for (at = 0; at < RUN; at++) {
 		__u8 byte = window->bytes[at], kept = name_bytes[byte];
 
@@ -102,7 +100,7 @@ static __always_inline __u32 run_name(struct http_stream *http, const struct htt
 			break;
 		if (byte == '_')
 			http->underscore = 1;
-		KEEP(http->name, length++, kept);
+		KEEP(http->header.name, length++, kept);
 	}
 	http->name_length = length;
 	if (at >= left || window->bytes[at] != ':' || !length)

@@ -63,6 +63,8 @@ static __always_inline int is_met(const void *wanted, const void *found, __u32 w
 static __always_inline int is_chosen(const struct http_choice *choice,
 				     const struct http_stream *http)
 {
+	if (choice->headers & ~(http->met & ~http->spoilt))
+		return 0;
 	if (choice->method[0] && !is_met(choice->method, http->method, sizeof(http->method) / 8))
 		return 0;
 	if (!choice->host[0])
@@ -97,26 +99,60 @@ static __always_inline int is_allowed_anew(struct room *room)
 	return allowed;
 }
 
+/* The rules that judge what is at hand, as rules_of() has them: asked once for all of it. */
+static __always_inline int rules_at_hand(struct bytes *bytes)
+{
+	if (!bytes->asked) {
+		flow_of_message(bytes->skb, &bytes->room->flow);
+		bytes->set = rules_of(bytes->room);
+		bytes->asked = 1;
+	}
+	return bytes->set;
+}
+
+/* Before the first byte of a head: which of its headers are to be looked at. */
+static __always_inline void begin_request(struct bytes *bytes)
+{
+	struct http_stream *http = bytes->http;
+	int set = rules_at_hand(bytes);
+
+	http->set = set > 0 ? set : 0;
+	if (http->looked == http->set)
+		return;
+	http->looked = http->set;
+	__builtin_memset(&http->header, 0, sizeof(http->header));
+	http->header.set = http->set;
+	http->looks = http->set && bpf_map_lookup_elem(&http_headers, &http->header);
+}
+
+/* Rules that have come since then know nothing of its headers. */
+static __always_inline void judge_by(struct http_stream *http, __u16 set)
+{
+	if (http->set == set)
+		return;
+	http->set = set;
+	http->met = 0;
+}
+
 /*
  * A set that is gone has been replaced while the request was on its way: policy is asked anew. 0 if
  * the request is allowed, else the status of the answer.
  */
-static __always_inline __u16 judge_request(const struct __sk_buff *skb, struct room *room,
-					   struct http_stream *http)
+static __always_inline __u16 judge_request(struct bytes *bytes)
 {
+	struct http_stream *http = bytes->http;
+	struct room *room = bytes->room;
 	const struct http_rule *rule;
-	int set;
+	int set = rules_at_hand(bytes);
 
-	flow_of_message(skb, &room->flow);
-	set = rules_of(room);
-	http->set = set;
+	judge_by(http, set > 0 ? set : 0);
 	if (set <= 0)
 		return set ? 403 : 0;
 	rule = find_rule(room, http, set);
 	if (!rule) {
 		if (!is_allowed_anew(room))
 			return 403;
-		http->set = bpf_ntohs(room->verdict.proxy);
+		judge_by(http, bpf_ntohs(room->verdict.proxy));
 		if (!room->verdict.proxy)
 			return 0;
 		rule = find_rule(room, http, http->set);

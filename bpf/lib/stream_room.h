@@ -74,4 +74,6 @@ struct bytes {
 	__u32 read;
 	__u32 passing; /* what is before that belongs to requests that are allowed */
 	__u32 status;  /* of the answer that is due */
+	int set;       /* number of the rules that judge them, once that has been asked */
+	__u32 asked;
 };

@@ -15,24 +15,27 @@ from tulle.abi import HttpLimit, HttpOutcome, HttpRefusal, HttpSeen
 from tulle.edges.bpf import bpffs, syscall
 from tulle.edges.bpf.datapath import remove
 from tulle.edges.bpf.loader import Objects
+from tulle.edges.bpf.maps import Map
 
-LIMITS = {name: 16 for name in abi.MAPS if name not in ("reasons", "state", "events")}
+LIMITS = {name: 64 for name in abi.MAPS if name not in ("reasons", "state", "events")}
 del LIMITS["events_lost"]
-_HTTP = len(abi.HttpStream().pack())
+_FRESH = abi.HttpStream()
+_HTTP = len(_FRESH.pack())
 
 
 class Parser:
     """One struct http_args is the packet, each time: making it anew would take most of the time."""
 
-    def __init__(self, program: int) -> None:
+    def __init__(self, program: int, headers: Map) -> None:
+        self.headers = headers
         raw = ctypes.create_string_buffer(len(abi.HttpArgs().pack()))
         size, place = len(raw), ctypes.addressof(raw)
         self._args = memoryview(raw).cast("B")
         attr = pack("=IIIIQQ56x", program, 0, size, size, place, place)
         self._attr = ctypes.create_string_buffer(attr, len(attr))
 
-    def read(self, pieces: Iterable[bytes]) -> Reading:
-        self._args[:_HTTP] = bytes(_HTTP)
+    def read(self, pieces: Iterable[bytes], start: abi.HttpStream = _FRESH) -> Reading:
+        self._args[:_HTTP] = start.pack()
         heads: list[Head] = []
         ended = 0
         for piece in pieces:
@@ -49,6 +52,12 @@ class Parser:
                     heads.append(_head(http))
                 ended += outcome == HttpOutcome.END or http.phase == abi.HttpPhase.START
         return Reading(tuple(heads), ended)
+
+    def met(self, pieces: Iterable[bytes], set_number: int) -> int:
+        """The conditions of a set that the headers of the one request meet."""
+        self.read(pieces, abi.HttpStream(looks=1, header=abi.HttpHeaderKey(set_number)))
+        http = abi.HttpStream.unpack(self._args[:_HTTP])
+        return http.met & ~http.spoilt
 
     def _step(self, piece: bytes) -> tuple[int, int]:
         pack_into("=I12x", self._args, _HTTP, len(piece))
@@ -88,7 +97,7 @@ def parser(name: str) -> Iterator[Parser]:
     try:
         objects = Objects(pins, LIMITS)
         program = objects.load("decide", ("read_http",))["read_http"]
-        yield Parser(program)
+        yield Parser(program, objects.maps["http_headers"])
         os.close(program)
         objects.close()
     finally:

@@ -11,6 +11,8 @@ import pytest
 from tests.datapath.http_reference import read
 from tests.datapath.streams import Parser, as_kept, parser, pieces, stream
 from tulle.abi import HttpRefusal
+from tulle.compile.http import Held, hold
+from tulle.compile.rules import HeaderTest, HttpRule, Layer7
 
 SEED = int(os.environ.get("TULLE_HTTP_SEED", "1"))
 STREAMS = int(os.environ.get("TULLE_HTTP_STREAMS", "50000"))
@@ -37,6 +39,39 @@ def test_kernel_and_reference_read_the_same(kernel: Parser) -> None:
         allowed += theirs.ended
         refused += theirs.refusal is not None
     assert allowed > STREAMS / 2 and refused > STREAMS / 10
+
+
+def test_conditions_on_headers_are_met_as_rules_word_them(kernel: Parser) -> None:
+    """In any case and with any blanks around, but not by half; if there are several, by all."""
+    names, values = ("x", "x-tier", "n" * 32), ("gold", "a b\tc", "v" * 64)
+    tests = [HeaderTest(name, value) for name in names for value in (None, *values)]
+    rule = HttpRule("r", headers=tuple(tests))
+    found = hold(True, [Layer7("", (rule,))], audit=False, outgoing=False, host=False)
+    assert isinstance(found, Held)
+    kernel.headers.update_many(found.rows(7)["http_headers"].items())
+    draw, seen = random.Random(SEED), set()
+    for _ in range(4000):
+        fields = [
+            (
+                draw.choice((*names, "X-Tier", "n" * 33, "y")),
+                draw.choice((*values, "gol", "golden")),
+            )
+            for _ in range(draw.randint(0, 4))
+        ]
+        around = draw.choice(("", " ", " \t"))
+        lines = "".join(f"{name}:{around}{value}{around}\r\n" for name, value in fields)
+        data = b"GET / HTTP/1.1\r\nHost: w\r\n" + lines.encode() + b"\r\n"
+        have: dict[str, list[str]] = {}
+        for name, value in fields:
+            have.setdefault(name.lower(), []).append(value)
+        expected = sum(
+            1 << place
+            for place, (name, value) in enumerate(found.conditions)
+            if (got := have.get(name.decode())) and (not value or set(got) == {value.decode()})
+        )
+        assert kernel.met(pieces(draw, data), 7) == expected, (fields, around)
+        seen.add(expected)
+    assert len(seen) > 30
 
 
 _GET = b"GET /a HTTP/1.1\r\nHost: w\r\n"

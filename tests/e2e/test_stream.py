@@ -97,6 +97,25 @@ def test_requests_are_told_of_with_no_proxy_on_the_node(
     assert (row["rung"], row["why"]) == (2, "the kernel judges its requests at the server's socket")
 
 
+def test_headers_are_looked_at_by_the_rules_of_their_connection(field: Field) -> None:
+    """Also by rules that come while it stands."""
+    address, whole = field.here.addresses[4], b" HTTP/1.1\r\nHost: web\r\n"
+    header = {"path": "/public/.*", "headers": ["X-Role: reader"]}
+    field.cluster.apply(reading("web", "web", [{"path": "/b"}, header]))
+    (row,) = (item for item in field.cluster["a"].get("rungs") if NAME in item["rule"])
+    assert row["rung"] == 2
+
+    def ask(*headers: bytes) -> tuple[int, ...]:
+        head = b"GET /public/a" + whole + b"".join(line + b"\r\n" for line in headers) + b"\r\n"
+        return field.client.say(address, [head[:70], head[70:]], 1).statuses
+
+    assert ask(b"X-Other: 1", b"x-role:  reader \t") == (200,)
+    assert ask(b"X-Role: reader", b"X-Role: reader") == (200,)
+    assert ask() == ask(b"X-Role: readers") == ask(b"X-Role: a", b"X-Role: reader") == (403,)
+    assert ask(b"X_Role: reader") == (400,)
+    assert MARKER not in field.here.seen()
+
+
 def test_a_rule_that_the_kernel_cannot_hold_names_what_forces_more(field: Field) -> None:
     field.cluster.apply(reading("web", "web", [{"path": "/a?"}]))
     (row,) = (item for item in field.cluster["a"].get("rungs") if NAME in item["rule"])

@@ -121,6 +121,9 @@ class HttpLimit(IntEnum):
     SWALLOWED = 65536
     TOLD = 200
     CHOICES = 8
+    NAME_KEPT = 32
+    VALUE_KEPT = 64
+    CONDITIONS = 32
 
 
 class HttpOutcome(IntEnum):
@@ -182,6 +185,7 @@ class HttpSeen(IntEnum):
     CHUNKED = 4
     OLD = 8
     UPGRADE = 16
+    ASKED = 32
 
 
 class Identity(IntEnum):
@@ -226,6 +230,7 @@ class Limit(IntEnum):
     NAMES = 65536
     ASKED = 32768
     HTTP_RULES = 131072
+    HTTP_HEADERS = 16384
     STREAMS = 65536
     HTTP_HEADS = 4096
     TALKS = 16384
@@ -1079,7 +1084,24 @@ class HearerPlace(NamedTuple):
         return cls(v[0], v[1])
 
 
-_HttpStream = Struct("=QQIIIIIIHHBBBBBBBBBBBBBB2xI16s64s128s32s")
+_HttpHeaderKey = Struct("=I32s64s")
+
+
+class HttpHeaderKey(NamedTuple):
+    set: int = 0
+    name: _Bytes = _Bytes(32)
+    value: _Bytes = _Bytes(64)
+
+    def pack(self) -> _Bytes:
+        return _HttpHeaderKey.pack(self.set, self.name, self.value)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpHeaderKey":
+        v = _HttpHeaderKey.unpack(raw)
+        return cls(v[0], v[1], v[2])
+
+
+_HttpStream = Struct("=QQIIIIIIHHBBBBBBBBBBBBBBBBIIIIHB1x16s64s128s100s4x")
 
 
 class HttpStream(NamedTuple):
@@ -1107,22 +1129,29 @@ class HttpStream(NamedTuple):
     method_length: int = 0
     host_length: int = 0
     name_length: int = 0
+    value_length: int = 0
+    value_end: int = 0
     swallowed: int = 0
+    met: int = 0
+    named: int = 0
+    spoilt: int = 0
+    looked: int = 0
+    looks: int = 0
     method: _Bytes = _Bytes(16)
     host: _Bytes = _Bytes(64)
     path: _Bytes = _Bytes(128)
-    name: _Bytes = _Bytes(32)
+    header: HttpHeaderKey = HttpHeaderKey()
 
     def pack(self) -> _Bytes:
-        return _HttpStream.pack(self.left, self.length, self.size, self.path_length, self.held, self.written, self.passed, self.rule, self.set, self.status, self.phase, self.refusal, self.seen, self.kind, self.matched, self.segment, self.escape, self.digit, self.last, self.twice, self.underscore, self.method_length, self.host_length, self.name_length, self.swallowed, self.method, self.host, self.path, self.name)
+        return _HttpStream.pack(self.left, self.length, self.size, self.path_length, self.held, self.written, self.passed, self.rule, self.set, self.status, self.phase, self.refusal, self.seen, self.kind, self.matched, self.segment, self.escape, self.digit, self.last, self.twice, self.underscore, self.method_length, self.host_length, self.name_length, self.value_length, self.value_end, self.swallowed, self.met, self.named, self.spoilt, self.looked, self.looks, self.method, self.host, self.path, self.header.pack())
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "HttpStream":
         v = _HttpStream.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25], v[26], v[27], v[28])
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25], v[26], v[27], v[28], v[29], v[30], v[31], v[32], v[33], v[34], HttpHeaderKey.unpack(v[35]))
 
 
-_HttpArgs = Struct("=304sIII4x288s")
+_HttpArgs = Struct("=392sIII4x288s")
 
 
 class HttpArgs(NamedTuple):
@@ -1141,21 +1170,22 @@ class HttpArgs(NamedTuple):
         return cls(HttpStream.unpack(v[0]), v[1], v[2], v[3], v[4])
 
 
-_HttpChoice = Struct("=16s64sI4x")
+_HttpChoice = Struct("=16s64sII")
 
 
 class HttpChoice(NamedTuple):
     method: _Bytes = _Bytes(16)
     host: _Bytes = _Bytes(64)
     rule: int = 0
+    headers: int = 0
 
     def pack(self) -> _Bytes:
-        return _HttpChoice.pack(self.method, self.host, self.rule)
+        return _HttpChoice.pack(self.method, self.host, self.rule, self.headers)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "HttpChoice":
         v = _HttpChoice.unpack(raw)
-        return cls(v[0], v[1], v[2])
+        return cls(v[0], v[1], v[2], v[3])
 
 
 _HttpCount = Struct("=QQQQQQQQQQQQQQQQQQQQQQQQQQ")
@@ -1227,6 +1257,22 @@ class HttpEvent(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], _be16(v[4]), _be16(v[5]), v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18])
 
 
+_HttpHeader = Struct("=II")
+
+
+class HttpHeader(NamedTuple):
+    met: int = 0
+    of_name: int = 0
+
+    def pack(self) -> _Bytes:
+        return _HttpHeader.pack(self.met, self.of_name)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpHeader":
+        v = _HttpHeader.unpack(raw)
+        return cls(v[0], v[1])
+
+
 _HttpHeld = Struct("=I8448s")
 
 
@@ -1276,7 +1322,7 @@ class HttpRuleKey(NamedTuple):
         return cls(v[0], v[1], v[2])
 
 
-_HttpTalk = Struct("=QQIIIIIIHBBBBB1x304s")
+_HttpTalk = Struct("=QQIIIIIIHBBBBB1x392s")
 
 
 class HttpTalk(NamedTuple):
@@ -1634,8 +1680,9 @@ MAPS = {
     "globs": MapSpec(1, 4, 536, 8192),
     "gone": MapSpec(1, 24, 8, 65536),
     "hearers": MapSpec(1, 4, 40, 16384),
-    "http": MapSpec(1, 8, 304, 65536),
+    "http": MapSpec(1, 8, 392, 65536),
     "http_counts": MapSpec(5, 16, 208, 4096),
+    "http_headers": MapSpec(1, 100, 8, 16384),
     "http_heads": MapSpec(1, 8, 8452, 4096),
     "http_rules": MapSpec(11, 136, 712, 131072),
     "ipcache": MapSpec(11, 20, 24, 65536),
@@ -1651,9 +1698,9 @@ MAPS = {
     "source_ranges": MapSpec(11, 24, 4, 16384),
     "state": MapSpec(2, 4, 96, 1),
     "streams": MapSpec(18, 8, 4, 65536),
-    "talks": MapSpec(9, 40, 352, 16384),
+    "talks": MapSpec(9, 40, 440, 16384),
     "wires": MapSpec(1, 4, 16, 65536),
 }
 
 
-ABI_HASH = "0b7f8403098fb8f3"
+ABI_HASH = "f5486785a8fc642a"

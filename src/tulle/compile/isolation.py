@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from operator import is_
 from typing import NamedTuple
@@ -160,7 +160,8 @@ class _Work:
         self._limits = limits
         self._allocator = allocator
         self._before = before
-        self._size = self._http = 0  # entries of policies, and of rules of requests
+        self._size = 0  # entries of policies
+        self._http: Counter[str] = Counter()  # and of rules of requests, by map
         self._chosen: dict[tuple[object, ...], int] = {}
         self.known: dict[tuple[object, ...], Known] = {}
         self.placed: dict[int, PolicySet] = {}
@@ -212,15 +213,15 @@ class _Work:
     def http_part(self, number: int, held: Held) -> Part:
         """The same object as long as the set stands: its number goes by what it says."""
         known = self._before.parts.get(("http", number))
-        return known or {"http_rules": held.rows(number)}
+        return known or held.rows(number)
 
-    def _rows(self, known: Known) -> int:
+    def _rows(self, known: Known) -> Counter[str]:
         """Entries for rules of requests that are not there yet."""
-        return sum(
-            len(item.held.choices)
-            for item in known.rule_sets
-            if item.held and item.number not in self.rule_sets
-        )
+        found: Counter[str] = Counter()
+        for item in known.rule_sets:
+            if item.held and item.number not in self.rule_sets:
+                found.update(item.held.sizes)
+        return found
 
     def _place(
         self, key: tuple[object, ...], subject: Subject, selected: Selected, who: Who
@@ -302,8 +303,9 @@ class _Work:
         listeners = _listening((*self.rule_sets.values(), *known.rule_sets))
         if len(set(listeners)) > self._limits[LISTENERS]:
             return full(LISTENERS, self._limits)
-        if self._http + self._rows(known) > self._limits["http_rules"]:
-            return full("http_rules", self._limits)
+        for name, size in (self._http + self._rows(known)).items():
+            if size > self._limits[name]:
+                return full(name, self._limits)
         return ""
 
     def _denial(self, rule: Rule) -> int:

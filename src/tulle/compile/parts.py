@@ -21,6 +21,7 @@ DERIVED = (
     "dns_rules",
     "globs",
     "fqdns",
+    "http_headers",
     "http_rules",
     "policy",
     "slots",

@@ -125,7 +125,7 @@ def test_what_the_kernel_can_hold_is_no_listeners_matter() -> None:
     assert item.held and kernel_entries(result) == {(number, abi.PolicyFlag.HELD)}
     assert not result.memo.isolation.listened and result.steered is None
     rows = flat(result.image)["http_rules"]
-    assert rows == item.held.rows(number) and len(rows) == 2
+    assert rows == item.held.rows(number)["http_rules"] and len(rows) == 2
     assert item.rules == ("CiliumNetworkPolicy shop/a ingress[0].toPorts[0].rules.http[0]",)
 
 

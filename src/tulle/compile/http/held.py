@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tulle import abi
 from tulle.abi import HttpLimit
 
-from ..rules import HttpRule, Layer7
+from ..rules import HeaderTest, HttpRule, Layer7
 from .literals import NoTextError, Text, texts_of
 
 _END = b"\0"
@@ -24,12 +24,20 @@ _METHOD_KEPT = 16
 _ANYTHING = (Text("", open=True),)
 
 
+class Condition(NamedTuple):
+    """On a header, whose name is in lower case; a value "" is any."""
+
+    name: bytes
+    value: bytes
+
+
 class Choice(NamedTuple):
-    """A method and a host, "" any, and the place of the rule that allows them."""
+    """A method and a host, "" any, the place of the rule that allows them, and of what headers."""
 
     method: bytes
     host: bytes
     rule: int
+    headers: frozenset[Condition] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +48,30 @@ class Held:
 
     @property
     def digest(self) -> str:
-        return hashlib.blake2b(repr(sorted(self.choices.items())).encode()).hexdigest()
+        shown = [
+            (path, [(*item[:3], sorted(item.headers)) for item in found])
+            for path, found in sorted(self.choices.items())
+        ]
+        return hashlib.blake2b(repr(shown).encode()).hexdigest()
 
-    def rows(self, number: int) -> dict[bytes, bytes]:
-        """Of the map http_rules, for the set of that number."""
-        return {_key(number, path): _value(found) for path, found in self.choices.items()}
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The place of each is its bit in the kernel."""
+        found = {test for part in self.choices.values() for item in part for test in item.headers}
+        return tuple(sorted(found))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many rows of each map."""
+        found = self.conditions
+        headers = len(set(found) | {Condition(item.name, b"") for item in found}) + bool(found)
+        return {"http_headers": headers, "http_rules": len(self.choices)}
+
+    def rows(self, number: int) -> dict[str, dict[bytes, bytes]]:
+        """By map, for the set of that number."""
+        bits = {test: 1 << place for place, test in enumerate(self.conditions)}
+        rules = {_key(number, path): _value(found, bits) for path, found in self.choices.items()}
+        return {"http_headers": _headers(number, bits), "http_rules": rules}
 
 
 def hold(
@@ -64,9 +91,12 @@ def hold(
     rules = [rule for part in parts for rule in part.http]
     try:
         met = [item for place, rule in enumerate(rules) for item in _met(rule, place)]
-        return Held(_closed(met))
+        found = Held(_closed(met))
     except _UnfitError as reason:
         return str(reason)
+    if len(found.conditions) > HttpLimit.CONDITIONS:
+        return f"more than {HttpLimit.CONDITIONS:d} conditions on headers"
+    return found
 
 
 class _UnfitError(Exception):
@@ -79,15 +109,30 @@ class _Met(NamedTuple):
 
 
 def _met(rule: HttpRule, place: int) -> Iterator[_Met]:
-    if rule.headers:
-        raise _UnfitError(f"{rule.place}.headers: the kernel looks at no headers but Host")
+    headers = frozenset(_condition(rule, test) for test in rule.headers)
     methods = _texts(rule, "method", rule.method, _METHOD_KEPT - 1)
     hosts = _texts(rule, "host", rule.host, HttpLimit.HOST_KEPT)
     paths = _texts(rule, "path", rule.path, HttpLimit.PATH_KEPT - 2, prefixes=True)
     for path in paths:
         for method in methods:
             for host in hosts:
-                yield _Met(path, Choice(method.start.encode(), host.start.encode(), place))
+                chosen = Choice(method.start.encode(), host.start.encode(), place, headers)
+                yield _Met(path, chosen)
+
+
+def _condition(rule: HttpRule, test: HeaderTest) -> Condition:
+    """What a test comes to; an underscore some take for a hyphen."""
+    found, where = Condition(test.name.encode(), (test.value or "").encode()), f"{rule.place}"
+    if test.mismatch:
+        raise _UnfitError(f"{where}.headerMatches: the kernel changes no headers ({test.mismatch})")
+    if len(found.name) > HttpLimit.NAME_KEPT or "_" in test.name:
+        raise _UnfitError(f"{where}.headers: {test.name} is long, or has an underscore")
+    if len(found.value) > HttpLimit.VALUE_KEPT or test.value == "":
+        raise _UnfitError(
+            f"{where}.headers: the value of {test.name} is longer than {HttpLimit.VALUE_KEPT:d}"
+            " bytes, or empty"
+        )
+    return found
 
 
 def _texts(
@@ -132,7 +177,8 @@ def _simplified(choices: Sequence[Choice]) -> tuple[Choice, ...]:
 
 
 def _covers(earlier: Choice, item: Choice) -> bool:
-    return earlier.method in (b"", item.method) and earlier.host in (b"", item.host)
+    alike = earlier.method in (b"", item.method) and earlier.host in (b"", item.host)
+    return alike and earlier.headers <= item.headers
 
 
 def _key(number: int, path: bytes) -> bytes:
@@ -140,8 +186,26 @@ def _key(number: int, path: bytes) -> bytes:
     return abi.HttpRuleKey(32 + 8 * len(path), number, path).pack()
 
 
-def _value(choices: Sequence[Choice]) -> bytes:
-    rows = b"".join(abi.HttpChoice(item.method, item.host, item.rule).pack() for item in choices)
+def _value(choices: Sequence[Choice], bits: Mapping[Condition, int]) -> bytes:
+    rows = b"".join(
+        abi.HttpChoice(
+            item.method, item.host, item.rule, sum(bits[test] for test in item.headers)
+        ).pack()
+        for item in choices
+    )
     whole = abi.HttpRule(len(choices)).pack()
     start = len(whole) - HttpLimit.CHOICES * len(abi.HttpChoice().pack())
     return (whole[:start] + rows).ljust(len(whole), b"\0")
+
+
+def _headers(number: int, bits: Mapping[Condition, int]) -> dict[bytes, bytes]:
+    """Names with what their values may meet, and each value; a row without a name if any is."""
+    present: dict[bytes, int] = defaultdict(int)
+    of_name: dict[bytes, int] = defaultdict(int)
+    rows = {}
+    for test, bit in bits.items():
+        (of_name if test.value else present)[test.name] |= bit
+        rows[test] = abi.HttpHeader(bit)
+    for name in (*present, *of_name, *([b""] if bits else ())):
+        rows[Condition(name, b"")] = abi.HttpHeader(present.get(name, 0), of_name.get(name, 0))
+    return {abi.HttpHeaderKey(number, *test).pack(): row.pack() for test, row in rows.items()}
