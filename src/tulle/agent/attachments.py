@@ -21,7 +21,7 @@ Id = tuple[str, str]  # container, and the interface within
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """What is known of a pod besides its network."""
+    """What is known of a pod besides its network; `problem` is why not its weight and bandwidth."""
 
     labels: Labels = field(default_factory=dict)
     service_account: str = "default"
@@ -29,6 +29,7 @@ class PodFacts:
     weight: int = 1
     uid: str = ""
     bandwidth: Bandwidth = UNLIMITED
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,6 @@ def told(record: SandboxRecord, facts: PodFacts) -> SandboxRecord:
         labels=dict(facts.labels),
         service_account=facts.service_account,
         ports=tuple(facts.ports),
-        weight=facts.weight,
-        bandwidth=facts.bandwidth,
+        weight=record.weight if facts.problem else facts.weight,
+        bandwidth=record.bandwidth if facts.problem else facts.bandwidth,
     )

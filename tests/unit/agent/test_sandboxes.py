@@ -329,8 +329,9 @@ def test_what_is_learnt_later_holds_for_the_next_agent_too(kernel: Kernel) -> No
     some.learn({("shop", "other"): PodFacts({"app": "x"})})
     some.learn({record.key: PodFacts({"app": "x"}, uid="another pod's of that name")})
     assert some.all() is before
-    some.learn({record.key: PodFacts({"app": "web"}, uid="uid-1")})
-    assert some.all()[record.key].labels == {"app": "web"}
+    some.learn({record.key: PodFacts({"app": "x"}, weight=3, uid="uid-1")})
+    some.learn({record.key: PodFacts({"app": "web"}, uid="uid-1", problem="a bad annotation")})
+    assert (some.all()[record.key].labels, some.all()[record.key].weight) == ({"app": "web"}, 3)
     some.learn({})  # the API server is away
     assert again(kernel)[0].all()[record.key].labels == {"app": "web"}
 

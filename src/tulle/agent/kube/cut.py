@@ -22,7 +22,7 @@ class _Annotations(_Part, frozen=True):
     weight: str | None = field(name=WEIGHT_ANNOTATION, default=None)
     ingress_bandwidth: str | None = field(name=INGRESS_ANNOTATION, default=None)
     egress_bandwidth: str | None = field(name=EGRESS_ANNOTATION, default=None)
-    static: str | None = field(name="kubernetes.io/config.hash", default=None)
+    static: str | None = field(name="kubernetes.io/config.mirror", default=None)
 
 
 class _Meta(_Part, frozen=True):

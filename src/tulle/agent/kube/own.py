@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Set
+from dataclasses import replace
 
 from tulle.edges.kubernetes.client import Client
 from tulle.edges.kubernetes.discovery import Resource
@@ -28,33 +29,40 @@ class OwnPods:
     ) -> None:
         """`has_namespace` tells whether the labels of a namespace are known."""
         self._client, self._pods, self._has_namespace = client, pods, has_namespace
-        self._cuts: dict[Key, PodCut] = {}
         self._facts: Mapping[Key, PodFacts] = {}
 
     def all(self) -> Mapping[Key, PodFacts]:
         """The same object as long as nothing changes."""
         return self._facts
 
+    @property
+    def problems(self) -> list[str]:
+        """What is not in force of them, and why."""
+        found = [
+            f"Pod {'/'.join(key)}: {facts.problem}; what it said before holds"
+            for key, facts in sorted(self._facts.items())
+            if facts.problem
+        ]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return [found[0] + more] if found else []
+
     def keep(self, keys: Set[Key]) -> bool:
         """There are no others; whether anything is different now."""
-        gone = [self.drop(key) for key in self._cuts.keys() - keys]
+        gone = [self.drop(key) for key in self._facts.keys() - keys]
         return any(gone)
 
     def put(self, key: Key, raw: bytes) -> bool:
         """What cannot be read stays as it was."""
         try:
-            pod = pod_of(raw)
-            facts = facts_of(pod)
+            facts = facts_of(pod_of(raw))
         except FieldError:
             return False
-        self._cuts[key] = pod
         if self._facts.get(key) == facts:
             return False
         self._facts = {**self._facts, key: facts}
         return True
 
     def drop(self, key: Key) -> bool:
-        self._cuts.pop(key, None)
         if key not in self._facts:
             return False
         self._facts = {name: facts for name, facts in self._facts.items() if name != key}
@@ -68,7 +76,7 @@ class OwnPods:
         deadline = asyncio.get_running_loop().time() + WAIT_S
         while True:
             found = self._facts.get(key)
-            if found is None or (uid and found.uid != uid):
+            if found is None or found.problem or (uid and found.uid != uid):
                 found = await self._ask(key, uid)
             if self._has_namespace(key[0]):
                 return found
@@ -87,15 +95,20 @@ class OwnPods:
             raise Refused(f"{name}: {error}") from error
         if uid and found.uid != uid:
             raise Refused(f"{name}: the API server has another of that name: uid {found.uid}")
+        if found.problem:
+            raise Refused(f"{name}: {found.problem}")
         self.put(key, raw)
         return found
 
 
 def facts_of(pod: PodCut) -> PodFacts:
-    """Raises FieldError."""
+    """A bad annotation keeps nobody from learning of new labels: policies go by these."""
     meta = pod.metadata
-    # a kubelet knows its static Pods by this, and has given the API server a mirror only
+    # a kubelet knows its static Pods by this, which nobody can add to another
     uid = (meta.annotations and meta.annotations.static) or meta.uid
     account = pod.spec.service_account_name or "default"
-    ports, limits = ports_of(pod), bandwidth_of_pod(pod)
-    return PodFacts(meta.labels or {}, account, ports, weight_of_pod(pod), uid, limits)
+    facts = PodFacts(meta.labels or {}, account, ports_of(pod), uid=uid)
+    try:
+        return replace(facts, weight=weight_of_pod(pod), bandwidth=bandwidth_of_pod(pod))
+    except FieldError as error:
+        return replace(facts, problem=str(error))

@@ -121,7 +121,7 @@ class Population:
     @property
     def problems(self) -> list[str]:
         feeds = (self._nodes, self._pods, self._here)
-        return problems_of(feeds, self._clock()) + self._memory.problems
+        return problems_of(feeds, self._clock()) + self.own.problems + self._memory.problems
 
     def status(self) -> Json:
         now_s = self._clock()

@@ -19,7 +19,7 @@ from tulle.agent.kube.population import Population
 from tulle.edges.kubernetes.client import Client
 from tulle.errors import Refused, Unavailable
 from tulle.model.bandwidth import EGRESS_ANNOTATION, INGRESS_ANNOTATION, Bandwidth, Limit
-from tulle.model.kubernetes import ContainerPort
+from tulle.model.kubernetes import WEIGHT_ANNOTATION, ContainerPort
 
 
 def put(server: FakeServer, kind: str, told: tuple[Any, bytes]) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def test_a_pod_that_starts_is_found_before_the_watch_tells_of_it(tmp_path: Path)
             await own.find(("shop", "new"), "elsewhere")
         with pytest.raises(Refused, match="has no such Pod"):
             await own.find(("shop", "none"), "")
-        annotations = {"kubernetes.io/config.hash": "by-the-kubelet", EGRESS_ANNOTATION: "5M"}
+        annotations = {"kubernetes.io/config.mirror": "by-the-kubelet", EGRESS_ANNOTATION: "5M"}
         static = census.pod("static", "a", "", metadata={"annotations": annotations})
         put(told.server, "Pod", static)
         facts = await own.find(("shop", "static"), "by-the-kubelet")
@@ -136,6 +136,24 @@ def test_a_pod_that_starts_is_found_before_the_watch_tells_of_it(tmp_path: Path)
         put(told.server, "Pod", census.pod("odd", "a", "", metadata={"annotations": annotations}))
         with pytest.raises(Refused, match=r'ingress-bandwidth.*"fast" is no bandwidth'):
             await own.find(("shop", "odd"), "")
+
+    play(tmp_path, story)
+
+
+def test_no_annotation_keeps_a_pod_from_its_new_labels(tmp_path: Path) -> None:
+    async def story(told: Story) -> None:
+        own, key = told.population.own, ("shop", "own")
+        await told.until(own.all)
+        uid = own.all()[key].uid
+        for bad in ({EGRESS_ANNOTATION: "fast"}, {WEIGHT_ANNOTATION: "-1"}):
+            hash_of_its_own = {"kubernetes.io/config.hash": "x"}
+            cut = {"labels": {"quarantine": "now"}, "annotations": bad | hash_of_its_own}
+            put(told.server, "Pod", census.pod("own", "a", "10.244.1.5", metadata=cut))
+            (name,) = bad
+            await told.until(lambda name=name: name in own.all()[key].problem)
+            assert (own.all()[key].labels, own.all()[key].uid) == ({"quarantine": "now"}, uid)
+            (problem,) = told.population.problems
+            assert problem.startswith("Pod shop/own: metadata.annotations[") and name in problem
 
     play(tmp_path, story)
 
