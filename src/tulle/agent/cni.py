@@ -25,7 +25,7 @@ from .chained import addresses_in
 
 Json = dict[str, Any]
 Verb = Literal["ADD", "DEL", "CHECK", "GC", "STATUS"]
-VERSIONS = ("0.4.0", "1.0.0", "1.1.0")
+VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
 LATEST = VERSIONS[-1]
 
 # codes of the specification
@@ -262,7 +262,7 @@ def result(call: CniCall, interface: str, addresses: Sequence[IPAddress], mtu: i
     for address in addresses:
         prefix = f"{address}/{address.max_prefixlen}"
         ip: Json = {"address": prefix, "gateway": GATEWAYS[address.version], "interface": 1}
-        if call.version == "0.4.0":
+        if call.version in ("0.3.1", "0.4.0"):
             ip["version"] = str(address.version)
         ips.append(ip)
     routes = [

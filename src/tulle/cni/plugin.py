@@ -15,7 +15,7 @@ SOCKET = "@SOCKET@"  # the agent's; written in at installation
 PATIENCE_S = 60.0
 POLL_S = 0.05
 VERBS = (b"ADD", b"DEL", b"CHECK", b"GC", b"STATUS")
-VERSIONS = b'{"cniVersion": "1.1.0", "supportedVersions": ["0.4.0", "1.0.0", "1.1.0"]}\n'
+VERSIONS = b'{"cniVersion": "1.1.0", "supportedVersions": ["0.3.1", "0.4.0", "1.0.0", "1.1.0"]}\n'
 LOOPBACK = {
     b"ADD": b'{"cniVersion": "0.3.1", "interfaces": [{"name": "lo"}]}\n',
     b"VERSION": b'{"cniVersion": "0.3.1", "supportedVersions": ["0.3.1", "0.4.0", "1.0.0"]}\n',

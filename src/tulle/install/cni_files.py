@@ -76,13 +76,23 @@ def _chained(conf_dir: Path) -> dict[str, Any]:
             found = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise Unavailable(f"{path}: cannot be read: {error}") from error
-        if not isinstance(found, dict):
-            raise Unavailable(f"{path}: is no configuration of a plugin")
-        plugins = found.get("plugins", [found]) if path.suffix == ".conflist" else [found]
-        others = [item for item in plugins if item.get("type") != PLUGIN]
-        version = found.get("cniVersion", _VERSION)
-        return {"cniVersion": version, "name": "tulle", "plugins": [*others, {"type": PLUGIN}]}
+        return _behind(found, path)
     raise Unavailable(f"{conf_dir}: there is no other plugin's configuration to be chained after")
+
+
+def _behind(found: Any, path: Path) -> dict[str, Any]:
+    """Under the same name: by that others know which addresses they have given out."""
+    is_list = path.suffix == ".conflist"
+    plugins = found.get("plugins") if is_list and isinstance(found, dict) else [found]
+    if not isinstance(plugins, list) or not all(isinstance(item, dict) for item in plugins):
+        raise Unavailable(f"{path}: plugins: is no list of plugins' configurations")
+    others = [item for item in plugins if item.get("type") != PLUGIN]
+    if not others:
+        raise Unavailable(f"{path}: plugins: there is none to be chained after")
+    named = {name: found[name] for name in ("cniVersion", "name") if name in found}
+    whole = found if is_list else named
+    made = {"cniVersion": _VERSION, "name": PLUGIN, **whole}
+    return {**made, "plugins": [*others, {"type": PLUGIN}]}
 
 
 def _configurations(conf_dir: Path) -> Iterator[Path]:

@@ -49,18 +49,35 @@ def test_chained_behind_what_would_be_taken_without(tmp_path: Path) -> None:
         install(tmp_path, tmp_path, SOCKET, chained=True)
     (tmp_path / "20-late.conf").write_text('{"cniVersion": "0.4.0", "type": "late"}')
     (tmp_path / "10-first.conflist").write_text(
-        '{"cniVersion": "0.3.1", "name": "f", "plugins": [{"type": "ptp"}, {"type": "portmap"}]}'
+        '{"cniVersion": "0.3.1", "name": "cbr0", "disableCheck": true,'
+        ' "plugins": [{"type": "ptp"}, {"type": "portmap"}]}'
     )
     for _ in range(2):
         install(tmp_path, tmp_path, SOCKET, chained=True)
         found = json.loads((tmp_path / CONFIGURATION).read_text())
-        assert [item["type"] for item in found["plugins"]] == ["ptp", "portmap", "tulle"]
-        assert found["cniVersion"] == "0.3.1"
+        assert [item["type"] for item in found.pop("plugins")] == ["ptp", "portmap", "tulle"]
+        assert found == {"cniVersion": "0.3.1", "name": "cbr0", "disableCheck": True}
+    (tmp_path / "10-first.conflist").unlink()
+    install(tmp_path, tmp_path, SOCKET, chained=True)
+    found = json.loads((tmp_path / CONFIGURATION).read_text())
+    late = {"cniVersion": "0.4.0", "type": "late"}
+    ours = {"cniVersion": "0.4.0", "name": "tulle", "plugins": [late, {"type": "tulle"}]}
+    assert found == ours
 
 
-def test_what_cannot_be_read_is_waited_for(tmp_path: Path) -> None:
-    (tmp_path / "10-half.conflist").write_text('{"plugins": [')
-    with pytest.raises(Unavailable, match="conflist: cannot be read"):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"plugins": [', "conflist: cannot be read"),
+        ("[]", "conflist: plugins: is no list"),
+        ("{}", "conflist: plugins: is no list"),
+        ('{"plugins": ["ptp"]}', "conflist: plugins: is no list"),
+        ('{"plugins": [{"type": "tulle"}]}', "plugins: there is none to be chained after"),
+    ],
+)
+def test_what_cannot_be_read_is_waited_for(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "10-half.conflist").write_text(text)
+    with pytest.raises(Unavailable, match=reason):
         install(tmp_path, tmp_path, SOCKET, chained=True)
 
 
