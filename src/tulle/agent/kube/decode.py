@@ -59,6 +59,13 @@ def decode(kind: str, raw: bytes, version: str) -> KubernetesObject | None:
     Raises ManifestError, which names the field.
     """
     try:
+        return _read(kind, raw, version)
+    except RecursionError as error:
+        raise FieldError("is nested too deeply") from error
+
+
+def _read(kind: str, raw: bytes, version: str) -> KubernetesObject | None:
+    try:
         value = msgspec.json.decode(raw)
     except msgspec.DecodeError as error:
         raise FieldError(f"cannot be read: {error}") from error

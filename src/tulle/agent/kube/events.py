@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from tulle.edges.kubernetes.depth import read_json
 from tulle.edges.kubernetes.discovery import Resource
 from tulle.edges.kubernetes.errors import Conflict, Forbidden, NotFound
 from tulle.errors import Unavailable
@@ -231,7 +232,7 @@ class Recorder:
             return None
         query = {"fieldSelector": f"metadata.name={ref.name}"}
         try:
-            listed = msgspec.json.decode(await self.api.get(resource.path(ref.namespace), query))
+            listed = read_json(await self.api.get(resource.path(ref.namespace), query))
         except (Forbidden, NotFound):
             return None
         found = listed.get("items") or [None]

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from tulle.edges.kubernetes.depth import read_json
 from tulle.edges.kubernetes.errors import NotFound
 from tulle.edges.kubernetes.lease import LEASES
 from tulle.edges.manifests.directory import Snapshot
@@ -151,7 +152,7 @@ class Hosting:
     async def _look(self) -> None:
         began_s = self._clock()
         body = await self._ask(self._api.get(self._leases, _ALL))
-        metas = [item["metadata"] for item in msgspec.json.decode(body)["items"] or ()]
+        metas = [item["metadata"] for item in read_json(body)["items"] or ()]
         versions = {host_of(meta["name"]): meta["resourceVersion"] for meta in metas}
         self._attendance.look(versions, self._clock())
         self._looked_s = began_s

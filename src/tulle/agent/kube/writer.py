@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tulle.edges.kubernetes.backoff import Backoff
+from tulle.edges.kubernetes.depth import read_json
 from tulle.edges.kubernetes.errors import ApiError, Conflict, Forbidden, NotFound
 from tulle.errors import Unavailable
 from tulle.model.kubernetes import ObjectRef
@@ -218,9 +219,8 @@ class Writer:
             return
         if resource is not None and resource.has_status:
             try:
-                have = msgspec.json.decode(
-                    await self._ask(self._api.get(resource.path(ref.namespace, ref.name)))
-                )
+                path = resource.path(ref.namespace, ref.name)
+                have = read_json(await self._ask(self._api.get(path)))
                 write = write_of(ref, wanted.status, have, self._now())
                 if write is not None and _is_meant(have, wanted):
                     await self._ask(self._sent(write, resource))
@@ -287,7 +287,7 @@ def _is_of_all(error: Exception) -> bool:
 
 def _items(page: bytes, kind: str) -> Iterator[Json]:
     """Objects of a list, of which only the whole may say what they are."""
-    listed = msgspec.json.decode(page)
+    listed = read_json(page)
     for item in listed.get("items") or ():
         yield {"apiVersion": listed["apiVersion"], "kind": kind, **item}
 

@@ -13,6 +13,8 @@ import msgspec
 
 from tulle.errors import Unavailable
 
+from .depth import decoded
+
 MAX_LINE_BYTES = 32 << 20  # an etcd value ends at 1.5 MB; escapes and managedFields on top
 
 Key = tuple[str, str]  # namespace, "" for an object that is in none, and name
@@ -81,7 +83,7 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 def read_page(body: bytes) -> Page:
     """Raises Unreadable."""
     try:
-        page = _lists.decode(body)
+        page = decoded(_lists, body)
         items = [_item(bytes(raw)) for raw in page.items or ()]
     except _UNREADABLE as error:
         raise Unreadable(f"API server: a list that cannot be read: {error}") from error
@@ -91,7 +93,7 @@ def read_page(body: bytes) -> Page:
 def read_rest(body: bytes) -> str:
     """The token of the next page. Raises Unreadable."""
     try:
-        return _objects.decode(body).metadata.rest or ""
+        return decoded(_objects, body).metadata.rest or ""
     except _UNREADABLE as error:
         raise Unreadable(f"API server: a list that cannot be read: {error}") from error
 
@@ -99,12 +101,12 @@ def read_rest(body: bytes) -> str:
 def read_event(line: bytes) -> Event:
     """Raises Unreadable."""
     try:
-        event = _events.decode(line)
+        event = decoded(_events, line)
         raw = bytes(event.object)
         if event.type == "ERROR":
             return Event("ERROR", Item(("", ""), "", raw))
         if event.type == "BOOKMARK":  # of an object that is none: nothing but this may be read
-            meta = _objects.decode(raw).metadata
+            meta = decoded(_objects, raw).metadata
             ends = (meta.annotations or {}).get(_INITIAL_EVENTS_END) == "true"
             return Event("BOOKMARK", Item(("", ""), meta.version or "", raw), ends)
         return Event(event.type, _item(raw))
@@ -113,7 +115,7 @@ def read_event(line: bytes) -> Event:
 
 
 def _item(raw: bytes) -> Item:
-    meta = _objects.decode(raw).metadata
+    meta = decoded(_objects, raw).metadata
     if not meta.name:
         raise msgspec.ValidationError("an object without a name")
     return Item((sys.intern(meta.namespace or ""), meta.name), meta.version or "", raw)

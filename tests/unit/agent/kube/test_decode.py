@@ -131,6 +131,12 @@ def test_a_policy_with_a_field_that_nobody_knows_is_refused_by_name() -> None:
         decode("NetworkPolicy", said("web", spec=spec), "networking.k8s.io/v1")
 
 
+def test_one_that_is_nested_too_deeply_is_refused_and_no_more() -> None:
+    deep = b'{"a": [' * 2500 + b"]}" * 2500
+    with pytest.raises(ManifestError, match="is nested too deeply"):
+        decode("NetworkPolicy", b'{"metadata": {}, "spec": %b}' % deep, "networking.k8s.io/v1")
+
+
 def test_nulls_are_absent() -> None:
     spec = {"podSelector": {"matchLabels": None}, "ingress": None, "policyTypes": ["Ingress"]}
     obj = decode("NetworkPolicy", said("web", spec=spec), "networking.k8s.io/v1")

@@ -45,6 +45,21 @@ def test_no_page(body: bytes) -> None:
         read_page(body)
 
 
+def test_one_that_is_nested_too_deeply_hides_no_other() -> None:
+    deep = b'{"":[' * 5000 + b"]}" * 5000
+    meta = b'{"name": "%%b", "resourceVersion": "4", "managedFields": [{"fieldsV1": %b}]}' % deep
+    odd, fine = (b'{"metadata": %b}' % text for text in (meta % b"odd", b'{"name": "fine"}'))
+    body = b'{"metadata": {"resourceVersion": "9", "continue": "x"}, "items": [%b, %b]}'
+    page = read_page(body % (odd, fine))
+    assert [item.key for item in page.items] == [("", "odd"), ("", "fine")]
+    assert page.items[0].version == "4"
+    assert (page.version, read_rest(body % (odd, fine))) == ("9", "x")
+    for raw in (page.items[0].raw, read_event(b'{"type": "ADDED", "object": %b}' % odd).item.raw):
+        json.loads(raw)
+    with pytest.raises(Unreadable):
+        read_page(body % (odd, b'{"":' * 5000))
+
+
 def test_events() -> None:
     event = read_event(b'{"type": "DELETED", "object": {"metadata": {"name": "a"}}}')
     assert (event.kind, event.item.key) == ("DELETED", ("", "a"))
