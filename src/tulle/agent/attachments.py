@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Literal
@@ -99,6 +100,35 @@ class SandboxRecord(msgspec.Struct, frozen=True):
             bandwidth=either(self.bandwidth, self.wishes.bandwidth),
             wire=self.wire,
         )
+
+
+def record_of(
+    one: Wanted,
+    inode: int,
+    number: int,
+    addresses: tuple[str, ...],
+    created_s: float,
+    mtu: int,
+) -> SandboxRecord:
+    """Of what is to be made; with the addresses that a plugin before us gave nothing is ours."""
+    asked, facts, given = one.asked, one.facts, one.wishes.addresses
+    record = SandboxRecord(
+        network=asked.network,
+        container_id=asked.container_id,
+        ifname=asked.ifname,
+        netns=asked.netns,
+        inode=inode,
+        namespace=asked.key[0],
+        name=asked.key[1],
+        number=number,
+        addresses=given or addresses,
+        interface="" if given else f"tl{secrets.token_hex(4)}",
+        created_s=created_s,
+        mtu=mtu,
+        uid=asked.uid or facts.uid,
+        wishes=one.wishes,
+    )
+    return told(record, facts)
 
 
 def told(record: SandboxRecord, facts: PodFacts) -> SandboxRecord:

@@ -7,7 +7,7 @@ is found again in the records of those who live.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -54,14 +54,11 @@ class Leases:
             self._save(Journal(last, held))
             return given
 
-    def free(self, numbers: Mapping[int, str]) -> None:
-        """Of owners: give them back; one that somebody else has by now stays theirs.
-
-        Raises OSError.
-        """
+    def free(self, owners: Collection[str]) -> None:
+        """Give back all that they have. Raises OSError."""
         with self._lock:
             held = self._journal.held
-            left = {number: who for number, who in held.items() if numbers.get(number) != who}
+            left = {number: who for number, who in held.items() if who not in owners}
             if len(left) != len(held):
                 self._save(Journal(self._journal.last, left))
 

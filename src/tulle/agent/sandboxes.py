@@ -8,7 +8,6 @@ Methods block for some milliseconds and may be called from any thread.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -25,7 +24,7 @@ from tulle.edges.bpf.datapath import Role
 from tulle.errors import KernelError, Refused, TulleError
 from tulle.model.world import IPAddress, Key, Wire, Workload
 
-from .attachments import Id, PodFacts, SandboxRecord, Wanted, told
+from .attachments import Id, PodFacts, SandboxRecord, Wanted, record_of, told
 from .cni import BAD_ENVIRONMENT, NOT_AS_ADDED, Attachment, CniError
 from .ipam import Leases
 from .records import Records
@@ -120,6 +119,7 @@ class Sandboxes:
         with self._changing:
             records = {one: self._records.get(one) for one in wanted}
             failed = self._end_each([record for record in records.values() if record])
+            failed |= self._free_unknown(wanted)
             return [failed.get(one, records[one] is not None) for one in wanted]
 
     def check(self, asked: Attachment) -> SandboxRecord:
@@ -236,7 +236,8 @@ class Sandboxes:
             ]
             self._save(up)
         except BaseException:
-            self._end(records)
+            self._end_each([record for record in records if record.id in self._records])
+            self._free_unknown([one.asked.id for one, _ in fresh])
             raise
         done |= {record.id: record for record in up}
         failed = {
@@ -267,24 +268,8 @@ class Sandboxes:
         return record
 
     def _new_record(self, one: Wanted, inode: int, number: int) -> SandboxRecord:
-        asked, facts, given = one.asked, one.facts, one.wishes.addresses
-        record = SandboxRecord(
-            network=asked.network,
-            container_id=asked.container_id,
-            ifname=asked.ifname,
-            netns=asked.netns,
-            inode=inode,
-            namespace=asked.key[0],
-            name=asked.key[1],
-            number=number,
-            addresses=given or tuple(map(str, self._leases.addresses(number))),
-            interface="" if given else f"tl{secrets.token_hex(4)}",
-            created_s=time.monotonic(),
-            mtu=self._mtu,
-            uid=asked.uid or facts.uid,
-            wishes=one.wishes,
-        )
-        return told(record, facts)
+        addresses = tuple(map(str, self._leases.addresses(number))) if number else ()
+        return record_of(one, inode, number, addresses, time.monotonic(), self._mtu)
 
     def _build(self, records: Sequence[SandboxRecord]) -> list[int | KernelError]:
         """The ifindex of each node's side, or what hindered it."""
@@ -342,6 +327,15 @@ class Sandboxes:
                 failed[record.id] = error
         return failed
 
+    def _free_unknown(self, wanted: Iterable[Id]) -> dict[Id, Exception]:
+        """What a full disk has left of those without a record: a number. What hinders it."""
+        unknown = [one for one in wanted if one not in self._records]
+        try:
+            self._leases.free(set(map(_lessee, unknown)))
+        except OSError as error:
+            return dict.fromkeys(unknown, error)
+        return {}
+
     def _end(self, records: Sequence[SandboxRecord]) -> None:
         """All at once: the kernel makes others wait while it takes an interface away."""
         if not records:
@@ -350,13 +344,13 @@ class Sandboxes:
         # what another plugin made, it takes away itself
         if interfaces := [record.interface for record in records if record.number]:
             netns.run_in(self._node_netns, partial(netlink.disconnect, interfaces))
+        self._leases.free({_lessee(record.id) for record in records})
         with self._lock:
             for record in records:
                 self._store.remove(_stem(record.id))
                 self._records.pop(record.id, None)
                 self._workloads.pop(record.id, None)
             self._made = None
-        self._leases.free({r.number: _lessee(r.id) for r in records if r.number})
 
     def _sweep(self, interfaces: Collection[str]) -> list[str]:
         """Remove interfaces without a record, as an unreadable one leaves them: open ones."""

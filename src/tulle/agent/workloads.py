@@ -175,7 +175,11 @@ class Workloads:
                 ready=ready,
                 service_account=service_account,
             )
-            self._save(record)
+            try:
+                self._save(record)
+            except OSError:
+                self._leases.free({_lessee(record.key)})
+                raise
         try:
             record = msgspec.structs.replace(record, ifindex=self._build(record), phase="up")
             with self._lock:
@@ -342,7 +346,9 @@ class Workloads:
             with self._lock:
                 if record.key not in self._records:
                     return
-                self._save(msgspec.structs.replace(record, phase="ending"))
+                ending = msgspec.structs.replace(record, phase="ending")
+                self._records[record.key], self._made = ending, None  # `delete` may try again
+                self._save(ending)
             self._dismantle(record)
 
     def _dismantle(self, record: Record) -> None:
@@ -351,13 +357,13 @@ class Workloads:
         netns.run_in(self.node_netns, partial(netlink.disconnect, [record.interface]))
         netns.delete(place.netns)
         place.hosts.unlink(missing_ok=True)
+        self._leases.free({_lessee(record.key)})
         with self._lock:
             self._store.remove(record.key)
             self._records.pop(record.key, None)
             self._workloads.pop(record.key, None)
             self._made = None
             self._hosts_written.pop(record.key, None)
-        self._leases.free({record.number: _lessee(record.key)})
 
     def _sweep(self) -> list[str]:
         """Remove things without a record, as an unreadable record leaves them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
@@ -288,6 +289,30 @@ def test_an_agent_killed_at_any_write_leaves_nothing_that_the_next_does_not_find
     assert len(held) == len(pods) == len(left(kernel)[0])  # type: ignore[arg-type]
     for wanted in ("c1", "c2"):
         delete(recovered, (wanted, "eth0"))
+    assert left(kernel) == NOTHING
+
+
+@pytest.mark.parametrize("writes", range(9))
+def test_a_full_disk_costs_no_address(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """From some write on, until room is made; a runtime deletes what it could not add or delete."""
+    budget = iter(range(writes))
+
+    def write(path: Path, content: bytes) -> None:
+        if next(budget, None) is None:
+            raise OSError(28, "No space left on device")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    some, pods = make(kernel), [web(kernel, "c1"), web(kernel, "c2", "db")]
+    with monkeypatch.context() as full:
+        full.setattr("tulle.agent.records.write_below", write)
+        full.setattr("tulle.agent.ipam.write_below", write)
+        with suppress(OSError):
+            some.add([Wanted(pod, PodFacts()) for pod in pods])
+        some.delete([pod.id for pod in pods])
+    some.delete([pod.id for pod in pods])
     assert left(kernel) == NOTHING
 
 

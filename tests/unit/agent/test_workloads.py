@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from tulle.agent import workloads as module
 from tulle.agent.hosts import HostsEntry
+from tulle.agent.ipam import Leases
 from tulle.agent.workloads import Workloads
 from tulle.edges.cgroup import NodeCgroup
 from tulle.edges.netlink import Pair
@@ -95,6 +97,32 @@ def test_failed_making_leaves_nothing_and_can_be_tried_again(
     assert not list((tmp_path / "tulle-n1").iterdir())
     kernel.fails = ""
     assert workloads.create(*WEB).key == WEB
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_a_full_disk_costs_no_address(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """From some write on, until room is made; then what could not be deleted is tried again."""
+    budget = iter(range(writes))
+
+    def write(path: Path, content: bytes) -> None:
+        if next(budget, None) is None and "workloads" in path.parent.name:
+            raise OSError(28, "No space left on device")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    workloads = make(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr("tulle.agent.records.write_below", write)
+        full.setattr("tulle.agent.ipam.write_below", write)
+        with suppress(OSError, Refused):
+            workloads.create(*WEB)
+            workloads.delete(WEB)
+    with suppress(Refused):
+        workloads.delete(WEB)
+    assert (workloads.all(), kernel.namespaces, kernel.links) == ({}, set(), {})
+    assert not Leases(tmp_path / "state" / "addresses-leases.json").held()
 
 
 @pytest.mark.parametrize("step", ["disconnect", "delete"])
