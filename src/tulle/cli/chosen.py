@@ -60,8 +60,14 @@ def _from_file(path: str | None) -> dict[str, Any]:
 
     try:
         tree = yaml.load(Path(path).read_bytes(), Loader=yaml.CSafeLoader)
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
+        raise UsageError(f"{where}: is not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: is not YAML: characters that no text has") from error
     if not isinstance(tree, dict):
         raise UsageError(f"{path}: must be a mapping")
     return flat(tree)

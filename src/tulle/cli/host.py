@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .kubernetes import NAMESPACE
+from .kubernetes import namespace_option
 
 
 @click.command()
@@ -17,7 +17,7 @@ from .kubernetes import NAMESPACE
     help="What it may run, by name; NAMESPACE/* for anything there.",
 )
 @click.option("--user", default="", help="As whom it comes.  [default: a service account]")
-@click.option("-n", "--namespace", default=NAMESPACE, help="Of the installation.")
+@namespace_option
 @click.option(
     "--admission",
     is_flag=True,

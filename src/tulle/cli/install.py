@@ -9,6 +9,7 @@ import click
 
 from .chosen import installing, told, wish_of
 from .kubernetes import within
+from .output import print_json
 
 
 @click.command()
@@ -22,18 +23,23 @@ def command(dry_run: bool, output: str, **values: Any) -> None:
     """
     wish = wish_of(values)
     if dry_run:
-        _print(wish.values or {}, wish.namespace)
+        _print(wish.values or {}, wish.namespace, output)
         return
     from tulle.install.upgrade import install
 
     told(within(values, lambda cluster: install(cluster, wish, anew=True)), output)
 
 
-def _print(values: Mapping[str, Any], namespace: str) -> None:
+def _print(values: Mapping[str, Any], namespace: str, output: str) -> None:
+    """As JSON it is a list, which `kubectl apply` takes as well."""
     from tulle.install import plain
     from tulle.install.marks import Setting
     from tulle.install.objects import everything
     from tulle.install.values import chosen
 
     setting = Setting(chosen(values), namespace, plain.MANAGER, plain.CURRENT)
-    click.echo(plain.to_yaml(plain.settled(everything(), setting)), nl=False)
+    made = plain.settled(everything(), setting)
+    if output == "json":
+        print_json({"apiVersion": "v1", "kind": "List", "items": list(made)})
+    else:
+        click.echo(plain.to_yaml(made), nl=False)

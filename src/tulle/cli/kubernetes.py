@@ -22,10 +22,23 @@ T = TypeVar("T")
 NAMESPACE = "tulle-system"
 
 
+def _checked(ctx: click.Context, param: click.Parameter, name: str) -> str:
+    from tulle.edges.manifests.syntax import is_dns_label
+
+    if not is_dns_label(name):
+        raise UsageError(f"--namespace: {name!r} cannot be a namespace's name")
+    return name
+
+
+namespace_option = click.option(
+    "-n", "--namespace", default=NAMESPACE, callback=_checked, help="Of the installation."
+)
+
+
 def kubernetes_options(function: F) -> F:
     """Declares where the API server is, as whom it is asked, and the namespace of Tulle."""
     for option in (
-        click.option("-n", "--namespace", default=NAMESPACE, help="Of the installation."),
+        namespace_option,
         click.option("--kubernetes-server", metavar="URL", help="Goes before that of the file."),
         click.option("--context", metavar="NAME", help="Of the kubeconfig."),
         click.option(

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any
 
 from tulle import __version__
@@ -13,6 +14,7 @@ from tulle.errors import UsageError
 
 _PATH = r"^/[^\s]*$"
 _SERVER = r"^(https://[^\s/]+)?$"
+_CIDR = r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"
 _NAMESPACE = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 
 
@@ -26,7 +28,6 @@ class Value:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     least: int | None = None
-    is_fixed: bool = False  # nothing but the default works yet: Helm is told, others by preflight
 
 
 VALUES = (
@@ -54,12 +55,18 @@ VALUES = (
         ("snat", "dsr"),
     ),
     Value("masquerade", True, "Whether pods speak to the outside with their node's address."),
-    Value("noMasqueradeCidrs", [], "Ranges towards which they keep their own all the same."),
+    Value(
+        "noMasqueradeCidrs",
+        [],
+        "Ranges towards which they keep their own all the same.",
+        pattern=_CIDR,
+    ),
     Value(
         "gatewayCidrs",
         [],
         "Addresses of Gateways for which no pool has one, a range an address family; apart from the"
         "\ncluster's own ranges.",
+        pattern=_CIDR,
     ),
     Value(
         "clusterName",
@@ -75,7 +82,6 @@ VALUES = (
         "cni.chained",
         False,
         "Mesh only: another CNI wires pods and owns their addresses and routes.",
-        is_fixed=True,
     ),
     Value("cni.binDir", "/opt/cni/bin", "Where the kubelet's engine finds plugins.", (), _PATH),
     Value("cni.confDir", "/etc/cni/net.d", "And their configuration.", (), _PATH),
@@ -145,10 +151,8 @@ def check(path: str, value: Any) -> None:
     known = BY_PATH.get(path)
     if known is None:
         raise UsageError(f"{path}: is not a value; known are {', '.join(BY_PATH)}")
-    wanted = type(known.default)
-    if type(value) is not wanted:
-        word = {bool: "true or false", int: "a whole number", str: "text", list: "a list"}
-        raise UsageError(f"{path}: must be {word.get(wanted, 'a mapping')}")
+    if type(value) is not type(known.default):
+        raise UsageError(f"{path}: must be {_kind(known)}")
     if known.choices and value not in known.choices:
         raise UsageError(f"{path}: must be one of {', '.join(known.choices)}")
     if known.least is not None and value < known.least:
@@ -156,6 +160,20 @@ def check(path: str, value: Any) -> None:
     for text in value if isinstance(value, list) else [value]:
         if known.pattern and not (isinstance(text, str) and re.search(known.pattern, text)):
             raise UsageError(f"{path}: {text!r} does not match {known.pattern}")
+        if known.pattern == _CIDR:
+            _check_range(path, text)
+
+
+def _kind(known: Value) -> str:
+    kinds = {bool: "true or false", int: "a whole number", str: "text", list: "a list"}
+    return kinds.get(type(known.default), "a mapping")
+
+
+def _check_range(path: str, text: str) -> None:
+    try:
+        ip_network(text)
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def read_words(words: Iterable[str]) -> dict[str, Any]:
@@ -172,7 +190,7 @@ def read_words(words: Iterable[str]) -> dict[str, Any]:
         try:
             given[path] = json.loads(text)
         except ValueError as error:
-            raise UsageError(f"{path}: {text!r} is not JSON: {error}") from error
+            raise UsageError(f"{path}: {text!r}: must be {_kind(known)}, as JSON") from error
     return given
 
 
@@ -212,8 +230,6 @@ def _schema_of(value: Value) -> dict[str, Any]:
     found: dict[str, Any] = {"type": kinds[type(value.default)]}
     if value.choices:
         found["enum"] = list(value.choices)
-    if value.is_fixed:
-        found["enum"] = [value.default]
     if value.least is not None:
         found["minimum"] = value.least
     if value.pattern:

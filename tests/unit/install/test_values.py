@@ -26,6 +26,9 @@ def test_defaults_are_fit() -> None:
         ("cni.binDir", "opt", "cni.binDir: 'opt' does not match ^/"),
         ("secretNamespaces", ["Shop"], "secretNamespaces: 'Shop' does not match"),
         ("secretNamespaces", "shop", "secretNamespaces: must be a list"),
+        ("gatewayCidrs", ["10.9.0.0"], "gatewayCidrs: '10.9.0.0' does not match"),
+        ("gatewayCidrs", ["10.9.0.1/16"], "gatewayCidrs: 10.9.0.1/16 has host bits set"),
+        ("noMasqueradeCidrs", ["10.9.0.0/33"], "noMasqueradeCidrs: '10.9.0.0/33' does not"),
         ("apiServer", "api:6443", "apiServer: 'api:6443' does not match"),
     ],
 )
@@ -50,8 +53,12 @@ def test_words_of_a_command_line() -> None:
         "masquerade": False,
         "secretNamespaces": ["a"],
     }
-    for wrong in ("routing", "masquerade=no"):
-        with pytest.raises(UsageError):
+    for wrong, reason in (
+        ("routing", "'routing' is not PATH=VALUE"),
+        ("masquerade=no", "masquerade: 'no': must be true or false, as JSON"),
+        ("secretNamespaces=a", "secretNamespaces: 'a': must be a list, as JSON"),
+    ):
+        with pytest.raises(UsageError, match=f"^{reason}$"):
             read_words([wrong])
 
 
