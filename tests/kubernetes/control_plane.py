@@ -26,6 +26,7 @@ ROOT = Path("/run/tulle-kubernetes")
 _NUMBER = 5  # of the host's address: neither the bridge's nor a node's
 _PORT_NUMBER = 60_000  # makes its MAC: nodes' begin at 0
 _ETCD = "http://127.0.0.1:2379"
+_PATIENCE_S = 180  # a server that lives gets there: a busy machine takes its time
 _ROOM = {"cpu": "2", "memory": "4Gi", "pods": "110"}  # of a node
 _ADMIN = ("kubernetes-admin", "system:masters")
 # what is on by default in all versions but the oldest
@@ -229,9 +230,10 @@ class ControlPlane:
             return self.kubectl("get", "--raw", "/readyz", check=False) == "ok"
 
         try:
-            wait_for(ready, 60)
+            wait_for(ready, _PATIENCE_S)
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{self._programs.said('kube-apiserver')}") from error
+            said = self._programs.said("kube-apiserver")
+            raise AssertionError(f"the API server is not ready: {error}\n{said}") from error
 
 
 def _common(kubeconfig: Path) -> list[str]:
