@@ -155,6 +155,22 @@ def test_a_connection_from_before_the_policy_is_reset(field: Field) -> None:
 
 
 @places
+def test_a_websocket_is_not_read_once_the_server_has_agreed(
+    field: Field, where: str, family: int
+) -> None:
+    """What follows looks like a request that is denied; to another server, that said no, it is."""
+    backend = field.at(where)
+    address = backend.addresses[family]
+    for path, answered in (("/public/socket", "101"), ("/public/a", "200")):
+        words = (path, address, str(PORT))
+        said = field.client.mesh.exec("client", "python3", "-c", _SOCKET, *words)
+        assert said.strip() == answered
+        reached = backend.seen()
+        assert (MARKER in reached and b"\xff" * 9000 in reached) == (answered == "101")
+        assert path.encode() in reached
+
+
+@places
 def test_curl_and_nginx(field: Field, where: str, family: int, tmp_path: Path) -> None:
     """Answers in order on one connection, and a body that goes through whole."""
     backend = field.at(where)
@@ -207,4 +223,17 @@ for line in sys.stdin:
             one.close()
             fresh += 1
     print(answer.status, fresh, flush=True)
+"""
+_SOCKET = """
+import socket, sys, time
+head = f"GET {sys.argv[1]} HTTP/1.1\\r\\nHost: web\\r\\nConnection: Upgrade\\r\\n"
+with socket.create_connection((sys.argv[2], int(sys.argv[3])), timeout=5) as one:
+    one.sendall(head.encode() + b"Upgrade: websocket\\r\\n\\r\\n")
+    print(one.recv(4096).split()[1].decode())
+    try:
+        for data in (b"GET /denied HTTP/1.1\\r\\n", b"\\r\\n\\x81", b"\\xff" * 9000):
+            one.sendall(data)
+            time.sleep(0.1)
+    except OSError:
+        print(end="")
 """
