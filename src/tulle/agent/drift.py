@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from tulle.compile.diff import Change
 from tulle.compile.parts import DERIVED, Image
 
 Entry = tuple[str, bytes]  # map, key
+Item = TypeVar("Item")
 _AT_ONCE = 2000  # entries, about a millisecond's work
 _PAUSE_S = 0.004
 
@@ -37,8 +38,11 @@ class Drift:
     def look(self, maps: Mapping[str, Entries], image: Image) -> set[Entry]:
         """Entries that are not as in `image`, which was in force at `begin`. Raises KernelError."""
         found: set[Entry] = set()
+        parts = _by_map(image)
         for name in DERIVED:
-            wanted = _entries(image, name)
+            wanted: dict[bytes, bytes] = {}
+            for entries in _leisurely(parts.pop(name, ())):
+                wanted.update(entries)
             counts = name == "rules"  # its values are the kernel's own
             for key, value in _leisurely(maps[name].items()):
                 known = wanted.pop(key, None)
@@ -49,17 +53,18 @@ class Drift:
         return found - (meanwhile or set())
 
 
-def _leisurely(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+def _leisurely(items: Iterable[Item]) -> Iterator[Item]:
     """Python runs one thread at a time: lets the others go first after every millisecond."""
-    for number, entry in enumerate(entries, 1):
-        yield entry
+    for number, item in enumerate(items, 1):
+        yield item
         if number % _AT_ONCE == 0:
             time.sleep(_PAUSE_S)
 
 
-def _entries(image: Image, name: str) -> dict[bytes, bytes]:
-    result: dict[bytes, bytes] = {}
-    for part in image.values():
-        if (entries := part.get(name)) is not None:
-            result.update(entries)
-    return result
+def _by_map(image: Image) -> dict[str, list[Mapping[bytes, bytes]]]:
+    """Few parts have something in each map."""
+    found: dict[str, list[Mapping[bytes, bytes]]] = {}
+    for part in _leisurely(list(image.values())):
+        for name, entries in part.items():
+            found.setdefault(name, []).append(entries)
+    return found
