@@ -21,7 +21,7 @@ from tests.kubernetes.control_plane import ControlPlane, control_plane
 from tests.kubernetes.crds import definitions
 from tests.kubernetes.kubectl import Json
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 120.0
 
 
 @contextmanager
