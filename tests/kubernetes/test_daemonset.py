@@ -26,7 +26,7 @@ from tulle.lab.cluster import Cluster as Lab
 
 SYSTEM = "tulle-system"
 KEPT = 20
-REST_S = 0.02
+REST_S = 0.1
 # without it a pod gets hardly any of a busy machine while an agent starts
 SHARE = {"requests": {"cpu": "100m"}}
 ROLLOUT_S = 240
