@@ -78,9 +78,11 @@ class Network:
         with self._lock:
             if self._connected is not None:
                 self._route(*self._connected)
-            if self._has_proxy is not None:
+            asked = self._has_proxy
+            # where there is nothing to lead and nothing led, nobody is to wait for it
+            if asked is not None and not asked == self._steered == (None,):
                 try:
-                    self._lead(*self._has_proxy)
+                    self._lead(*asked)
                 except KernelError:
                     self._steered = None
 

@@ -17,6 +17,7 @@ from tulle.errors import KernelError, Refused
 from tulle.model.world import Node
 
 ADDRESS = ip_address("192.0.2.1")
+LED = frozenset({ip_address("10.244.0.254")})
 B = Node("b", (ip_address("192.0.2.2"),), pod_cidrs=(ip_network("10.244.2.0/24"),))
 
 
@@ -59,6 +60,9 @@ class Kernel:
 
     def unsteer(self) -> None:
         self.call("unsteer", None)
+
+    def steer(self, sources: dict[Any, Any]) -> None:
+        self.call("steer", sources)
 
     def read_routes(self) -> set[Route]:
         self.at_read()
@@ -129,7 +133,7 @@ def connected(kernel: Kernel) -> tuple[Network, Node, dict[str, Node]]:
     network, here, nodes = Network(None, NodeOptions()), Node("a"), {"b": B}
     network.refresh()
     network.connect(here, nodes)
-    network.steer(None)
+    network.steer(LED)
     kernel.calls.clear()
     return network, here, nodes
 
@@ -138,34 +142,51 @@ def test_a_pass_looks_at_no_route_that_nothing_has_changed(kernel: Kernel) -> No
     network, here, nodes = connected(kernel)
     network.refresh()
     network.connect(here, nodes)
-    network.steer(None)
+    network.steer(LED)
     assert kernel.calls == []
     kernel.default = "eth8"
     network.refresh()
     network.connect(here, nodes)
-    network.steer(None)
-    assert {"read", "unsteer"} <= set(kernel.calls)
+    network.steer(LED)
+    assert {"read", "steer"} <= set(kernel.calls)
 
 
 def test_what_others_took_away_is_put_back_while_passes_go_on(kernel: Kernel) -> None:
     network, here, nodes = connected(kernel)
     wanted, kernel.routes = kernel.routes, set()
-    kernel.at_read = lambda: network.connect(here, nodes)  # or it would wait for the look
+
+    def a_pass() -> None:  # or it would wait for the look
+        network.connect(here, nodes)
+        network.steer(LED)
+
+    kernel.at_read = a_pass
     network.mend()
     assert kernel.routes == wanted != set()
-    assert kernel.calls == ["read", "put", "unsteer"]
+    assert kernel.calls == ["read", "put", "steer"]
+
+
+def test_what_led_to_the_proxy_is_taken_out_once_and_not_at_once(kernel: Kernel) -> None:
+    network, _, _ = connected(kernel)
+    network.steer(None)
+    assert kernel.calls == []
+    network.mend()
+    network.mend()
+    network.steer(None)
+    assert kernel.calls == ["read", "unsteer", "read"]
+    network.steer(LED)
+    assert kernel.calls[-1] == "steer"
 
 
 def test_what_cannot_be_mended_the_next_pass_tries(kernel: Kernel) -> None:
     network, here, nodes = connected(kernel)
-    kernel.fails = "unsteer"
+    kernel.fails = "steer"
     network.mend()
     with pytest.raises(KernelError):
-        network.steer(None)
+        network.steer(LED)
     kernel.fails, kernel.routes = "read", set()
     network.mend()
     assert network.problems == ["read routes: Device or resource busy"]
     kernel.fails = ""
     network.connect(here, nodes)
-    network.steer(None)
+    network.steer(LED)
     assert kernel.routes and not network.problems
