@@ -12,6 +12,7 @@ from hashlib import blake2b
 import msgspec
 
 from tulle.edges.manifests.fields import FieldError
+from tulle.edges.manifests.pod import weight_of
 from tulle.edges.manifests.syntax import (
     check_dns_label,
     check_dns_subdomain,
@@ -41,7 +42,6 @@ from tulle.model.world import IPAddress, IPNetwork, Key, Node, Refusal, Workload
 TERMINATING = "tulle.io/Terminating"  # a Pod's condition: it is being ended
 INTERNAL, EXTERNAL = "InternalIP", "ExternalIP"
 INGRESS = "tulle.io/Ingress"  # a node's address: its proxy's, for clients from outside
-_WEIGHT_MAX = 65535
 _DIGEST_BYTES = 16
 ENDED = ("Succeeded", "Failed")
 
@@ -238,14 +238,6 @@ def _addresses(pod: Pod, ranges: Sequence[IPNetwork]) -> tuple[IPAddress, ...]:
             raise FieldError("is not in its node's podCIDRs", "status", "podIPs", place, "ip")
         found.append(address)
     return tuple(found)
-
-
-def weight_of(text: str) -> int:
-    """Of the annotation. Raises FieldError."""
-    if not text.isdecimal() or int(text) > _WEIGHT_MAX:
-        path = ("metadata", "annotations", WEIGHT_ANNOTATION)
-        raise FieldError(f"must be a whole number from 0 to {_WEIGHT_MAX}", *path)
-    return int(text)
 
 
 def _digest(raw: msgspec.Raw) -> bytes:

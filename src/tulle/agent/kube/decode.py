@@ -15,6 +15,7 @@ from tulle.edges.manifests.fields import FieldError
 from tulle.edges.manifests.schema import known_part, reword, type_of, versions_of, without_nulls
 from tulle.edges.manifests.tree import Tree, Value
 from tulle.edges.manifests.validate import validate
+from tulle.errors import ManifestError
 from tulle.model.gateway import Gateway
 from tulle.model.kinds import KINDS, KubernetesObject
 from tulle.model.kubernetes import Service
@@ -60,8 +61,12 @@ def decode(kind: str, raw: bytes, version: str) -> KubernetesObject | None:
     """
     try:
         return _read(kind, raw, version)
+    except ManifestError:
+        raise
     except RecursionError as error:
         raise FieldError("is nested too deeply") from error
+    except Exception as error:  # at one that we fail at no others end; not its words: a Secret's
+        raise FieldError(f"internal error ({type(error).__name__})") from error
 
 
 def _read(kind: str, raw: bytes, version: str) -> KubernetesObject | None:

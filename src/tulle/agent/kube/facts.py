@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 import msgspec
 
 from tulle.edges.manifests.fields import FieldError, quote
+from tulle.edges.manifests.pod import weight_of
 from tulle.edges.manifests.syntax import parse_address
 from tulle.model.bandwidth import (
     EGRESS_ANNOTATION,
@@ -29,7 +30,7 @@ from tulle.model.kubernetes import (
 from tulle.model.world import IPAddress, IPNetwork, Key, Refusal, Workload
 
 from ..addresses import ingress_addresses, node_addresses
-from ..published import ENDED, INGRESS, INTERNAL, weight_of, world_node
+from ..published import ENDED, INGRESS, INTERNAL, world_node
 from .cut import PodCut, PortCut
 
 _PROTOCOLS = ("TCP", "UDP", "SCTP")

@@ -33,13 +33,18 @@ _PROBE_NUMBERS = {
 }
 
 
+def weight_of(text: str) -> int:
+    """Of the annotation. Raises FieldError."""
+    if not _WEIGHT.fullmatch(text) or int(text) > _WEIGHT_MAX:
+        reason = f"{quote(text)} must be a whole number from 0 to {_WEIGHT_MAX}"
+        raise FieldError(reason, "metadata", "annotations", WEIGHT_ANNOTATION)
+    return int(text)
+
+
 def validate_pod(pod: Pod) -> Pod:
     spec = pod.spec
     check_absent(spec, _POD_UNSUPPORTED, "spec")
-    weight = pod.metadata.annotations.get(WEIGHT_ANNOTATION, "1")
-    if not _WEIGHT.fullmatch(weight) or int(weight) > _WEIGHT_MAX:
-        reason = f"{quote(weight)} must be a whole number from 0 to {_WEIGHT_MAX}"
-        raise FieldError(reason, "metadata", "annotations", WEIGHT_ANNOTATION)
+    weight_of(pod.metadata.annotations.get(WEIGHT_ANNOTATION, "1"))
     if spec.hostname:
         check_dns_label(spec.hostname, "spec", "hostname")
     if spec.service_account_name:

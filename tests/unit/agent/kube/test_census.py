@@ -115,6 +115,15 @@ def test_a_port_that_is_none_is_refused_with_its_pod(port: dict[str, Any]) -> No
     assert workloads(a_census(pod(containers=[{"ports": [good]}])))
 
 
+@pytest.mark.parametrize("weight", ["-1", "65536", "9" * 5000, "٣"])
+def test_a_weight_that_is_none_takes_no_other_pod_along(weight: str) -> None:
+    odd = pod(metadata={"annotations": {"tulle.io/weight": weight}})
+    others = a_census(odd, pod("other", ip="10.244.2.6")).others()
+    (refusal,) = others.refusals
+    assert refusal.ref == ObjectRef("Pod", *KEY) and "whole number from 0 to" in refusal.reason
+    assert others.nodes["b"].workloads.keys() == {("shop", "other")}
+
+
 def test_an_address_that_is_not_its_nodes_is_refused_by_name() -> None:
     others = a_census(pod(ip="10.244.3.9"), pod("other")).others()
     (refusal,) = others.refusals

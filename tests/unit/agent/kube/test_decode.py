@@ -137,6 +137,16 @@ def test_one_that_is_nested_too_deeply_is_refused_and_no_more() -> None:
         decode("NetworkPolicy", b'{"metadata": {}, "spec": %b}' % deep, "networking.k8s.io/v1")
 
 
+def test_one_that_we_fail_at_is_refused_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(obj: object) -> None:
+        raise ZeroDivisionError(obj)
+
+    monkeypatch.setattr("tulle.agent.kube.decode.validate", fail)
+    with pytest.raises(ManifestError) as caught:
+        decode("Secret", said("key", type="Opaque", data={"a": "aGk="}), V1)
+    assert str(caught.value) == "internal error (ZeroDivisionError)"
+
+
 def test_nulls_are_absent() -> None:
     spec = {"podSelector": {"matchLabels": None}, "ingress": None, "policyTypes": ["Ingress"]}
     obj = decode("NetworkPolicy", said("web", spec=spec), "networking.k8s.io/v1")
