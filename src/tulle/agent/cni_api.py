@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from ipaddress import ip_interface
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from aiohttp import web
 from tulle.edges.manifests.validate import validate
 from tulle.errors import Refused, TulleError, Unavailable
 from tulle.model.kubernetes import Container, ObjectMeta, ObjectRef, Pod, PodSpec
+from tulle.model.world import IPAddress
 
 from .agent import Agent, Pass
 from .attachments import PodFacts, SandboxRecord, Wanted
@@ -166,7 +168,13 @@ def _check_admitted(now: Pass, record: SandboxRecord) -> None:
 def _check_told(call: CniCall, record: SandboxRecord) -> None:
     """Raises CniError if what the runtime keeps of ADD is not what is there."""
     told = call.previous.get("ips") if call.previous else None
-    items = told if isinstance(told, list) else []
-    addresses = {str(item.get("address")).partition("/")[0] for item in items if item}
-    if missing := set(record.addresses) - addresses:
-        raise CniError(NOT_AS_ADDED, f"prevResult.ips: {', '.join(sorted(missing))} not in it")
+    found = set(map(_address_of, told if isinstance(told, list) else ()))
+    if missing := [str(address) for address in record.ips if address not in found]:
+        raise CniError(NOT_AS_ADDED, f"prevResult.ips: {', '.join(missing)} not in it")
+
+
+def _address_of(item: Any) -> IPAddress | None:
+    try:
+        return ip_interface(item["address"]).ip
+    except (KeyError, TypeError, ValueError):
+        return None

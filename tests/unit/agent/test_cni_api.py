@@ -205,12 +205,17 @@ def test_garbage_is_collected_by_the_list_that_is_given() -> None:
 
 
 def test_a_check_compares_what_the_runtime_keeps_and_who_is_in_the_mesh() -> None:
-    def check(agent: FakeAgent, *addresses: str) -> Any:
+    def check(agent: FakeAgent, *addresses: Any) -> Any:
         told = {"prevResult": {"ips": [{"address": item} for item in addresses]}}
         return call(agent, "CHECK", body(told))[1]
 
     assert check(FakeAgent(), "10.0.0.7/32") is None
-    assert check(FakeAgent(), "10.0.0.8/32")["code"] == 104
+    assert check(FakeAgent(), "10.0.0.7", "nonsense", None, 7) is None  # without a prefix
+    for odd in ("10.0.0.8/32", "10.0.0.7/x", None):
+        assert check(FakeAgent(), odd)["code"] == 104
+    unfit: list[Any] = [{}, ["10.0.0.7/32"], [[]], None]
+    for ips in unfit:
+        assert call(FakeAgent(), "CHECK", body({"prevResult": {"ips": ips}}))[1]["code"] == 104
     assert check(FakeAgent(pass_of(world_of())), "10.0.0.7/32")["code"] == 104
 
 
