@@ -171,6 +171,8 @@ MAY = {
 }
 MAY_NOT = {
     "tulle-agent": [
+        "create events shop",
+        "get services shop",
         "create pods shop",
         "delete pods shop",
         "create pods/exec shop",

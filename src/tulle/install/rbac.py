@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tulle.agent.kube.cluster import READ
+from tulle.agent.kube.events import EVENTS
 from tulle.agent.kube.kinds import ALL, BY_NAME, CRDS, ELSEWHERE, OWN, WATCHED, Watched
 
 from .marks import NAMESPACE, Each, Item, Node, Param, Unless, When
@@ -19,7 +20,7 @@ from .metadata import AGENT, OPERATOR, PEER, metadata
 LEASE = "tulle"
 _RBAC = "rbac.authorization.k8s.io"
 _FOLLOW = ("list", "watch")
-_ASK = ("get", *_FOLLOW)  # what is refused or denied is looked at once more for its Event
+_ASK = ("get", *_FOLLOW)
 _SECRETS = Param("secretNamespaces")
 _CLUSTER_NAME = Param("clusterName")  # others are joined by Secrets in our own namespace
 READER, _CONFIDANT, _PEERS = "tulle-reader", "tulle-confidant", "tulle-peers"
@@ -87,12 +88,12 @@ def bindings() -> Iterable[Node]:
 
 
 def reading() -> list[Node]:
-    """What every agent follows, single objects that it asks for, and events about what it met."""
+    """What every agent follows, what it does not wait to be told of, and Events of what it met."""
     return [
-        *_rules((item.kind for item in WATCHED), _ASK),
+        *_rules((item.kind for item in WATCHED), _FOLLOW),
         _rule("", map(plural, (OWN, *ELSEWHERE)), _ASK),
         *(_rule(group, (plural(CRDS.kind),), _FOLLOW) for group in _groups(CRDS)),
-        *(_rule(group, ("events",), ("create", "patch")) for group in ("", "events.k8s.io")),
+        _rule(EVENTS.group, (EVENTS.plural,), ("create", "patch")),
     ]
 
 
@@ -107,8 +108,9 @@ def confiding() -> list[Node]:
 
 
 def writing() -> list[Node]:
-    """Statuses, of objects that all may read; whom of hosts Services have; imports."""
+    """Statuses, each after a look at its object; whom of hosts Services have; imports."""
     return [
+        *_rules(STATUSES, ("get",)),
         *_rules(STATUSES, ("patch",), "/status"),
         *_rules(("EndpointSlice",), ("create", "patch", "delete")),
         *_rules(("MeshWorkload",), ("delete",)),
