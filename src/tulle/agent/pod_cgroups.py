@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+MISSED = 1024
 _DEPTH = 6  # kube/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID.slice
 
 
@@ -30,6 +31,8 @@ class PodCgroups:
             self._look()
             place = self._places.get(uid)
         if place is None:
+            if len(self._missed) >= MISSED:  # of pods that are long gone, most of them
+                self._missed.clear()
             self._missed.add(uid)  # it has none in this hierarchy, or it is gone
             return []
         found = []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tulle.agent.pod_cgroups import PodCgroups
+from tulle.agent.pod_cgroups import MISSED, PodCgroups
 
 UID = "0d1e-22-ab"
 SYSTEMD = f"pod{UID.replace('-', '_')}.slice"
@@ -35,6 +35,9 @@ def test_who_has_none_is_looked_for_once(tmp_path: Path) -> None:
     assert some.ids("x") == some.ids("") == []
     (tmp_path / "podx").mkdir()
     assert some.ids("x") == []
+    for number in range(MISSED):  # who are not remembered for ever
+        assert some.ids(f"gone-{number}") == []
+    assert some.ids("x")
 
 
 def test_a_pod_that_is_gone_has_none(tmp_path: Path) -> None:
