@@ -28,7 +28,7 @@ from tulle.model.world import Refusal
 from .feeds import TOLD_AFTER_S, Feed, FeedSink, problems_of, shown, undisturbed
 from .kinds import ADDING, ALL, BY_NAME, CRDS, NAMING, OWN, RESTRICTING, WATCHED, Watched, named
 from .store import Store
-from .wanted import references
+from .wanted import references, unread
 
 log = logging.getLogger("tulle")
 
@@ -70,6 +70,7 @@ class KubernetesSource:
         self._unwritten: tuple[Refusal, ...] = ()
         self._feeds: dict[str, Feed] = {}  # by kind
         self._named: dict[ObjectRef, Feed] = {}  # Secrets and ConfigMaps
+        self._unread: list[str] = []  # who names too many of these
         self._crds: Feed | None = None
         self._group: asyncio.TaskGroup | None = None
         self._changed: Callable[[], object] = lambda: None
@@ -136,7 +137,7 @@ class KubernetesSource:
         if self._trouble and (age_s := self._clock() - self._troubled_s) > TOLD_AFTER_S:
             return [f"{self._trouble}; what it said {round(age_s)} s ago holds"]
         waiting = [] if self._knows else [self._waiting()]
-        return waiting + problems_of(self._everything(), self._clock())
+        return waiting + problems_of(self._everything(), self._clock()) + self._unread
 
     def status(self) -> Json:
         now_s = self._clock()
@@ -317,7 +318,7 @@ class KubernetesSource:
         """Read what our objects name, and nothing else of what is confidential."""
         with self._lock:
             snapshot = self._store.snapshot()
-            wanted = references(snapshot)
+            wanted, self._unread = references(snapshot), unread(snapshot)
             held = {
                 ref_of(obj) for kind in BY_NAME for obj in snapshot.kinds.get(kind, {}).values()
             }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 
 from tulle.compile.routes.classes import own_classes
 from tulle.compile.routes.grants import Grants, Referrer, Target
@@ -26,16 +27,35 @@ from .kinds import BY_NAME
 Reference = SecretReference | ObjectReference | LocalReference
 Found = Iterator[tuple[Referrer, Target]]
 
+MOST = 1000  # for one namespace: each is a watch, of every node
+
 
 def references(snapshot: Snapshot) -> frozenset[ObjectRef]:
-    """Nothing that a namespace has not granted to who names it, and nothing of other controllers'
-    Gateways and Ingresses."""
+    """Nothing that a namespace has not granted to who names it, nothing of other controllers'
+    Gateways and Ingresses, and not more than MOST for one namespace."""
+    found = _by_namespace(snapshot).values()
+    return frozenset(ref for refs in found for ref in sorted(refs)[:MOST])
+
+
+def unread(snapshot: Snapshot) -> list[str]:
+    """Which namespaces name more, in words."""
+    found = sorted(_by_namespace(snapshot).items())
+    what = "Secrets and ConfigMaps: the rest, by name, is not read"
+    return [
+        f"Namespace {name}: its objects name {len(refs)}, and so more than {MOST}, {what}"
+        for name, refs in found
+        if len(refs) > MOST
+    ]
+
+
+def _by_namespace(snapshot: Snapshot) -> Mapping[str, set[ObjectRef]]:
+    """Under who names them."""
     grants = Grants(snapshot.of(ReferenceGrant).values())
-    return frozenset(
-        ObjectRef(target.kind, target.namespace, target.name)
-        for source, target in _named(snapshot)
-        if not target.group and target.kind in BY_NAME and grants.permit(source, target)
-    )
+    found: dict[str, set[ObjectRef]] = defaultdict(set)
+    for source, target in _named(snapshot):
+        if not target.group and target.kind in BY_NAME and grants.permit(source, target):
+            found[source.namespace].add(ObjectRef(target.kind, target.namespace, target.name))
+    return found
 
 
 def _named(snapshot: Snapshot) -> Found:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.unit.agent.kube.said import said
 from tulle.agent.kube.store import Store
-from tulle.agent.kube.wanted import references
+from tulle.agent.kube.wanted import MOST, references, unread
 from tulle.model.kubernetes import ObjectRef
 
 RULES = [{"host": "example.com"}]
@@ -42,6 +42,21 @@ def test_a_gateways_certificates_and_authorities() -> None:
         store, "Gateway", GATEWAY, "web", gateway({"name": "a"}, frontend=frontend, backend=backend)
     )
     assert named(store) == {"Secret shop/a", "Secret shop/client", "ConfigMap shop/ca"}
+
+
+def test_one_namespace_does_not_have_every_node_watch_without_end() -> None:
+    store = Store()
+    put(store, "Gateway", GATEWAY, "web", gateway({"name": "a"}))
+    assert not unread(store.snapshot())
+    listeners = [
+        gateway(*({"name": f"{port}-{number}"} for number in range(64)))["listeners"][0]
+        | {"name": f"x{port}", "port": port}
+        for port in range(1, 65)
+    ]
+    put(store, "Gateway", GATEWAY, "many", gateway() | {"listeners": listeners}, "evil")
+    assert len(named(store)) == 1 + MOST and "Secret shop/a" in named(store)
+    (told,) = unread(store.snapshot())
+    assert told.startswith("Namespace evil: its objects name 4096, and so more than 1000, Secrets")
 
 
 def test_nothing_of_other_controllers() -> None:
