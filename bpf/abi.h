@@ -43,6 +43,8 @@ enum limit {
 	LIMIT_HTTP_HEADS = 4096,
 	LIMIT_TALKS = 16384,
 	LIMIT_HTTP_COUNTS = 4096,
+	LIMIT_SHORTS = 16384,
+	LIMIT_HOMES = 16384,
 	LIMIT_EVENT_BYTES = 4194304,
 	LIMIT_REQUEST_BYTES = 1048576,
 	LIMIT_QUESTION_BYTES = 1048576,
@@ -58,6 +60,7 @@ enum reason {
 	REASON_FORWARDED = 6,	/* passes this node on its way between two others */
 	REASON_NODE = 7,	/* between the node itself and others, no host policy */
 	REASON_PROXIED = 8,	/* opens a connection to an address of the node's proxy */
+	REASON_SHORT = 9,	/* bytes of an allowed connection, from socket to socket */
 	REASON_POLICY_DENIED = 64,
 	REASON_DROP = 64,		  /* the first of them */
 	REASON_SPOOFED_SOURCE = 65,	  /* source address is not the workload's own */
@@ -86,7 +89,8 @@ enum reason {
 	REASON_DNS_BY_TCP = 88,	    /* DNS rules are judged in datagrams only */
 	REASON_NOT_HELD = 89, /* HTTP that no stream program reads: accepted before, or no room */
 	REASON_HTTP_CUT = 90, /* behind a request that was refused: the connection has ended */
-	REASON_MAX = 91,
+	REASON_BEHIND = 91, /* sent again until its reader has read what came past the interface */
+	REASON_MAX = 92,
 };
 
 /* Numeric identities below this are the same on every node. */
@@ -946,6 +950,44 @@ struct bucket {
 	__u64 told_ns; /* when a drop was told last */
 };
 
+/* Why what a socket sends goes by its interface, for as long as the connection lasts. */
+enum short_end {
+	SHORT_ON = 0,
+	SHORT_OFF = 1,	    /* switched off */
+	SHORT_GONE = 2,	    /* an end has closed its socket, or half of it */
+	SHORT_POLICY = 3,   /* policy does not allow it any more, or not without looking at it */
+	SHORT_READ = 4,	    /* another program reads what the other socket gets */
+	SHORT_LIMITED = 5,  /* an end's bandwidth is limited */
+	SHORT_CALL = 6,	    /* sent by a call, or with a flag, that only TCP knows */
+	SHORT_BLOCKING = 7, /* the reader waits in the kernel, or for more than some bytes */
+	SHORT_BYTES = 8,    /* and is too slow */
+	SHORT_PIECES = 9,   /* for so many messages */
+	SHORT_END_MAX = 10,
+};
+
+enum short_limit {
+	SHORT_BYTES_MAX = 131072, /* sent and not read, of each direction; or SO_RCVBUF, if less */
+	SHORT_PIECES_MAX = 256,
+	SHORT_FIRST = 2, /* packet with bytes after which an end takes part */
+	SHORT_LAST = 8,	 /* and with which it does at the latest */
+};
+
+/* An end of a connection. */
+struct short_key {
+	struct ct_key connection;
+	__u32 end;
+};
+
+/* A connection between workloads of this node, its ends in the order of ct_key. */
+struct short_pair {
+	__u64 sock[2];	 /* where the kernel has them; 0: takes no part */
+	__u32 epoch[2];	 /* under which policy allowed what this end sends */
+	__u32 pieces[2]; /* that this end has sent since the other's queue was last looked at */
+	__u32 end[2];	 /* enum short_end, of what this end sends */
+	__u32 packets[2];
+	__u32 drained[2]; /* 1: behind the end, the other's queue was seen to be empty */
+};
+
 /* How full a map is. */
 struct fill {
 	__u32 map; /* the kernel's number for it */
@@ -960,6 +1002,7 @@ enum node_flag {
 	NODE_DSR = 8,	     /* external traffic to other nodes' backends keeps its source */
 	NODE_BANDWIDTH = 16, /* some workload's is limited */
 	NODE_CHAINED = 32,   /* workloads' interfaces, addresses and routes are another's */
+	NODE_SHORT = 64,     /* local TCP may go from socket to socket */
 };
 
 /* What every packet program must know of its node. */
@@ -1164,3 +1207,7 @@ ABI_EXPORT(struct, http_talk);
 ABI_EXPORT(struct, http_count_key);
 ABI_EXPORT(struct, http_count);
 ABI_EXPORT(struct, http_args);
+ABI_EXPORT(enum, short_end);
+ABI_EXPORT(enum, short_limit);
+ABI_EXPORT(struct, short_key);
+ABI_EXPORT(struct, short_pair);

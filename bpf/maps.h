@@ -64,11 +64,21 @@ MAP(talks, LRU_HASH, struct ct_key, struct http_talk, LIMIT_TALKS, 0);
 MAP(http_counts, PERCPU_HASH, struct http_count_key, struct http_count, LIMIT_HTTP_COUNTS,
     BPF_F_NO_PREALLOC);
 
+/*
+ * Local TCP that goes from socket to socket: the sockets, what is known of both ends, and under
+ * which number the node has the network namespace behind an interface.
+ */
+MAP(short_sockets, SOCKHASH, struct short_key, __u32, 2 * LIMIT_SHORTS, 0);
+MAP(shorts, LRU_HASH, struct ct_key, struct short_pair, LIMIT_SHORTS, 0);
+MAP(homes, HASH, __u32, __u32, LIMIT_HOMES, BPF_F_NO_PREALLOC);
+
 /* Only filled while sockets are swept: what vanished, and the key that it had in backends. */
 MAP(gone, HASH, struct gone_key, __u64, LIMIT_GONE, BPF_F_NO_PREALLOC);
 
 /* Telemetry. */
 MAP(reasons, PERCPU_ARRAY, __u32, struct counter, REASON_MAX, 0);
+/* Directions of connections that have gone over to the interface, by enum short_end. */
+MAP(short_ends, PERCPU_ARRAY, __u32, struct counter, SHORT_END_MAX, 0);
 MAP(rules, PERCPU_HASH, __u32, struct counter, LIMIT_RULES, BPF_F_NO_PREALLOC);
 
 struct {

@@ -2,6 +2,7 @@
 /* The packet rung: both tcx hooks of the node's side of every workload's veth pair. */
 #include "lib/itself.h"
 #include "lib/leave.h"
+#include "lib/short.h"
 #include "lib/steer.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -36,7 +37,8 @@ int from_workload(struct __sk_buff *skb)
 	if (verdict.to_proxy)
 		return enter_proxy(skb, &flow, &verdict);
 	if (verdict.dst_ifindex)
-		return deliver(skb, &flow, verdict.dst_ifindex);
+		return is_behind(skb, state, &flow) ? TC_ACT_SHOT
+						    : deliver(skb, &flow, verdict.dst_ifindex);
 	action = leave(skb, state, &flow, &verdict, &failed);
 	return failed ? settle(skb, &flow, &verdict, failed, 0) : action;
 }

@@ -43,7 +43,7 @@ from tulle.observe.reasons import TEXT
 NOT_BY_TRAFFIC = {
     *("DROP", "MAX", "NO_POLICY", "CONNTRACK_FULL", "NAT_FULL", "NAT_PORTS_EXHAUSTED"),
     *("NO_PROXY", "OTHER_RULES", "OVER_BANDWIDTH", "DNS_REFUSED", "DNS_UNREADABLE", "DNS_BY_TCP"),
-    *("NOT_HELD", "HTTP_CUT"),
+    *("NOT_HELD", "HTTP_CUT", "BEHIND"),
 }
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 80), timeout=1)"
 SEND = """

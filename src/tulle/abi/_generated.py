@@ -235,6 +235,8 @@ class Limit(IntEnum):
     HTTP_HEADS = 4096
     TALKS = 16384
     HTTP_COUNTS = 4096
+    SHORTS = 16384
+    HOMES = 16384
     EVENT_BYTES = 4194304
     REQUEST_BYTES = 1048576
     QUESTION_BYTES = 1048576
@@ -301,6 +303,7 @@ class NodeFlag(IntEnum):
     DSR = 8
     BANDWIDTH = 16
     CHAINED = 32
+    SHORT = 64
 
 
 class PolicyFlag(IntEnum):
@@ -331,6 +334,7 @@ class Reason(IntEnum):
     FORWARDED = 6
     NODE = 7
     PROXIED = 8
+    SHORT = 9
     POLICY_DENIED = 64
     DROP = 64
     SPOOFED_SOURCE = 65
@@ -359,7 +363,8 @@ class Reason(IntEnum):
     DNS_BY_TCP = 88
     NOT_HELD = 89
     HTTP_CUT = 90
-    MAX = 91
+    BEHIND = 91
+    MAX = 92
 
 
 class RuleId(IntEnum):
@@ -376,6 +381,27 @@ class ServiceFlag(IntEnum):
     SOURCE_RANGES = 4
     CLIENT_IP = 8
     PROXY = 16
+
+
+class ShortEnd(IntEnum):
+    ON = 0
+    OFF = 1
+    GONE = 2
+    POLICY = 3
+    READ = 4
+    LIMITED = 5
+    CALL = 6
+    BLOCKING = 7
+    BYTES = 8
+    PIECES = 9
+    END_MAX = 10
+
+
+class ShortLimit(IntEnum):
+    BYTES_MAX = 131072
+    PIECES_MAX = 256
+    FIRST = 2
+    LAST = 8
 
 
 class TalkKind(IntEnum):
@@ -1527,6 +1553,42 @@ class ServiceKey(NamedTuple):
         return cls(v[0], _be16(v[1]), v[2])
 
 
+_ShortKey = Struct("=40sI")
+
+
+class ShortKey(NamedTuple):
+    connection: CtKey = CtKey()
+    end: int = 0
+
+    def pack(self) -> _Bytes:
+        return _ShortKey.pack(self.connection.pack(), self.end)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "ShortKey":
+        v = _ShortKey.unpack(raw)
+        return cls(CtKey.unpack(v[0]), v[1])
+
+
+_ShortPair = Struct("=QQIIIIIIIIII")
+
+
+class ShortPair(NamedTuple):
+    sock: Tuple[int, int] = (0, 0)
+    epoch: Tuple[int, int] = (0, 0)
+    pieces: Tuple[int, int] = (0, 0)
+    end: Tuple[int, int] = (0, 0)
+    packets: Tuple[int, int] = (0, 0)
+    drained: Tuple[int, int] = (0, 0)
+
+    def pack(self) -> _Bytes:
+        return _ShortPair.pack(self.sock[0], self.sock[1], self.epoch[0], self.epoch[1], self.pieces[0], self.pieces[1], self.end[0], self.end[1], self.packets[0], self.packets[1], self.drained[0], self.drained[1])
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "ShortPair":
+        v = _ShortPair.unpack(raw)
+        return cls((v[0], v[1]), (v[2], v[3]), (v[4], v[5]), (v[6], v[7]), (v[8], v[9]), (v[10], v[11]))
+
+
 _SlotKey = Struct("=QI4x")
 
 
@@ -1680,6 +1742,7 @@ MAPS = {
     "globs": MapSpec(1, 4, 536, 8192),
     "gone": MapSpec(1, 24, 8, 65536),
     "hearers": MapSpec(1, 4, 40, 16384),
+    "homes": MapSpec(1, 4, 4, 16384),
     "http": MapSpec(1, 8, 392, 65536),
     "http_counts": MapSpec(5, 16, 208, 4096),
     "http_headers": MapSpec(1, 100, 8, 16384),
@@ -1689,10 +1752,13 @@ MAPS = {
     "nat": MapSpec(9, 40, 56, 262144),
     "policy": MapSpec(11, 20, 16, 524288),
     "questions": MapSpec(27, 0, 0, 1048576),
-    "reasons": MapSpec(6, 4, 16, 91),
+    "reasons": MapSpec(6, 4, 16, 92),
     "requests": MapSpec(27, 0, 0, 1048576),
     "rules": MapSpec(5, 4, 16, 65536),
     "services": MapSpec(1, 20, 64, 262144),
+    "short_ends": MapSpec(6, 4, 16, 10),
+    "short_sockets": MapSpec(18, 44, 4, 32768),
+    "shorts": MapSpec(9, 40, 56, 16384),
     "slots": MapSpec(1, 16, 40, 1048576),
     "sock_nat": MapSpec(9, 32, 20, 131072),
     "source_ranges": MapSpec(11, 24, 4, 16384),
@@ -1703,4 +1769,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "f5486785a8fc642a"
+ABI_HASH = "a7573d39e20c2793"

@@ -37,6 +37,7 @@ from .desired import Desired, desired
 from .drift import Drift
 from .flowlog import FlowLog
 from .hearing import Hearing
+from .homes import Homes, short_circuited
 from .hooks import Hooks
 from .hosts import HostsEntry
 from .ipam import Leases
@@ -104,7 +105,11 @@ class Agent:
         self.facts = sources.facts
         self.network = Network(paths.netns, options)
         self.pods = Pods(self.workloads, paths.state, self._admit, self.request)
-        self.datapath = Datapath(paths.bpffs, xdp=options.xdp, stream=options.settings.stream)
+        settings = options.settings
+        self.datapath = Datapath(
+            paths.bpffs, xdp=options.xdp, stream=settings.stream, short=settings.short_circuit
+        )
+        self._homes = Homes(self.datapath.maps["homes"], paths.netns)
         self.hooks = Hooks(self.datapath, paths.netns)
         self.vanished = Vanished(self.datapath.sweep, self._namespaces)
         self.pressure = Pressure(
@@ -343,6 +348,7 @@ class Agent:
         self.hooks.attach({**self._interfaces(), **self.network.interfaces})
         if self.current is None:
             self._take_over()
+        self._homes.put(short_circuited(world))
         self._have = compiled.image
         self.hooks.keep(self.workloads.interfaces() | self.sandboxes.interfaces())
         self._write_hosts(compiled)
@@ -368,6 +374,10 @@ class Agent:
             with suppress(Refused):  # it ended meanwhile
                 found[workload.ifindex] = self.workloads.place(key).netns
         return found | self.sandboxes.namespaces()
+
+    @property
+    def is_short(self) -> bool:
+        return self.options.settings.short_circuit
 
     def _services(self, snapshot: Snapshot) -> Mapping[Key, Service]:
         services = snapshot.of(Service)

@@ -144,6 +144,7 @@ class Network:
             flags |= NodeFlag.DSR
         flags |= NodeFlag.BANDWIDTH if limited else 0
         flags |= NodeFlag.CHAINED if self._settings.chained else 0
+        flags |= NodeFlag.SHORT if self._settings.short_circuit else 0
         if self._settings.masquerade:
             flags |= NodeFlag.MASQUERADE_4 if 4 in found else 0
             flags |= NodeFlag.MASQUERADE_6 if 6 in found else 0

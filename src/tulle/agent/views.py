@@ -17,6 +17,7 @@ from tulle.model.scopes import NODE
 
 from . import listings, placement, proxies, requests, routed, rungs
 from .agent import Agent, Pass
+from .homes import counted
 from .pressure import Fill
 
 Json = dict[str, Any]
@@ -81,6 +82,7 @@ def status(agent: Agent) -> Json:
             reason.name: counter._asdict()
             for reason, counter in agent.datapath.reason_counters().items()
         },
+        **({"short_circuit": counted(agent.datapath.maps)} if agent.is_short else {}),
         "events_lost": lost,
         **({"kubernetes": agent.sources.status()} if agent.sources.status else {}),
         "apply": {"count": now.number, "last_ms": now.took_ms, "changes": now.changes}

@@ -97,6 +97,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "Rules of HTTP that the kernel can hold are judged at the server's socket, not by "
         "the node's proxy; the same on every node.",
     },
+    "--short-circuit": {
+        "is_flag": True,
+        "help": "TCP between workloads of this node goes from socket to socket where both read "
+        "without waiting in the kernel. Workloads that read by splice() must not be asked to: "
+        "label them tulle.io/short-circuit=false.",
+    },
     "--cni-chained": {
         "is_flag": True,
         "help": "Another CNI plugin makes pods' interfaces and owns addresses and routes: Tulle's "
@@ -179,7 +185,7 @@ OF_A_CLUSTER = (
     "--duties",
     "--cluster-name",
 )
-OF_A_NODE = ("--node-label", "--xdp", "--proxy-workers", "--no-proxy-standby")
+OF_A_NODE = ("--node-label", "--xdp", "--short-circuit", "--proxy-workers", "--no-proxy-standby")
 OF_A_LAB = ("--pod-cidr", *OF_A_CLUSTER, *OF_A_NODE)
 
 
@@ -229,6 +235,7 @@ def node_options(paths: NodePaths, values: Mapping[str, Any]) -> NodeOptions:
         endpoints="listed" if kubernetes else "computed",
         chained=chained,
         stream=bool(values["stream"]),
+        short_circuit=bool(values["short_circuit"]),
         cluster_name=cluster_name(values["cluster_name"]),
     )
     pod_cidrs = _one_a_family("--pod-cidr", values["pod_cidr"])

@@ -234,6 +234,7 @@ class Trial:
 
     def load_stream(self) -> str:
         self._loaded("stream", (*links.ACCEPTED, *links.ARRIVED))
+        self._loaded("short", tuple(links.SENT))
         return "passed the verifier"
 
     def attach_socket(self) -> str:

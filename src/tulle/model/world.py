@@ -125,6 +125,7 @@ class Settings:
     node_ports: tuple[int, int] = (30000, 32767)
     nat_ports: tuple[int, int] = (1024, 29999)
     stream: bool = False  # rules of HTTP are judged at servers' sockets where the kernel can
+    short_circuit: bool = False  # TCP between workloads of a node goes from socket to socket
     # who backs a Service: the pods that it selects, or only what its EndpointSlices list
     endpoints: Literal["computed", "listed"] = "computed"
     chained: bool = False  # another CNI plugin makes interfaces, and owns addresses and routes

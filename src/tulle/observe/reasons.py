@@ -15,6 +15,7 @@ TEXT: Mapping[int, str] = {
     Reason.FORWARDED: "passes this node on its way between two others",
     Reason.NODE: "between the node itself and others, and no policy selects the node",
     Reason.PROXIED: "the node's proxy takes it",
+    Reason.SHORT: "part of an allowed connection, from socket to socket",
     Reason.POLICY_DENIED: "denied by policy",
     Reason.SPOOFED_SOURCE: "spoofed source address",
     Reason.MALFORMED: "malformed packet",
@@ -42,6 +43,7 @@ TEXT: Mapping[int, str] = {
     Reason.DNS_BY_TCP: "DNS rules are judged in datagrams only: TCP is refused",
     Reason.NOT_HELD: "requests whose server's socket the kernel does not read",
     Reason.HTTP_CUT: "part of a connection that ended with a refused request",
+    Reason.BEHIND: "sent again until its reader has read what came from socket to socket",
 }
 
 # `DropReason` of Cilium's flow.proto; the nearest word where there is no equal

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from struct import iter_unpack
@@ -18,6 +19,7 @@ from tulle import abi
 from tulle.abi import Reason
 from tulle.compile.diff import Change, moves_verdicts
 from tulle.compile.parts import DERIVED
+from tulle.errors import KernelError
 from tulle.model.world import XdpMode
 
 from . import links, migrate, syscall
@@ -25,6 +27,7 @@ from .events import EventRing
 from .gauge import Gauge
 from .heard import Heard
 from .loader import Objects
+from .maps import Map
 from .sockets import SocketSweep
 
 _ZERO = bytes(4)
@@ -59,6 +62,7 @@ class Datapath:
         xdp: XdpMode = "off",
         *,
         stream: bool = False,
+        short: bool = False,
     ) -> None:
         self._links, self._xdp_mode = pins / "links", xdp
         self.objects = Objects(pins, limits)
@@ -70,6 +74,9 @@ class Datapath:
         self._sock = self.objects.load("sock", tuple(links.CGROUP_HOOKS))
         self._hooks = dict(links.CGROUP_HOOKS)
         self._stream(stream)
+        if short:
+            self._sock |= self.objects.load("short", tuple(links.SENT))
+            self._attach_to("short_sockets", links.SENT)
         self.sweep, self.gauge = SocketSweep(self.objects), Gauge(self.objects)
         self.maps = self.objects.maps
         self.heard = Heard(self.maps)
@@ -87,9 +94,12 @@ class Datapath:
             return
         self._sock |= self.objects.load("stream", (*links.ACCEPTED, *links.ARRIVED))
         self._hooks |= links.ACCEPTED
-        for name, attach_type in links.ARRIVED.items():
-            sockets = self.objects.maps["streams"].fd
-            syscall.attach_to_map(self._sock[name], sockets, attach_type)
+        self._attach_to("streams", links.ARRIVED)
+
+    def _attach_to(self, sockets: str, programs: Mapping[str, int]) -> None:
+        """For what is put into that map from now on."""
+        for name, attach_type in programs.items():
+            syscall.attach_to_map(self._sock[name], self.objects.maps[sockets].fd, attach_type)
 
     def attach_sockets(self, cgroup: Path, name: str = "") -> None:
         """The hooks of sockets, for every process in the cgroup and below it.
@@ -160,6 +170,7 @@ class Datapath:
         """Drops the maps of agents that spoke another ABI; no program uses them any more."""
         for directory in self.objects.pins.parent.glob("v*"):
             if directory != self.objects.pins:
+                switch_off(directory)
                 shutil.rmtree(directory)
 
     def read(self) -> dict[str, dict[bytes, bytes]]:
@@ -272,7 +283,22 @@ class Datapath:
 def remove(pins: Path) -> None:
     """Takes a node's programs, links and maps out of the kernel. Raises OSError."""
     if pins.exists():
+        for directory in pins.glob("v*"):
+            switch_off(directory)
         shutil.rmtree(pins)
+
+
+def switch_off(directory: Path) -> None:
+    """What a version's programs at sockets do on their own: sockets hold on to them, and would go
+    on by policy that nobody changes any more. Call it before its maps are removed.
+    """
+    with suppress(KernelError):  # a version may have none, or not have come as far
+        fd = syscall.get_pinned(str(directory / "state"))
+        try:
+            spec = abi.MapSpec(*syscall.map_info(fd)[1:5])
+            Map("state", fd, spec=spec)[_ZERO] = bytes(spec.value_size)
+        finally:
+            os.close(fd)
 
 
 def _total(per_cpu: bytes) -> abi.Counter:

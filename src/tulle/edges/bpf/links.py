@@ -24,6 +24,7 @@ CGROUP_HOOKS = {  # enum bpf_attach_type
 }
 ACCEPTED = {"accepted": 3}  # of the stream rung: sock_ops
 ARRIVED = {"arrived": 38}  # sk_skb, of the map of sockets
+SENT = {"sent": 7}  # of the short circuit: sk_msg, of its map of sockets
 
 
 def attach(pin: Path, program: int, target: int, attach_type: int, flags: int = 0) -> None:

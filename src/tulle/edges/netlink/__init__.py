@@ -1,6 +1,6 @@
 """Interfaces, addresses and routes of the namespace that the calling thread is in (rtnetlink)."""
 
-from .base import disconnect, interfaces, sysctl
+from .base import disconnect, interfaces, peers_namespaces, sysctl
 from .filters import Programs, put_filters
 from .node import (
     OVERLAY,
@@ -64,6 +64,7 @@ __all__ = [
     "make_overlay",
     "overlay_mtu",
     "own_addresses",
+    "peers_namespaces",
     "put_filters",
     "put_routes",
     "read_routes",

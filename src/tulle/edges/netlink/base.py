@@ -52,6 +52,13 @@ def interfaces() -> dict[str, int]:
     return {name: index for index, name in socket.if_nameindex()}
 
 
+def peers_namespaces() -> dict[int, int]:
+    """ifindex → this namespace's number for that of its other end. Raises KernelError."""
+    with rtnetlink("list interfaces") as routes:
+        found = {link["index"]: link.get_attr("IFLA_LINK_NETNSID") for link in routes.get_links()}
+    return {index: number for index, number in found.items() if number is not None}
+
+
 def sysctl(name: str, value: str) -> None:
     """Set `net/<name>`. One that the kernel has not is skipped. Raises KernelError."""
     try:

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Which sockets take part in the short circuit (short.bpf.c), as packets tell: both ends of a
+ * connection between workloads of this node have sent and can be seen to read without waiting in
+ * the kernel. Sockets that do wait are never touched.
+ */
+#pragma once
+
+#include "conntrack.h"
+#include "emit.h"
+#include "short_kernel.h"
+
+#define ESTABLISHED 1 /* of the kernel's include/net/tcp_states.h */
+
+/* Connections that are somebody else's to look at, or have an end. */
+#define CT_NOT_SHORT                                                                               \
+	(CT_FIN_0 | CT_FIN_1 | CT_RST | CT_MIDSTREAM | CT_TRANSLATED | CT_PROXY_0 | CT_PROXY_1 |   \
+	 CT_STREAM | CT_CUT | CT_WATCHED)
+
+/* Both ends are workloads of this node, and nothing but addresses and ports decided. */
+static __always_inline int is_for_two(const struct ct_entry *entry)
+{
+	return !(entry->flags & CT_NOT_SHORT) && !(entry->judgement & CT_DENIED) && !entry->proxy &&
+	       !entry->passed && !entry->dns && entry->ifindex[0] && entry->ifindex[1] &&
+	       entry->ifindex[0] != entry->ifindex[1];
+}
+
+/* As it would be found for a packet that comes to it. */
+static __always_inline struct bpf_sock *find_sender(struct __sk_buff *skb, const struct flow *flow,
+						    __u32 namespace)
+{
+	struct bpf_sock_tuple tuple = {};
+
+	if (addr_is_mapped(&flow->src)) {
+		tuple.ipv4.saddr = flow->dst.word[3];
+		tuple.ipv4.daddr = flow->src.word[3];
+		tuple.ipv4.sport = flow->dport;
+		tuple.ipv4.dport = flow->sport;
+		return bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), namespace, 0);
+	}
+	__builtin_memcpy(tuple.ipv6.saddr, &flow->dst, sizeof(flow->dst));
+	__builtin_memcpy(tuple.ipv6.daddr, &flow->src, sizeof(flow->src));
+	tuple.ipv6.sport = flow->dport;
+	tuple.ipv6.dport = flow->sport;
+	return bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), namespace, 0);
+}
+
+/*
+ * The namespace is that of the interface that the packet came by: a workload that bears another's
+ * address within its own is not found there.
+ */
+static __always_inline void take_part(struct __sk_buff *skb, const struct flow *flow,
+				      const struct short_key *own, struct short_pair *pair)
+{
+	struct ct_entry *entry = bpf_map_lookup_elem(&conntrack, &own->connection);
+	__u32 end = own->end & 1;
+	const __u32 *home;
+	struct bpf_sock *sock;
+
+	if (!entry || !is_for_two(entry) || !bpf_map_lookup_elem(&homes, &entry->ifindex[!end]))
+		return;
+	home = bpf_map_lookup_elem(&homes, &entry->ifindex[end]);
+	sock = home ? find_sender(skb, flow, *home) : 0;
+	if (!sock)
+		return;
+	if (sock->state == ESTABLISHED && is_nonblocking(SOCK(sock)) &&
+	    !bpf_map_update_elem(&short_sockets, own, sock, BPF_ANY)) {
+		pair->epoch[end] = (__u32)entry->judgement;
+		pair->sock[end] = (__u64)sock;
+	}
+	bpf_sk_release(sock);
+}
+
+/* An empty one, for a connection that may be new under an old one's addresses. */
+static __always_inline struct short_pair *begin(const struct ct_key *connection)
+{
+	struct short_pair fresh = {};
+
+	bpf_map_update_elem(&shorts, connection, &fresh, BPF_ANY);
+	return bpf_map_lookup_elem(&shorts, connection);
+}
+
+/* What the other end has been sent past the interface, and has not read. */
+static __always_inline int has_queued(const struct short_key *key)
+{
+	struct bpf_sock *sock = bpf_map_lookup_elem(&short_sockets, key);
+	int queued;
+
+	if (!sock)
+		return 0;
+	queued = count_queued(psock_of(SOCK(sock)), 1);
+	bpf_sk_release(sock);
+	return queued;
+}
+
+/*
+ * A packet of a local connection, with bytes or a SYN. Its bytes come after those that went past
+ * the interface, and must not wait beside them: who reads less than he asked for may take it that
+ * nothing is left, and would not be woken again. So they fall until then; TCP sends them again.
+ */
+__noinline int watch_short(struct __sk_buff *skb, const struct flow *flow)
+{
+	struct short_key key = {};
+	struct short_pair *pair;
+	__u32 end;
+
+	if (!flow)
+		return 0;
+	end = ct_key_of(flow, &key.connection) & 1;
+	key.end = end;
+	pair = bpf_map_lookup_elem(&shorts, &key.connection);
+	if (!pair || flow->tcp_flags & TCP_SYN)
+		pair = begin(&key.connection);
+	if (!pair || flow->tcp_flags & TCP_SYN)
+		return 0;
+	if (!pair->sock[end] && pair->packets[end] <= SHORT_LAST &&
+	    pair->packets[end]++ >= SHORT_FIRST)
+		take_part(skb, flow, &key, pair);
+	if (!pair->end[end] || pair->drained[end])
+		return 0;
+	key.end = !end;
+	pair->drained[end] = !has_queued(&key);
+	return !pair->drained[end];
+}
+
+static __always_inline int is_behind(struct __sk_buff *skb, const struct state *state,
+				     const struct flow *flow)
+{
+	if (!(state->flags & NODE_SHORT) || flow->proto != IPPROTO_TCP || flow->icmp_error ||
+	    (!flow->payload && !(flow->tcp_flags & TCP_SYN)) || !watch_short(skb, flow))
+		return 0;
+	count(&reasons, REASON_BEHIND, skb->len);
+	return 1;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The short circuit: what a workload sends to another one on this node is put into the receiver's
+ * queue as it is sent, as long as nothing else is on its way, the receiver reads, and policy allows
+ * it. What the queue has is read before what TCP brings, so the order holds when a direction goes
+ * over to the interface; it does so for good.
+ *
+ * Nothing can loop: what is redirected goes to the other end of the same connection, where it is
+ * read, and no program stands at that queue.
+ */
+#include "lib/short.h"
+
+#define AF_INET 2
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* One message, and all that is asked about it. */
+struct sending {
+	struct sk_msg_md *message;
+	struct short_pair *pair;
+	struct ct_entry *entry;
+	const struct state *now;
+	struct flow flow;
+	struct short_key key; /* of this end */
+	struct verdict verdict;
+	__u32 size;
+};
+
+MAP(_asking, PERCPU_ARRAY, __u32, __u32, 1, 0);
+
+static __always_inline const struct state *get_state(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&state, &zero);
+}
+
+/* Each field by a load of its own: no context takes another. */
+static __always_inline void flow_of(const volatile struct sk_msg_md *message, struct flow *flow)
+{
+	__be32 local[] = {0, 0, bpf_htonl(0xffff), message->local_ip4};
+	__be32 remote[] = {0, 0, bpf_htonl(0xffff), message->remote_ip4};
+
+	if (message->family != AF_INET) {
+		for (int i = 0; i < 4; i++) {
+			local[i] = message->local_ip6[i];
+			remote[i] = message->remote_ip6[i];
+		}
+	}
+	flow->proto = IPPROTO_TCP;
+	flow->src = addr_v6(local);
+	flow->dst = addr_v6(remote);
+	flow->sport = bpf_htons(message->local_port);
+	flow->dport = message->remote_port >> 16;
+}
+
+/* By policy, as it is now; not while another task on this CPU asks, as judge() has one room. */
+static __always_inline int is_allowed_anew(struct sending *sending)
+{
+	struct ct_entry *entry = sending->entry;
+	struct verdict *verdict = &sending->verdict;
+	__u32 zero = 0, end = sending->key.end & 1;
+	__u32 *door = bpf_map_lookup_elem(&_asking, &zero);
+	int allowed;
+
+	if (!door || __sync_lock_test_and_set(door, 1))
+		return 0;
+	verdict->standing = 1;
+	allowed = judge(&sending->flow, end != entry->initiator, 0, verdict) == REASON_ALLOWED;
+	__sync_lock_test_and_set(door, 0);
+	return allowed && !verdict->proxy && !verdict->held && !verdict->dns && !verdict->watched &&
+	       verdict->src_ifindex == entry->ifindex[end] &&
+	       verdict->dst_ifindex == entry->ifindex[!end];
+}
+
+static __always_inline int is_allowed_now(struct sending *sending)
+{
+	__u32 *epoch = &sending->pair->epoch[sending->key.end & 1];
+
+	if (!is_for_two(sending->entry))
+		return 0;
+	if (*epoch == sending->now->epoch)
+		return 1;
+	if (!is_allowed_anew(sending))
+		return 0;
+	*epoch = sending->now->epoch;
+	return 1;
+}
+
+static __always_inline int has_limit(__u32 ifindex, __u32 direction)
+{
+	struct bandwidth_key key = {.ifindex = ifindex, .direction = direction};
+
+	return bpf_map_lookup_elem(&bandwidth, &key) != 0;
+}
+
+static __always_inline int is_limited(const struct sending *sending)
+{
+	const struct ct_entry *entry = sending->entry;
+	__u32 end = sending->key.end & 1;
+
+	return sending->now->flags & NODE_BANDWIDTH &&
+	       (has_limit(entry->ifindex[end], DIRECTION_EGRESS) ||
+		has_limit(entry->ifindex[!end], DIRECTION_INGRESS));
+}
+
+static __always_inline int is_open(const struct sock *sock)
+{
+	return sock->__sk_common.skc_state == ESTABLISHED && !sock->sk_shutdown;
+}
+
+/* The receiver's queue has room: bytes that wait there are charged to it, as TCP's are. */
+static __always_inline __u32 look_at_queue(const struct sending *sending, const struct sock *to)
+{
+	const struct sk_psock *psock = psock_of(to);
+	__u32 *pieces = &sending->pair->pieces[sending->key.end & 1];
+	__u32 queued = to->sk_backlog.rmem_alloc.counter, room = to->sk_rcvbuf;
+
+	if (psock->progs.stream_verdict || psock->progs.skb_verdict)
+		return SHORT_READ;
+	if (room > SHORT_BYTES_MAX)
+		room = SHORT_BYTES_MAX;
+	if (sending->size > room || queued > room - sending->size)
+		return SHORT_BYTES;
+	if (!count_queued(psock, 1)) {
+		*pieces = 1;
+		return SHORT_ON;
+	}
+	if (!queued) /* kernels before 6.13 do not charge them */
+		return SHORT_BYTES;
+	if (*pieces >= SHORT_PIECES_MAX)
+		*pieces = count_queued(psock, SHORT_PIECES_MAX);
+	return (*pieces)++ < SHORT_PIECES_MAX ? SHORT_ON : SHORT_PIECES;
+}
+
+static __always_inline __u32 look(struct sending *sending, const struct sock *from,
+				  const struct sock *to)
+{
+	if (!(sending->now->flags & NODE_SHORT))
+		return SHORT_OFF;
+	if (!is_open(from) || !is_open(to))
+		return SHORT_GONE;
+	sending->entry = bpf_map_lookup_elem(&conntrack, &sending->key.connection);
+	if (!sending->entry || !is_allowed_now(sending))
+		return SHORT_POLICY;
+	if (is_limited(sending))
+		return SHORT_LIMITED;
+	if (!is_plain_call())
+		return SHORT_CALL;
+	if (!is_nonblocking(to))
+		return SHORT_BLOCKING;
+	return look_at_queue(sending, to);
+}
+
+static __always_inline int hand_over(struct sending *sending)
+{
+	struct short_key other = sending->key;
+
+	other.end = !other.end;
+	if (bpf_msg_redirect_hash(sending->message, &short_sockets, &other, BPF_F_INGRESS) !=
+	    SK_PASS)
+		return SHORT_GONE;
+	sending->entry->last_seen_ns = bpf_ktime_get_coarse_ns();
+	count(&reasons, REASON_SHORT, sending->size);
+	return SHORT_ON;
+}
+
+static __always_inline void send_short(struct sending *sending)
+{
+	struct short_pair *pair = sending->pair;
+	__u32 end = sending->key.end & 1, why;
+	const struct sock *from, *to;
+
+	if (!pair->sock[0] || !pair->sock[1] || pair->end[end])
+		return;
+	from = SOCK(pair->sock[end]);
+	to = SOCK(pair->sock[!end]);
+	/* What went by the interface is read first. */
+	if (TCP_SOCK(from)->write_seq != TCP_SOCK(to)->copied_seq)
+		return;
+	why = look(sending, from, to) ?: hand_over(sending);
+	if (!why)
+		return;
+	pair->end[end] = why;
+	count(&short_ends, why, sending->size);
+}
+
+SEC("sk_msg")
+int sent(struct sk_msg_md *message)
+{
+	struct sending sending = {.message = message, .now = get_state(), .size = message->size};
+
+	flow_of(message, &sending.flow);
+	sending.key.end = ct_key_of(&sending.flow, &sending.key.connection) & 1;
+	sending.pair = bpf_map_lookup_elem(&shorts, &sending.key.connection);
+	if (sending.pair && sending.now)
+		send_short(&sending);
+	return SK_PASS;
+}

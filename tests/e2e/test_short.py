@@ -1,0 +1,164 @@
+"""TCP between workloads of a node, from socket to socket: every byte, in order, bounded."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from tests.e2e.conftest import Clusters
+from tests.e2e.mesh import Cluster, Json, admit, wait_for
+from tulle.abi import ABI_HASH, ShortLimit
+from tulle.edges.bpf.datapath import switch_off
+
+WORDS = (sys.executable, str(Path(__file__).with_name("ledger.py")))
+PORT = "8080"
+TURN = 8000  # bytes each way of one line of `ledger.py ask`, and of every beginning
+
+
+class Field:
+    """A client, and servers by their names."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster, self.mesh = cluster, cluster["a"]
+        self._addresses: dict[str, dict[int, str]] = {}
+        self.mesh.run("client", "sleep", "inf")
+
+    def serve(self, name: str, *labels: str) -> None:
+        options = [word for label in (f"app={name}", *labels) for word in ("-l", label)]
+        run = ("run", "-d", "-n", "shop", "--name", name, *options, "--")
+        said = self.mesh.tulle(*run, *WORDS, "serve", PORT)
+        four, six = said.splitlines()[0].partition(" runs at ")[2].split(", ")
+        self._addresses[name] = {4: four, 6: six}
+        listening = ("ss", "-Hltn", f"sport = :{PORT}")
+        wait_for(lambda: self.mesh.exec(name, *listening).strip() != "")
+
+    def send(self, verb: str, to: str, *numbers: int, family: int = 4) -> list[Json]:
+        words = (*WORDS, verb, self._addresses[to][family], PORT, *map(str, numbers))
+        return told(self.mesh.exec("client", *words))
+
+    def asking(self, to: str) -> Popen[str]:
+        return self.mesh.spawn("client", *WORDS, "ask", self._addresses[to][4], PORT)
+
+    def counted(self, reason: str = "SHORT") -> Json:
+        return self.mesh.status()["packets"].get(reason, {"packets": 0, "bytes": 0})
+
+    def status(self) -> Json:
+        return self.mesh.status()["short_circuit"]
+
+    def got(self, name: str) -> list[Json]:
+        return told(Path(f"/run/tulle/{self.mesh.name}/logs/shop_{name}.log").read_text())
+
+
+def told(text: str) -> list[Json]:
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def ask(asking: Popen[str]) -> Json:
+    assert asking.stdin and asking.stdout
+    asking.stdin.write("\n")
+    asking.stdin.flush()
+    return json.loads(asking.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def field(clusters: Clusters) -> Iterator[Field]:
+    with clusters("short", ("a",), "--short-circuit") as cluster:
+        made = Field(cluster)
+        made.serve("web")
+        made.serve("plain", "tulle.io/short-circuit=false")
+        yield made
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_every_byte_arrives_once_and_in_order(field: Field, family: int) -> None:
+    """Random sizes, half-closes, readers that stop, resets and kills; some 100 MB each."""
+    seeds = range(family * 1000, family * 1000 + 49)
+    before = field.counted()
+    sent = field.send("send", "web", len(seeds), 2_000_000, seeds.start, family=family)
+    wait_for(lambda: len({item["seed"] for item in field.got("web")} & set(seeds)) == len(seeds))
+    got = {item["seed"]: item for item in field.got("web")}
+    assert [item for item in (*sent, *got.values()) if item["wrong"] >= 0] == []
+    whole = [item for item in sent if item["style"] not in ("kill", "reset")]
+    assert len(whole) == 35
+    for item in whole:
+        other = got[item["seed"]]
+        assert (item["end"], other["end"]) == ("eof", "eof"), (item, other)
+        assert (item["got"], other["got"]) == (other["sent"], item["sent"])
+    after = field.counted()
+    carried = sum(item["sent"] + got[item["seed"]]["sent"] for item in whole)
+    # each message once, so that none goes round
+    assert 49 * TURN < after["bytes"] - before["bytes"] < carried
+    assert field.counted("BEHIND")["packets"] > 0
+
+
+@pytest.mark.parametrize(("size", "total"), [(1, 2000), (4096, 200_000)])
+def test_a_reader_that_stops_is_sent_no_more_than_the_bound_and_woken(
+    field: Field, size: int, total: int
+) -> None:
+    before = field.counted()
+    (item,) = field.send("stall", "web", size, total)
+    after = field.counted()
+    (other,) = (
+        found for found in field.got("web") if (found["style"], found["seed"]) == ("stall", size)
+    )
+    assert item["got"] == other["sent"] == TURN + 2000
+    assert item["sent"] == other["got"] == TURN + total
+    assert (item["wrong"], other["wrong"], other["end"]) == (-1, -1, "eof")
+    pieces, carried = (after[key] - before[key] for key in ("packets", "bytes"))
+    filled = ShortLimit.PIECES_MAX * size if size == 1 else ShortLimit.BYTES_MAX
+    turns = 2 * TURN + 2000
+    assert filled <= carried <= filled + turns
+    assert pieces <= ShortLimit.PIECES_MAX + turns // 2000
+
+
+def test_who_asks_not_to_be_is_not(field: Field) -> None:
+    before = field.counted()
+    asking = field.asking("plain")
+    assert ask(asking)["got"] == TURN and ask(asking)["got"] == 2 * TURN
+    assert field.counted() == before
+
+
+def test_a_changed_policy_reaches_connections_that_stand(field: Field) -> None:
+    asking = field.asking("web")
+    ask(asking)
+    before = field.counted()["bytes"]
+    field.mesh.apply(admit("web", "web", "client"))  # it goes on, judged anew
+    assert ask(asking)["got"] == 2 * TURN
+    assert field.counted()["bytes"] - before == 2 * TURN
+    assert field.status()["connections"] > 0
+    denied = field.counted("POLICY_DENIED")["packets"]
+    field.mesh.apply(admit("web", "web", "stranger"))
+    assert asking.stdin
+    asking.stdin.write("\n")
+    asking.stdin.flush()
+    wait_for(lambda: field.counted("POLICY_DENIED")["packets"] > denied)
+    assert field.counted()["bytes"] - before == 2 * TURN
+    assert field.status()["ended"]["policy"] > 0
+    asking.kill()
+    field.mesh.delete(admit("web", "web"))
+
+
+def test_it_goes_on_without_an_agent_and_with_a_new_one(field: Field) -> None:
+    asking = field.asking("web")
+    ask(asking)
+    before = field.counted()["bytes"]
+    field.mesh.kill_agent()
+    assert ask(asking)["got"] == 2 * TURN
+    field.cluster.start("a")
+    assert ask(asking)["got"] == 3 * TURN
+    assert field.counted()["bytes"] - before == 4 * TURN
+
+
+def test_what_outlives_its_version_is_off(field: Field) -> None:
+    asking = field.asking("web")
+    ask(asking)
+    before = field.counted()["bytes"]
+    switch_off(Path(f"/sys/fs/bpf/tulle/{field.mesh.name}/v{ABI_HASH}"))
+    assert ask(asking)["got"] == 2 * TURN
+    assert field.counted()["bytes"] == before
+    assert field.status()["ended"]["off"] == 2
