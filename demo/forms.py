@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from . import nodes, requests, stage, tour
+from . import nodes, reading, requests, stage, tour
 from .screen import Screen
 from .shell import NODE
 
@@ -40,9 +40,9 @@ def standalone() -> Form:
             nodes.outside,
             tour.policy,
             nodes.denial,
+            reading.read_only,
             requests.canary,
             requests.retry,
-            requests.read_only,
             requests.gateway,
             tour.crash,
             tour.latency,

@@ -14,7 +14,6 @@ REQUESTS = 600
 BY_HEADER, TRIES = 100, 40
 CANARY = (0.01, 0.10)  # of 600 requests with 5 %: five standard deviations
 DOOR = "192.0.2.10"
-LOGGED_S = 0.5  # the proxy tells of requests ten times a second
 
 
 def canary(screen: Screen) -> None:
@@ -62,31 +61,6 @@ def _failed(screen: Screen, words: tuple[str, ...]) -> int:
             time.sleep(0.05)
     screen.output(f"{load.count('answered')} answered, {load.count('failed')} failed")
     return load.count("failed")
-
-
-def read_only(screen: Screen) -> None:
-    screen.chapter(
-        "A policy that reads requests",
-        "Whoever may ask the shop's front may GET. The kernel knows who asks, and the proxy what;"
-        " what is denied never reaches the front.",
-    )
-    screen.run("tulle", "apply", "-f", "demo/read-only.yaml")
-    screen.run(*_CURL)
-    screen.run(*_POST)
-    time.sleep(LOGGED_S)
-    screen.run("tulle", *_DENIED)
-    answer, told = shell.run(*_POST), shell.run("tulle", *_DENIED)
-    screen.promise(
-        answer.endswith("403") and _POLICY in answer, "POST is answered 403, which names the policy"
-    )
-    screen.promise(_POLICY in told, "and so does the flow")
-    screen.promise("replica" in shell.run(*_CURL), "GET is answered as before")
-
-
-_CURL = ("tulle", "exec", "-n", "shop", "client", "--", "curl", "-s", "http://web/")
-_POST = (*_CURL, "-X", "POST", "-w", "\n%{http_code}")
-_POLICY = "CiliumNetworkPolicy shop/web-is-read-only"
-_DENIED = ("observe", "--http-method", "POST", "--verdict", "DROPPED", "--last", "1")
 
 
 def gateway(screen: Screen) -> None:

@@ -25,6 +25,7 @@ from .shell import NODE, NODES, DemoError
 DEMO = Path(__file__).parent
 STAGE = Path("/run/tulle-demo")
 CERTIFICATE = STAGE / "door.pem"
+SERVERS = {name: STAGE / f"nginx-{name}" for name in ("static", "judged", "proxied")}  # measured
 NEEDED = ("nginx", "openssl", "redis-server", "setpriv", "unshare", "wrk")
 
 _PLAIN = f"{namespaces.PREFIX}{os.getpid()}-"  # what the last chapter compares with
@@ -62,7 +63,7 @@ def make() -> dict[str, str]:
         if shutil.which(program) is None:
             raise DemoError(f"{program} is not installed: `./run setup` installs it")
     postgres = _postgres()
-    for directory in (STAGE, STAGE / "nginx", STAGE / "redis"):
+    for directory in (STAGE, STAGE / "nginx", STAGE / "redis", *SERVERS.values()):
         directory.mkdir(mode=0o755)
     _make_database(postgres)
     _make_certificate()

@@ -119,7 +119,7 @@ def processes() -> list[str]:
 def test_what_the_tour_promises_holds_and_nothing_stays(start: Callable[[], Demo]) -> None:
     demo = start()
     assert demo.wait() == 0, demo.output
-    assert "All 29 promises held" in demo.output
+    assert "All 31 promises held" in demo.output
     assert "✗" not in demo.output
     assert "\x1b" not in demo.output  # no terminal, no colours
     assert "DROPPED (TCP Flags: SYN) default deny by NetworkPolicy shop/db-from-api" in demo.output
@@ -133,6 +133,7 @@ def test_what_the_tour_promises_holds_and_nothing_stays(start: Callable[[], Demo
     assert "rule     HTTPRoute shop/canary rules[1]\n" in demo.output
     assert "20 answered, 20 failed" in demo.output and "40 answered, 0 failed" in demo.output
     assert "denied by CiliumNetworkPolicy shop/web-is-read-only ingress[0]" in demo.output
+    assert "http-response FORWARDED (HTTP/1.1 200 " in demo.output
     assert "200 over HTTP/2" in demo.output
     for figure in ("api-1", "api-2", "api-3", "api-4", "api-next", "p50", "p99"):
         assert figure in demo.output

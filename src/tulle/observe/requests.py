@@ -227,8 +227,10 @@ def _summary(access: Access) -> str:
     asked = f"{request.method} {url_of(request)}"
     if access.kernel and not access.status:
         return f"{request.protocol} request ({asked})"
-    took = f"{access.duration_ns / 1e6:.2f}" if access.kernel else str(took_ms)
-    return f"{request.protocol} {access.status} {took}ms ({asked})"
+    took = f" {access.duration_ns / 1e6:.2f}ms" if access.kernel else f" {took_ms}ms"
+    if access.kernel and access.denied_by:
+        took = ""
+    return f"{request.protocol} {access.status}{took} ({asked})"
 
 
 def _opening_summary(opening: Opening) -> str:
