@@ -35,4 +35,8 @@ def _short(identity: str, wide: bool) -> str:
     if wide:
         return identity.replace(";", ",")
     labels = [label.removeprefix("k8s:") for label in identity.split(";")]
-    return ",".join(label for label in labels if not label.startswith("io.kubernetes.pod"))
+    return ",".join(filter(_tells_apart, labels)) or ",".join(labels)
+
+
+def _tells_apart(label: str) -> bool:
+    return not label.startswith("io.kubernetes.pod")

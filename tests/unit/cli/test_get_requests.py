@@ -22,6 +22,8 @@ def test_labels_are_short_and_times_no_more_exact_than_they_are_known() -> None:
     headers, rows = requests([ROW], wide=False)
     assert rows == [["app=client", "identity 300", "/a/.*", "2xx", 12, "96 µs", "-"]]
     assert len(headers) == len(rows[0])
+    _, rows = requests([ROW | {"source": "k8s:io.kubernetes.pod.namespace=shop"}], wide=False)
+    assert rows[0][0] == "io.kubernetes.pod.namespace=shop"
 
 
 def test_wide_has_all_labels_and_the_mean() -> None:

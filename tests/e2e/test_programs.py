@@ -1,0 +1,132 @@
+"""Real programs behave under the stream rung as if nobody were between them.
+
+What a client makes of its server over the mesh, it makes of it over the server's own loopback.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.e2e import programs
+from tests.e2e.conftest import Clusters
+from tests.e2e.mesh import Json, Mesh, wait_for
+
+# Whose requests the kernel judges. Not the one that waits in recv(): it sees EAGAIN for the end.
+HTTP = ("nginx", "websocket")
+PATHS = {"watched": tuple(programs.SERVERS), "held": HTTP}
+TABLE = [(path, name) for path, names in PATHS.items() for name in names]
+SCRIPT = str(programs.__file__)
+POLICY: Json = {
+    "apiVersion": "cilium.io/v2",
+    "kind": "CiliumNetworkPolicy",
+    "metadata": {"namespace": "shop"},
+}
+
+
+class Town:
+    """A node with all servers, and a client."""
+
+    def __init__(self, mesh: Mesh, place: Path) -> None:
+        self.mesh, self._place = mesh, place
+        self.ask_at_home = cache(self._ask_at_home)
+
+    def start(self) -> None:
+        self.mesh.run("client", "sleep", "inf")
+        for name in programs.SERVERS:
+            place = self._place / name
+            place.mkdir()
+            line = ("-d", "-n", "shop", "--name", name, "-l", f"app={name}")
+            watched = ("-l", "tulle.io/observe=http")
+            serve = (sys.executable, SCRIPT, "serve", name, str(place))
+            self.mesh.tulle("run", *line, *watched, "--", *serve)
+        for name in programs.SERVERS:
+            self._await(name)
+
+    def _await(self, name: str) -> None:
+        listens = ("ss", "-Hltn", f"sport = :{programs.PORTS[name]}")
+        wait_for(lambda: self.mesh.exec(name, *listens) != "", 60)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        return {item["name"]: item["addresses"][0] for item in self.mesh.get("endpoints")}
+
+    def _ask_at_home(self, name: str) -> Json:
+        return self._ask(name, name, "127.0.0.1")
+
+    def ask(self, name: str) -> Json:
+        return self._ask("client", name, self.addresses[name])
+
+    def _ask(self, inside: str, name: str, host: str) -> Json:
+        said = self.mesh.exec(inside, sys.executable, SCRIPT, "ask", name, host)
+        answer: Json = json.loads(said)
+        return answer
+
+    def judge(self, names: tuple[str, ...]) -> None:
+        """From now on by a rule that allows every request."""
+        self.mesh.apply(*(policy(name) for name in names))
+
+
+def policy(name: str) -> Json:
+    port = {"port": str(programs.PORTS[name]), "protocol": "TCP"}
+    rules = {"http": [{"path": "/.*"}]}
+    ingress = {"toPorts": [{"ports": [port], "rules": rules}]}
+    spec = {"endpointSelector": {"matchLabels": {"app": name}}, "ingress": [ingress]}
+    return POLICY | {"metadata": {"name": name, "namespace": "shop"}, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def town(clusters: Clusters) -> Iterator[Town]:
+    """Its files are where servers that give up being root can read them."""
+    with (
+        TemporaryDirectory(prefix="tulle-programs-") as place,
+        clusters("programs", ("a",), "--stream") as cluster,
+    ):
+        Path(place).chmod(0o755)
+        made = Town(cluster["a"], Path(place))
+        made.start()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def path(request: pytest.FixtureRequest, town: Town) -> str:
+    if request.param == "held":
+        town.judge((*HTTP, "grpc"))
+    return str(request.param)
+
+
+@pytest.mark.parametrize(("path", "name"), TABLE, indirect=["path"])
+def test_a_program_is_as_it_is_at_home(town: Town, path: str, name: str) -> None:
+    assert town.ask(name) == town.ask_at_home(name)
+
+
+def requests(town: Town) -> dict[tuple[str, str], int]:
+    """By route and status."""
+    found: dict[tuple[str, str], int] = {}
+    for row in town.mesh.get("requests"):
+        key = row["route"], row["status"]
+        found[key] = found.get(key, 0) + row["requests"]
+    return found
+
+
+def test_each_request_is_counted_once_on_either_path(town: Town) -> None:
+    """One upgrade and one file that is not there: each client asks for its own once."""
+    counted = requests(town)
+    for route in ("other", "/.*"):
+        assert counted[route, "1xx"] == counted[route, "4xx"] == 1
+        assert counted[route, "2xx"] > 50
+    assert {status for _, status in counted} == {"1xx", "2xx", "4xx"}
+
+
+def test_a_protocol_that_is_not_read_is_told_of_and_refused_under_rules(town: Town) -> None:
+    """HTTP/2 passes where nobody judges requests; where the kernel does, it cannot."""
+    flows = town.mesh.flows("--to-pod", "shop/grpc", "--last", "200")
+    assert "HTTP/2, requests not seen" in {flow["Summary"] for flow in flows}
+    assert isinstance(town.ask("grpc"), str)
+    wait_for(lambda: requests(town).get(("-", "refused")) == 1)
