@@ -124,9 +124,27 @@ def test_each_request_is_counted_once_on_either_path(town: Town) -> None:
     assert {status for _, status in counted} == {"1xx", "2xx", "4xx"}
 
 
+def test_of_requests_that_overtake_answers_no_status_is_told(town: Town) -> None:
+    """Which answer is whose can nobody say then; all are counted."""
+    where = (town.addresses["blocking"], str(programs.PORTS["blocking"]))
+    town.mesh.exec("client", sys.executable, "-c", _OVERTAKING, *where)
+    assert requests(town)["other", "not seen"] == 3
+
+
 def test_a_protocol_that_is_not_read_is_told_of_and_refused_under_rules(town: Town) -> None:
     """HTTP/2 passes where nobody judges requests; where the kernel does, it cannot."""
     flows = town.mesh.flows("--to-pod", "shop/grpc", "--last", "200")
     assert "HTTP/2, requests not seen" in {flow["Summary"] for flow in flows}
     assert isinstance(town.ask("grpc"), str)
     wait_for(lambda: requests(town).get(("-", "refused")) == 1)
+
+
+_OVERTAKING = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as one:
+    for count in (2, 1):
+        one.sendall(b"GET /a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" * count)
+        said = b""
+        while said.count(b"200 OK") < count:
+            said += one.recv(4096)
+"""

@@ -13,6 +13,7 @@ from tulle.abi import (
     MAPS,
     Action,
     Backend,
+    EndpointFlag,
     Identity,
     IpcacheEntry,
     PolicyEntry,
@@ -31,6 +32,7 @@ from tulle.compile.capacity import DENIALS, LIMITS
 from tulle.compile.explain import explain
 from tulle.compile.ids import SPACES, Allocator, counters_above
 from tulle.compile.parts import DERIVED, flat, packed, unpacked
+from tulle.model.kubernetes import OBSERVE_LABEL
 from tulle.model.verdict import Flow
 from tulle.model.world import Node, World
 
@@ -113,6 +115,14 @@ def test_workloads_that_no_policy_selects_are_open_both_ways() -> None:
     entry = endpoint(maps(compiled(world_of(WEB))), "10.0.0.1")
     assert entry.ifindex == 1
     assert (entry.ingress_set, entry.egress_set) == (PolicySet.OPEN, PolicySet.OPEN)
+
+
+def test_a_workload_that_asks_for_it_is_watched_on_its_own_node() -> None:
+    asking = workload("web-1", **{OBSERVE_LABEL: "http"})
+    entry = endpoint(maps(compiled(world_of(asking))), "10.0.0.1")
+    assert entry.flags == EndpointFlag.WORKLOAD | EndpointFlag.WATCHED
+    other = workload("web-1", **{OBSERVE_LABEL: "false"})
+    assert endpoint(maps(compiled(world_of(other))), "10.0.0.1").flags == EndpointFlag.WORKLOAD
 
 
 def test_a_policy_closes_one_direction_of_those_that_it_selects() -> None:
