@@ -21,7 +21,7 @@ from tulle.compile.explain.dns_names import matches
 from tulle.compile.fqdns import Scope, glob_of, trie_of
 from tulle.edges.bpf import syscall
 
-MESSAGES = int(os.environ.get("TULLE_DNS_MESSAGES", "20000"))
+MESSAGES = int(os.environ.get("TULLE_DNS_MESSAGES", "50000"))
 SEED = int(os.environ.get("TULLE_DNS_SEED", "1"))
 ROOM = 3000  # the kernel gives a test no more than a page
 LABELS = (b"a", b"www", b"CDN", b"x_y", b"example", b"shop", b"b.c", b"\0", b"l" * 63)

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import pytest
 
 from tests.datapath import frames
-from tests.datapath.kernel import LOOPBACK, SECOND_NS, Kernel, kernel_of
+from tests.datapath.kernel import LOOPBACK, SECOND_NS, Kernel, flow, kernel_of
 from tests.unit.compile.objects import workload, world_of
 from tulle import abi
-from tulle.abi import HearerLimit, NameLimit, Reason
+from tulle.abi import HearerLimit, Hook, NameLimit, Reason
 from tulle.compile.parts import packed
 
 TRIES = int(os.environ.get("TULLE_DNS_TRIES", "500"))
@@ -37,6 +37,10 @@ spec:
           rules: {dns: [{matchPattern: "**.example"}, {matchName: only-asked.test}]}
     - toFQDNs: [{matchPattern: "**.example"}]
       toPorts: [{ports: [{port: "80", protocol: TCP}]}]
+"""
+BESIDE = f"""{POLICY}
+    - toEntities: [world]
+      toPorts: [{{ports: [{{port: "80", protocol: TCP}}], rules: {{http: [{{path: /}}]}}}}]
 """
 AUDIT = POLICY.replace("names}", 'names, annotations: {tulle.io/audit: "true"}}')
 A, AAAA, CNAME, IN = 1, 28, 5, 1
@@ -249,3 +253,29 @@ def test_questions_and_answers_are_told(client: Client) -> None:
     assert (no.qtype, no.unmet, passed.unmet, empty.found) == (AAAA, 0, 1, 0)
     assert all(item.rule for item in (first, answer, no))
     assert passed.text[: passed.bits // 8] == b"tset.live."
+
+
+def test_a_name_allows_all_of_a_port_where_others_have_rules_of_layer_7(client: Client) -> None:
+    """And in audit mode nothing is told of those whom a name would allow."""
+    client.asks()
+    client.hears(ASKED, WANTED)
+    for text in (BESIDE, AUDIT):
+        client.under(text)
+        named, other = (
+            client.kernel.track(
+                flow(
+                    *(CLIENT, address, frames.TCP),
+                    sport=5000 + len(text),
+                    dport=80,
+                    tcp_flags=frames.SYN,
+                    ifindex=LOOPBACK,
+                    hook=Hook.FROM_WORKLOAD,
+                ),
+                time.monotonic(),
+            )
+            for address in (WANTED, "203.0.113.8")
+        )
+        assert named.reason == other.reason == Reason.ALLOWED
+        assert (named.to_proxy, named.audit_rule) == (0, 0)
+        assert bool(other.to_proxy) == (text is BESIDE)
+        assert bool(other.audit_rule) == (text is AUDIT)

@@ -109,6 +109,8 @@ def test_names_are_reached_as_soon_as_they_are_known(field: Field) -> None:
     asked = field.mesh.flows("--protocol", "dns", "--dns-query", "^www", "--last", "1000")
     answers = [flow["l7"]["dns"].get("ips") for flow in asked]
     assert answers == [None, [WANTED4], None, [WANTED6]]
+    told = field.mesh.tulle("explain", "shop/client", "www.shop.example", "--port", "80")
+    assert f"www.shop.example ({WANTED4}):80" in told and f"egress   {POLICY} egress[1]" in told
     assert {flow["rule"] for flow in asked} == {f"{POLICY} egress[0].toPorts[0].rules.dns[0]"}
 
 
@@ -141,6 +143,8 @@ def test_what_may_be_asked_is_a_rule_of_its_own(field: Field) -> None:
     told = {flow["reason"]: flow["rule"] for flow in flows}
     for reason in ("DNS_REFUSED", "DNS_BY_TCP"):
         assert told[reason] == "CiliumNetworkPolicy shop/names egress[0]"
+    answer = mesh.tulle("explain", "shop/client", resolver, "--dns", "evil.example", check=False)
+    assert f"REFUSED: not allowed by {POLICY} egress[0].toPorts[0]" in answer
     for protocol, words in (("UDP", "questions for api.shop.example"), ("TCP", "DNS_BY_TCP")):
         asked = ("--port", "53", "--protocol", protocol)
         assert words in mesh.tulle("explain", "shop/client", resolver, *asked, check=False)

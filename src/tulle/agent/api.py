@@ -19,6 +19,7 @@ from tulle.edges.manifests.aging import aged
 from tulle.edges.manifests.parse import Parsed, parse
 from tulle.edges.manifests.validate import validate
 from tulle.errors import Refused, TulleError, Unavailable, UsageError
+from tulle.model.dns import name_problem
 from tulle.model.kinds import KubernetesObject, ref_of
 from tulle.model.kubernetes import (
     Container,
@@ -81,6 +82,7 @@ class Question(
     port: int = 0
     protocol: str = "TCP"
     http: AskedRequest | None = None
+    dns: str = ""  # a name that is asked for
 
 
 def make_app(agent: Agent, naming: Naming, stop: asyncio.Event) -> web.Application:
@@ -258,9 +260,13 @@ async def _explain(request: web.Request) -> web.Response:
         host = asked.http.host or asked.target.rpartition("/")[2]
         headers = tuple(asked.http.headers)
         http = Request(asked.http.method, asked.http.path, host, headers, asked.http.tls)
-    return web.json_response(
-        explain_asked(now, asked.source, asked.target, asked.protocol, asked.port, http)
-    )
+    if asked.dns:
+        if problem := name_problem(asked.dns):
+            raise Refused(f"{asked.dns}: {problem}")
+        http = Request(question=asked.dns)
+    learnt = request.app[AGENT].hearing
+    ends = asked.source, asked.target, asked.protocol, asked.port
+    return web.json_response(explain_asked(now, learnt, *ends, http))
 
 
 async def _create_workload(request: web.Request) -> web.Response:

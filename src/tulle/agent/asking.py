@@ -25,17 +25,24 @@ from tulle.model.routing import Destination, Front
 from tulle.model.world import IPAddress, Key
 
 from .agent import Pass
-from .explaining import explain_request, key_of
+from .explaining import Learnt, explain_request, key_of
 
 Json = dict[str, Any]
 RUNG_REASON = "its rules read requests, which the node's proxy does"
 STREAM_REASON = "its routes are for whole connections, which the node's proxy passes on"
 CHOICE_REASON = "the node's proxy chooses the backend"
+NOTHING_ASKS = "no rule for DNS stands there: whatever is asked passes, and teaches nothing"
 NOTHING_READS = "no route stands there: connections go to the service's backends as they are"
 
 
 def explain_asked(
-    now: Pass, source: str, target: str, protocol: str, port: int, request: Request | None
+    now: Pass,
+    learnt: Learnt,
+    source: str,
+    target: str,
+    protocol: str,
+    port: int,
+    request: Request | None,
 ) -> Json:
     """As `explain_request`, with what the proxy makes of a request under `request`.
 
@@ -43,9 +50,12 @@ def explain_asked(
     """
     front = _front(now, target, protocol, port)
     if front is None:
-        answer = explain_request(now, source, target, protocol, port, request)
-        read = any(result["rung"] >= 2 for result in answer["results"])
-        unread = {"rung": 1, "why": NOTHING_READS} if request and not read else None
+        answer = explain_request(now, learnt, source, target, protocol, port, request)
+        read = any(item["rung"] >= 2 for item in answer["results"])
+        asks = request is not None and bool(request.question)
+        passed = any(item["verdict"] == "FORWARDED" for item in answer["results"]) or not asks
+        why = NOTHING_ASKS if asks else NOTHING_READS
+        unread = {"rung": 1, "why": why} if request and passed and not read else None
         return answer | {"request": unread}
     front = as_met_by(front, _addresses(now, source))
     if request is None and _reads_http(front):
@@ -54,7 +64,7 @@ def explain_asked(
         )
     met = meet(front, request or Request())
     told = _told(met, request or Request()) | {"scope": scope_of(now.world, front.origin)}
-    results = list(_results(now, source, met, request)) if "answer" not in told else []
+    results = list(_results(now, learnt, source, met, request)) if "answer" not in told else []
     return {
         "from": source,
         "to": target,
@@ -169,7 +179,9 @@ def _shares(destinations: Iterable[Destination]) -> list[Json]:
 # --- and what policy says on the way to the backends ---
 
 
-def _results(now: Pass, source: str, met: Met, request: Request | None) -> Iterator[Json]:
+def _results(
+    now: Pass, learnt: Learnt, source: str, met: Met, request: Request | None
+) -> Iterator[Json]:
     """A mesh's backends see the client itself, a Gateway's the mesh's ingress at this node."""
     onwards = _onwards(met, request) if request else None
     protocol, here = met.front.protocol, now.world.node.name
@@ -177,7 +189,7 @@ def _results(now: Pass, source: str, met: Met, request: Request | None) -> Itera
     for item in _reachable(met):
         target = "/".join(item.service)
         client = source if met.front.mesh else _ingress(now, item.service)
-        found = explain_request(now, client, target, protocol, item.port, onwards)
+        found = explain_request(now, learnt, client, target, protocol, item.port, onwards)
         for result in found["results"]:
             of_these = result["share"] if result["share"] is not None else 1.0
             yield result | {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Protocol
 
 from tulle.abi import Reason
 from tulle.compile import Compiled
@@ -15,6 +15,7 @@ from tulle.compile.services import Kind
 from tulle.compile.services.faces import faces_of
 from tulle.compile.sets import closed
 from tulle.errors import Refused
+from tulle.model.dns import name_problem, normal
 from tulle.model.kinds import ref_of
 from tulle.model.kubernetes import HEADLESS, ObjectRef, Service
 from tulle.model.verdict import Flow, Rule, Verdict
@@ -32,8 +33,22 @@ PACKET_REASON = "addresses, protocol and port decide it"
 _OUTER = (Kind.LOAD_BALANCER, Kind.EXTERNAL_IP, Kind.NODE_PORT)
 
 
+# Stands for an address that nobody knows yet: a reserved one, in no block that is not for all.
+UNKNOWN = ip_address("240.0.0.1")
+HYPOTHETICAL = "has learnt no address of {}: this is of one that it would learn"
+
+
+class Learnt(Protocol):
+    """What workloads of this node know of names."""
+
+    def names(self, ifindex: int, address: IPAddress) -> tuple[str, ...]: ...
+
+    def addresses(self, ifindex: int, name: str) -> list[IPAddress]: ...
+
+
 def explain_request(
     now: Pass,
+    learnt: Learnt,
     source: str,
     target: str,
     protocol: str,
@@ -42,6 +57,7 @@ def explain_request(
 ) -> Json:
     """Either end is namespace/name of a workload or service, name of a node, or an IP address.
 
+    The target may be a name of DNS, too: its addresses are those that the source has learnt.
     `request` is what the connection carries, as far as rules of policies read it. Raises Refused if
     a name means nothing, or if the two have no IP family in common.
     """
@@ -51,7 +67,7 @@ def explain_request(
     service = ""
     for src_name, own in _ends(now.world, source):
         outside = views.home(own[0]) == ""
-        for dst_name, asked in _asked(now, src_name, own, target, outside, protocol, port):
+        for dst_name, asked in _asked(now, learnt, src_name, own, target, outside, protocol, port):
             for way in ways(views, asked):
                 service = service or (str(way.served.frontend.service) if way.served else "")
                 results.append(_result(now, views, src_name, dst_name, way, request))
@@ -124,6 +140,7 @@ def _workloads(world: World, name: str) -> list[Workload]:
 
 def _asked(
     now: Pass,
+    learnt: Learnt,
     source: str,
     own: Sequence[IPAddress],
     target: str,
@@ -145,9 +162,52 @@ def _asked(
             return
         if _workload(now.world, key_of(target)) is None:
             raise _not_served(now, service, outside, protocol, port)
+    ifindex = _interface(now.world, own)
+    if _is_domain(now.world, target):
+        yield from _by_name(learnt, ifindex, own, target, protocol, port)
+        return
     for name, theirs in _ends(now.world, target):
         src, dst = _meeting(source, own, name, theirs)
-        yield name, Flow(src, dst, protocol, port)
+        known = learnt.names(ifindex, dst) if ifindex else ()
+        yield name, Flow(src, dst, protocol, port, known)
+
+
+def _interface(world: World, own: Sequence[IPAddress]) -> int:
+    """Of a workload of this node; 0: it is none."""
+    found = (item for item in world.workloads.values() if own and own[0] in item.addresses)
+    return next((item.ifindex for item in found), 0)
+
+
+def _is_domain(world: World, target: str) -> bool:
+    """Whether it can only be a name of DNS."""
+    if "." not in target or "/" in target or _parsed(target) is not None or name_problem(target):
+        return False
+    return _node(world, target) is None and not _workloads(world, target)
+
+
+def _by_name(
+    learnt: Learnt,
+    ifindex: int,
+    own: Sequence[IPAddress],
+    target: str,
+    protocol: str,
+    port: int,
+) -> Iterator[tuple[str, Flow]]:
+    """A flow for each address that the source knows by a name, or for one that it would learn."""
+    if not ifindex:
+        raise Refused(f"{target}: what a name means is known to workloads of this node only")
+    name = normal(target)
+    found = 0
+    for address in learnt.addresses(ifindex, name):
+        for src in own:
+            if src.version == address.version:
+                found += 1
+                known = learnt.names(ifindex, address)
+                yield f"{name} ({address})", Flow(src, address, protocol, port, known)
+                break
+    if not found:
+        src = next((item for item in own if item.version == UNKNOWN.version), own[0])
+        yield name, Flow(src, UNKNOWN, protocol, port, (name,))
 
 
 def _places(
@@ -224,7 +284,7 @@ def _result(
         "rung": 0 if way.drop is Reason.NO_BACKEND and _at_socket(way) else 1,
         "rung_reason": SOCKET_REASON if way.drop and _at_socket(way) else PACKET_REASON,
         "share": way.share,
-        "notes": _notes(now, verdict),
+        "notes": [*_hypothetical(source, way), *_notes(now, verdict)],
     } | judged(now.world, verdict, request)
 
 
@@ -272,6 +332,11 @@ def _shut(compiled: Compiled, world: World, flow: Flow) -> Verdict | None:
             told = {direction: replace(rule, direction=direction)}
             return Verdict(Reason.POLICY_DENIED, told.get("egress"), told.get("ingress"))
     return None
+
+
+def _hypothetical(source: str, way: Way) -> Iterator[str]:
+    if way.flow.dst == UNKNOWN and way.flow.names:
+        yield f"{source} {HYPOTHETICAL.format(way.flow.names[0])}"
 
 
 def _notes(now: Pass, verdict: Verdict) -> list[str]:

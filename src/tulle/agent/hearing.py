@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tulle import abi
 from tulle.abi import HearerLimit
-from tulle.compile.parts import packed
+from tulle.compile.parts import packed, unpacked
 from tulle.edges import netns
 from tulle.edges.bpf.heard import Heard
 from tulle.model.world import IPAddress, Workload, World
@@ -53,6 +53,10 @@ class Hearing:
             self._looked_s = time.monotonic()
             self._seen = {**dict.fromkeys(self._heard.hearers(), abi.Hearer()), **self._seen}
         return self._heard.names(ifindex, packed(address)) if ifindex in self._seen else ()
+
+    def addresses(self, ifindex: int, name: str) -> list[IPAddress]:
+        """That a workload knows by a name and that have not expired."""
+        return sorted(map(unpacked, self._heard.addresses(ifindex, name)), key=str)
 
     def _compare(self, hearers: Mapping[int, abi.Hearer]) -> None:
         names, now_s = self._names(), time.monotonic()

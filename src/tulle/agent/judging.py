@@ -7,6 +7,7 @@ from typing import Any
 
 from tulle.compile.explain.cilium_requests import (
     allowing,
+    answering,
     in_words,
     is_dns,
     is_tls,
@@ -17,6 +18,7 @@ from tulle.compile.explain.requests import Request
 from tulle.compile.http import hold
 from tulle.compile.proxy import scope_of_rules
 from tulle.compile.translate.layer7 import layer7
+from tulle.model.dns import normal
 from tulle.model.scopes import NODE
 from tulle.model.verdict import RequestRule, Verdict
 from tulle.model.world import World
@@ -37,10 +39,8 @@ def judged(world: World, verdict: Verdict, request: Request | None) -> Json:
     """
     if not verdict.allowed or not (verdict.requests or verdict.audit_requests):
         return {"allows": [], "answer": None, "request_rules": []}
-    if any(is_dns(world, rule) for rule in verdict.requests):
-        allows = [_told(world, rule) for rule in verdict.requests]
-        told = {"rung": 2, "rung_reason": DNS_REASON, "allows": allows}
-        return told | {"answer": None, "request_rules": []}
+    if any(is_dns(world, rule) for rule in (*verdict.requests, *verdict.audit_requests)):
+        return {"rung": 2, "rung_reason": DNS_REASON} | _of_question(world, verdict, request)
     rung, reason = _rung(world, verdict)
     read: Json = {"rung": rung, "rung_reason": reason}
     if request is None:
@@ -50,6 +50,23 @@ def judged(world: World, verdict: Verdict, request: Request | None) -> Json:
             "request_rules": [],
         }
     return read | {"allows": []} | _of_request(world, verdict, request)
+
+
+def _of_question(world: World, verdict: Verdict, request: Request | None) -> Json:
+    """Of a name that is asked for, or of all that may be."""
+    if request is None or not request.question:
+        allows = [_told(world, rule) for rule in verdict.requests]
+        return {"allows": allows, "answer": None, "request_rules": []}
+    name = normal(request.question)
+    passed = answering(world, verdict.requests, name)
+    if verdict.requests and not passed:
+        named = ", ".join(map(str, verdict.requests))
+        refused = _denied(f"REFUSED: not allowed by {named}", [])
+        return {"allows": []} | refused | {"reason": "DNS_REFUSED"}
+    found: Json = {"allows": [], "answer": None, "request_rules": [passed] if passed else []}
+    if verdict.audit_requests and not answering(world, verdict.audit_requests, name):
+        found["audit_rule"] = ", ".join(map(str, verdict.audit_requests))
+    return found
 
 
 def _rung(world: World, verdict: Verdict) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from .client import Agent, Json
 from .output import amount, format_option, print_json, style
 
 DENIED = 3
+DNS_PORT = 53
 _COLOURS = {"FORWARDED": "green", "DROPPED": "red"}
 _ECHO_REQUEST = {"ICMP": 8, "ICMPv6": 128}
 _LAST_TYPE = 255
@@ -25,11 +26,11 @@ _LAST_TYPE = 255
 @click.option(
     "--protocol",
     type=click.Choice(["TCP", "UDP", "SCTP", "ICMP", "ICMPv6"], case_sensitive=False),
-    default="TCP",
-    show_default=True,
+    help="[default: TCP, with --dns UDP]",
 )
 @click.option("--http", metavar="'METHOD PATH'", help="The request, such as 'GET /cart?id=1'.")
 @click.option("--host", help="Its host, of TLS the server name.  [default: the name in TO]")
+@click.option("--dns", metavar="NAME", help="A name that is asked for; TO is the resolver.")
 @click.option("--header", multiple=True, metavar="NAME=VALUE", help="A header; may be repeated.")
 @format_option("text", "json")
 @click.pass_obj
@@ -39,16 +40,19 @@ def command(
     source: str,
     target: str,
     port: int | None,
-    protocol: str,
+    protocol: str | None,
+    dns: str | None,
     output: str,
     **request: Any,
 ) -> None:
     """Explain the verdict on a connection, or on a request.
 
     No packet is sent. FROM and TO are NAMESPACE/NAME of a workload, service or Gateway, the name of
-    a node, or an IP address. Exits with 0 if it would be let through, with 3 if it, or one of its
-    possible backends, would not.
+    a node, or an IP address; TO may be a name that FROM asks DNS for. Exits with 0 if it would be
+    let through, with 3 if it, or one of its possible backends, would not.
     """
+    protocol = protocol or ("UDP" if dns else "TCP")
+    port = port or (DNS_PORT if dns else None)
     if port is None and protocol in ("TCP", "UDP", "SCTP"):
         raise click.UsageError(f"--port is needed for {protocol}")
     if protocol in _ECHO_REQUEST and port is not None and port > _LAST_TYPE:
@@ -57,6 +61,8 @@ def command(
     asked: Json = {"from": source, "to": target, "port": number, "protocol": protocol}
     if http := _request(**request):
         asked["http"] = http
+    if dns:
+        asked["dns"] = dns
     answer = agent.post("/v1/explain", asked)
     if output == "json":
         print_json(answer)

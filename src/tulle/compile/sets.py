@@ -166,12 +166,14 @@ def _packed(
 def _further(cell: Cell, lines: Sequence[Line], listeners: Numbering) -> tuple[int, int]:
     """The number of the rules of layer 7, and whether they are the kernel's.
 
-    DNS rules are for datagrams; elsewhere they allow nothing, which the kernel tells by name.
+    DNS rules are for datagrams; elsewhere they allow everything if they do so of names, or nothing,
+    which the kernel tells by name.
     """
     asked = [line.layer7 for line in map(lines.__getitem__, cell.decision.asked) if line.layer7]
     is_dns = [item.dns is not None for item in asked]
     if any(is_dns) and (cell.protocol == PROTOCOLS["UDP"] or all(is_dns)):
-        if cell.protocol != PROTOCOLS["UDP"] and cell.decision.shadows:
+        every = any("*" in (item.dns or ()) for item in asked)
+        if cell.protocol != PROTOCOLS["UDP"] and (cell.decision.shadows or every):
             return 0, 0
         return listeners.dns_number(cell.decision), int(PolicyFlag.DNS)
     found = listeners.find(cell.decision)

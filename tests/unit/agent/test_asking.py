@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.agent.passes import pass_of
+from tests.unit.agent.passes import FakeLearnt, pass_of
 from tests.unit.compile.explain.town import policy
 from tests.unit.compile.objects import workload, world_of
 from tulle.agent.asking import explain_asked
@@ -87,6 +87,7 @@ PASSED = replace(
     servers=(Server("tls", protocol="TLS", streams=(Stream((Destination(WEB, 80),), ROUTE),)),),
 )
 WEST = Node("west", (ip_address("10.9.0.1"),), ingress=(ip_address("10.9.0.2"),))
+LEARNT = FakeLearnt()
 NOW = replace(
     pass_of(replace(world_of(CLIENT, OLD, NEW, text=TEXT), node=WEST)),
     routing=Routing({item.name: item for item in (FRONT, GATEWAY, PASSED)}),
@@ -97,7 +98,7 @@ def ask(
     target: str, path: str | None = "/shop", source: str = "shop/client-1", port: int = 80
 ) -> Any:
     request = Request(path=path, host="web") if path else None
-    return explain_asked(NOW, source, target, "TCP", port, request)
+    return explain_asked(NOW, LEARNT, source, target, "TCP", port, request)
 
 
 def test_a_rule_shares_requests_among_its_backends_and_policy_judges_them() -> None:
@@ -153,7 +154,7 @@ def test_a_consumers_routes_are_met_by_its_workloads_alone() -> None:
     now = replace(NOW, routing=Routing({front.name: front}))
 
     def rule(source: str, request: Request | None) -> Any:
-        return explain_asked(now, source, "shop/web", "TCP", 80, request)["request"]["rule"]
+        return explain_asked(now, LEARNT, source, "shop/web", "TCP", 80, request)["request"]["rule"]
 
     asked = Request(path="/shop", host="web")
     assert rule("shop/client-1", asked) == rule("10.0.0.1", asked) == "HTTPRoute shop/web rules[0]"
@@ -186,7 +187,7 @@ READING = replace(
 def test_rules_of_policies_read_what_the_proxy_sends_on() -> None:
     def verdicts(path: str) -> list[tuple[str, str | None]]:
         request = Request(path=path, host="web")
-        found = explain_asked(READING, "shop/client-1", "shop/web", "TCP", 80, request)
+        found = explain_asked(READING, LEARNT, "shop/client-1", "shop/web", "TCP", 80, request)
         return [(item["destination"], item["answer"]) for item in found["results"]]
 
     assert verdicts("/shop") == [("shop/old-2", None), ("shop/new-3", None)]
@@ -197,7 +198,7 @@ def test_rules_of_policies_read_what_the_proxy_sends_on() -> None:
 
 def test_rules_of_policies_read_requests_where_no_route_stands() -> None:
     request = Request(path="/a", host="old")
-    found = explain_asked(READING, "shop/client-1", "shop/old-2", "TCP", 8080, request)
+    found = explain_asked(READING, LEARNT, "shop/client-1", "shop/old-2", "TCP", 8080, request)
     assert found["request"] is None
     assert [(item["rung"], item["verdict"]) for item in found["results"]] == [(3, "DROPPED")]
 
@@ -214,8 +215,8 @@ spec:
     world = replace(world_of(CLIENT, OLD, NEW, text=f"{TEXT}---{text}"), node=WEST)
     now = replace(pass_of(world), routing=NOW.routing)
     request = Request(path="/shop", host="web")
-    told = explain_asked(now, "203.0.113.1", "shop/door", "TCP", 80, request)["results"]
+    told = explain_asked(now, LEARNT, "203.0.113.1", "shop/door", "TCP", 80, request)["results"]
     assert told[0]["rule"] == "CiliumNetworkPolicy shop/old ingress[0]"
     assert told[0]["verdict"] == "FORWARDED"
-    told = explain_asked(now, "shop/client-1", "shop/web", "TCP", 80, request)["results"]
+    told = explain_asked(now, LEARNT, "shop/client-1", "shop/web", "TCP", 80, request)["results"]
     assert told[0]["verdict"] == "DROPPED"

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.unit.agent.passes import pass_of
+from tests.unit.agent.passes import FakeLearnt, pass_of
 from tests.unit.compile.objects import workload, world_of
 from tulle.agent.agent import Pass
 from tulle.agent.explaining import explain_request
 from tulle.compile import Ids, compile_world
 from tulle.compile.capacity import DENIALS, LIMITS
+from tulle.compile.explain.requests import Request
 from tulle.errors import Refused
 from tulle.model.kubernetes import ObjectRef
 from tulle.model.verdict import TO_ITSELF
@@ -42,6 +43,7 @@ spec:
   podSelector: {matchLabels: {app: db}}
   ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 15432}]}]
 """
+LEARNT = FakeLearnt(api_example="203.0.113.7")
 NOW = pass_of(world_of(WEB, DB, DB3, ONLY_V6, text=TEXT))
 ALLOWING = "NetworkPolicy shop/db ingress[0]"
 DENYING = "default deny by NetworkPolicy shop/db (ingress)"
@@ -50,7 +52,8 @@ DENYING = "default deny by NetworkPolicy shop/db (ingress)"
 def ask(
     source: str, target: str, port: int, protocol: str = "TCP", now: Pass = NOW
 ) -> list[dict[str, Any]]:
-    results: list[dict[str, Any]] = explain_request(now, source, target, protocol, port)["results"]
+    found = explain_request(now, LEARNT, source, target, protocol, port)
+    results: list[dict[str, Any]] = found["results"]
     return results
 
 
@@ -90,7 +93,7 @@ def test_a_workload_is_asked_on_the_port_that_is_named() -> None:
 
 @pytest.mark.parametrize("target", ["shop/db", "10.96.0.9"])
 def test_a_service_is_asked_at_each_backend_with_its_share(target: str) -> None:
-    answer = explain_request(NOW, "shop/web-1", target, "TCP", 5432)
+    answer = explain_request(NOW, LEARNT, "shop/web-1", target, "TCP", 5432)
     assert answer["service"] == "Service shop/db"
     results = answer["results"]
     assert in_short(results) == [
@@ -123,7 +126,7 @@ def test_a_service_without_endpoint_is_a_drop_at_the_socket() -> None:
 
 @pytest.mark.parametrize("target", ["fd00:7a11:0:96::9", "FD00:7A11:0:96:0::9", "shop/six"])
 def test_the_family_is_the_one_that_both_ends_have(target: str) -> None:
-    answer = explain_request(NOW, "shop/web-1", target, "TCP", 80)
+    answer = explain_request(NOW, LEARNT, "shop/web-1", target, "TCP", 80)
     assert answer["service"] == "Service shop/six"
     assert in_short(answer["results"]) == [("shop/web-1", "shop/db-2", DENYING)]
 
@@ -239,3 +242,59 @@ def test_a_node_is_called_by_its_name() -> None:
     (result,) = ask("west", "shop/db-2", 15432, now=now)
     assert result["source"] == "node west"
     assert result["ingress_rule"] == "a node always reaches its own workloads"
+
+
+NAMED = """
+kind: CiliumNetworkPolicy
+metadata: {name: names}
+spec:
+  endpointSelector: {matchLabels: {app: web}}
+  egress:
+    - toCIDR: [192.0.2.53/32]
+      toPorts: [{ports: [{port: "53"}], rules: {dns: [{matchPattern: "*.example"}]}}]
+    - toFQDNs: [{matchPattern: "*.example"}]
+      toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+"""
+
+
+def test_a_name_means_the_addresses_that_the_source_has_learnt() -> None:
+    now = pass_of(world_of(WEB, DB, text=NAMED))
+    rule = "CiliumNetworkPolicy shop/names egress[1]"
+    for target, name in (("API.example", "api.example (203.0.113.7)"), ("203.0.113.7",) * 2):
+        [found] = ask("shop/web-1", target, 443, now=now)
+        assert (found["destination"], found["egress_rule"]) == (name, rule)
+        assert found["notes"] == []
+    [found] = ask("shop/web-1", "api.example", 80, now=now)
+    assert found["verdict"] == "DROPPED"
+    [found] = ask("shop/web-1", "203.0.113.8", 443, now=now)
+    assert found["verdict"] == "DROPPED"
+    [found] = ask("shop/web-1", "new.example", 443, now=now)
+    assert found["egress_rule"] == rule
+    assert found["notes"] == [
+        "shop/web-1 has learnt no address of new.example: this is of one that it would learn"
+    ]
+    with pytest.raises(Refused, match="workloads of this node only"):
+        ask("203.0.113.9", "api.example", 443, now=now)
+
+
+def test_a_question_names_what_allows_it() -> None:
+    now = pass_of(world_of(WEB, DB, text=NAMED))
+    place = "CiliumNetworkPolicy shop/names egress[0].toPorts[0]"
+
+    def asks(name: str) -> dict[str, Any]:
+        request = Request(question=name)
+        ends = "shop/web-1", "192.0.2.53", "UDP", 53
+        found: dict[str, Any] = explain_request(now, LEARNT, *ends, request)["results"][0]
+        return found
+
+    assert asks("API.example.")["request_rules"] == [f"{place}.rules.dns[0]"]
+    refused = asks("example")
+    assert (refused["verdict"], refused["reason"]) == ("DROPPED", "DNS_REFUSED")
+    assert refused["answer"] == f"REFUSED: not allowed by {place}"
+
+
+def test_tcp_passes_where_every_name_may_be_asked_for() -> None:
+    every = NAMED.replace('[{matchPattern: "*.example"}]}}]', '[{matchPattern: "*"}]}}]', 1)
+    for text, reason in ((NAMED, "DNS_BY_TCP"), (every, "ALLOWED")):
+        now = pass_of(world_of(WEB, DB, text=text))
+        assert ask("shop/web-1", "192.0.2.53", 53, now=now)[0]["reason"] == reason

@@ -14,7 +14,7 @@ from tulle.model.verdict import FROM_NODE, TO_ITSELF, Flow, Rule, Verdict
 from tulle.model.world import World
 
 from . import cilium, cluster_policy, network_policy
-from .cilium_requests import is_dns
+from .cilium_requests import asks_anything, is_dns
 from .ends import End, Kind, Question, end_at
 from .route import Route, exit_address, route
 from .tiers import Decision, decide
@@ -42,7 +42,8 @@ def explain(world: World, flow: Flow) -> Verdict:
         return Verdict(Reason.POLICY_DENIED, egress=egress.rule, reject=egress.reject)
     if egress and any(is_dns(world, item) for item in egress.requests):
         asked = _by_protocol(world, flow, egress)
-        if not asked.requests:
+        every = asks_anything(world, egress.requests)
+        if not asked.requests and not every:
             return Verdict(Reason.DNS_BY_TCP, egress=egress.rule, reject=True)
         egress = asked
     audit = egress.audit if egress else None

@@ -16,6 +16,7 @@ from tulle.model.verdict import RequestRule
 from tulle.model.world import World
 
 from ..regex import fullmatch, problem
+from .dns_names import matches
 from .requests import Request
 
 _PERCENT = re.compile("%([0-9A-Fa-f]{2})")
@@ -116,6 +117,22 @@ def _covers(name: str, host: str) -> bool:
 def is_dns(world: World, rule: RequestRule) -> bool:
     """Whether it is questions for names that it allows, which the kernel judges itself."""
     return port_rule(world, rule).rules.dns is not None
+
+
+def asks_anything(world: World, rules: tuple[RequestRule, ...]) -> bool:
+    """Whether every name may be asked for."""
+    asked = (item for rule in rules for item in port_rule(world, rule).rules.dns or ())
+    return any(item.match_pattern == "*" for item in asked)
+
+
+def answering(world: World, rules: tuple[RequestRule, ...], name: str) -> str:
+    """What of the rules allows a name to be asked for; "" if nothing does."""
+    for rule in rules:
+        for position, item in enumerate(port_rule(world, rule).rules.dns or ()):
+            wanted = item.match_name or item.match_pattern
+            if matches(wanted, name):
+                return f"{rule}.rules.dns[{position}]"
+    return ""
 
 
 def in_words(world: World, rule: RequestRule) -> Iterator[str]:

@@ -37,6 +37,7 @@ class Request:
     """`path` is with its query; `host` without a port; names of headers in any case.
 
     `tls`: nobody said what it asks for, and where names of TLS servers count `host` is one.
+    `question` is a name that DNS is asked for, and all that is said.
     """
 
     method: str = "GET"
@@ -44,6 +45,7 @@ class Request:
     host: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     tls: bool = False
+    question: str = ""
 
     def header(self, name: str) -> str | None:
         """Several of one name are one value, with commas (RFC 9110, 5.2)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Collection, Iterator, Mapping
 
 from tulle import abi
@@ -49,6 +50,18 @@ class Heard:
         if named.id != number:
             return ""
         return name.text[: name.bits // 8].decode("ascii", "replace").removesuffix(".")[::-1]
+
+    def addresses(self, ifindex: int, name: str) -> list[bytes]:
+        """That a workload knows by a name, and that are good for new connections."""
+        now_ns, found = time.monotonic_ns(), []
+        for key, value in self._maps["dns_learned"].items():
+            at, learned = abi.LearnedKey.unpack(key), abi.Learned.unpack(value)
+            if at.ifindex == ifindex and any(
+                number and expires > now_ns and self._name(ifindex, number) == name
+                for number, expires in zip(learned.name, learned.expires_ns, strict=True)
+            ):
+                found.append(at.addr)
+        return found
 
     def hearers(self) -> dict[int, abi.Hearer]:
         """By interface."""
