@@ -8,12 +8,13 @@ from struct import iter_unpack
 from typing import Any
 
 from tulle import abi
-from tulle.abi import ShortEnd
+from tulle.abi import CtFlag, ShortEnd
 from tulle.edges import netlink, netns
 from tulle.edges.bpf.maps import Map
 from tulle.model.world import World
 
 LABEL = "tulle.io/short-circuit"
+_FINISHED = CtFlag.FIN_0 | CtFlag.FIN_1
 
 
 def short_circuited(world: World) -> set[int]:
@@ -29,16 +30,27 @@ def short_circuited(world: World) -> set[int]:
 
 def counted(maps: Mapping[str, Map]) -> dict[str, Any]:
     """Connections that are, and directions of those that were, by what ended it."""
-    pairs = (abi.ShortPair.unpack(value) for _, value in maps["shorts"].items())
+    pairs = ((key, abi.ShortPair.unpack(value)) for key, value in maps["shorts"].items())
     ends = {int.from_bytes(key, "little"): value for key, value in maps["short_ends"].items()}
     return {
-        "connections": sum(all(pair.sock) and not all(pair.end) for pair in pairs),
+        "connections": sum(
+            all(pair.sock) and not all(pair.end) and _stands(maps["conntrack"], key)
+            for key, pair in pairs
+        ),
         "ended": {
             end.name.lower(): count
             for end in tuple(ShortEnd)
             if end in ends and (count := sum(row[0] for row in iter_unpack("=QQ", ends[end])))
         },
     }
+
+
+def _stands(conntrack: Map, key: bytes) -> bool:
+    try:
+        flags = abi.CtEntry.unpack(conntrack[key]).flags
+    except KeyError:
+        return False
+    return not flags & CtFlag.RST and flags & _FINISHED != _FINISHED
 
 
 class Homes:
