@@ -11,7 +11,7 @@ from tulle.compile.rule_sets import RuleSet
 from .agent import Agent, Pass
 
 Json = dict[str, Any]
-OTHER = "other"  # no rule reads it, or the set of the one that did is gone
+OTHER, GONE = "other", "rules that are gone"  # no rule reads it, or did
 _CLASSES: Mapping[int, str] = {HttpClass.UNSEEN: "not seen", HttpClass.REFUSED: "refused"}
 NO_ROOM = "more than there is room for"
 
@@ -60,7 +60,7 @@ def _route(key: HttpCountKey, rules: RuleSet | None) -> str:
     if key.status_class == HttpClass.REFUSED:
         return "-"
     if rules is None:
-        return OTHER
+        return GONE if key.set else OTHER
     wanted = [rule for part in rules.parts for rule in part.layer7.http]
     return wanted[key.rule].path or "/.*"
 

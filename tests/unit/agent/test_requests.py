@@ -50,6 +50,12 @@ def test_rows_have_names_routes_and_times() -> None:
     assert rows["-", "refused"]["p50_us"] is None
 
 
+def test_counts_of_rules_that_have_gone_are_not_taken_for_those_of_none() -> None:
+    assert set(listed({HttpCountKey(256, 257, 0, 1025, 2): HttpCount(1)})) == {
+        ("rules that are gone", "2xx")
+    }
+
+
 def test_what_found_no_room_is_a_row_of_its_own() -> None:
     (row,) = listed({HttpCountKey(): HttpCount(5)}).values()
     assert row["source"] == row["destination"] == "more than there is room for"
