@@ -23,6 +23,7 @@ from tulle.edges.kubernetes.backoff import Backoff
 from tulle.edges.kubernetes.client import Client
 from tulle.edges.kubernetes.condition import Condition
 from tulle.edges.kubernetes.config import from_kubeconfig
+from tulle.edges.kubernetes.depth import decoded
 from tulle.edges.kubernetes.discovery import Resource
 from tulle.edges.kubernetes.reflector import Reflector
 from tulle.edges.kubernetes.wire import Item, Key
@@ -63,6 +64,9 @@ class _Metadata(msgspec.Struct):
 class _Secret(msgspec.Struct):
     metadata: _Metadata
     data: dict[str, str] | None = None
+
+
+_decoder = msgspec.json.Decoder(_Secret)
 
 
 @dataclass(slots=True)
@@ -317,7 +321,7 @@ class Peers:
 def _read(raw: bytes, own: str) -> tuple[str, bytes]:
     """The name of the cluster that a Secret leads to, and how. Raises Refused."""
     try:
-        secret = msgspec.json.decode(raw, type=_Secret)
+        secret = decoded(_decoder, raw)
         name = secret.metadata.labels.get(LABEL, "")
         check_dns_label(name, "metadata", "labels", LABEL)
         encoded = (secret.data or {}).get(FIELD)

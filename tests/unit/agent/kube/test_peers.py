@@ -223,6 +223,12 @@ def test_a_bad_secret_is_refused_by_name_and_the_others_hold(play: Play) -> None
     play(story)
 
 
+def test_a_part_that_is_nested_too_deeply_is_passed_over() -> None:
+    deep = b"[" * 3000 + b"]" * 3000
+    raw = json.dumps(a_secret(b"{")).encode().replace(b"{", b'{"type": ' + deep + b", ", 1)
+    assert module._read(raw, "east") == ("west", b"{")
+
+
 def test_a_secret_that_is_made_anew_is_remembered(play: Play) -> None:
     async def story(told: Story) -> None:
         told.join()
