@@ -80,6 +80,7 @@ class CniApi:
             now = await agent.converge()
             here = now.world.workloads.get(record.key)
             if here is None or here.ifindex != record.ifindex:
+                _check_admitted(now, record)
                 raise Refused(f"pod {'/'.join(record.key)}: the name came up elsewhere just now")
             if any(port.host_port for port in here.ports):
                 _check_admitted(now, record)
@@ -158,7 +159,7 @@ def _check_chain(call: CniCall, *, chained: bool) -> None:
 
 
 def _check_admitted(now: Pass, record: SandboxRecord) -> None:
-    """Raises Refused if it has not the ports of the node that it wants."""
+    """Raises Refused if it is not there as it wants to be: a port of the node, say."""
     ref = ObjectRef("Pod", *record.key)
     for refusal in now.refusals:
         if refusal.ref == ref:

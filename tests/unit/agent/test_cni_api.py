@@ -19,8 +19,8 @@ from tulle.agent import cni_api
 from tulle.agent.attachments import PodFacts, SandboxRecord, Wanted
 from tulle.agent.cni_api import CniApi
 from tulle.errors import KernelError, TulleError, Unavailable
-from tulle.model.kubernetes import ContainerPort
-from tulle.model.world import Node, Settings
+from tulle.model.kubernetes import ContainerPort, ObjectRef
+from tulle.model.world import Node, Refusal, Settings
 
 POD = workload("web-7")
 RECORD = SandboxRecord(
@@ -150,6 +150,13 @@ def test_a_pod_without_the_ports_of_the_node_that_it_wants_is_removed() -> None:
     told = call(agent, "ADD", ADD)[1]
     assert (told["code"], agent.deleted) == (101, [RECORD.id])
     assert "8080/TCP belongs to Pod shop/rival-8" in told["msg"]
+
+
+def test_why_a_pod_is_not_in_the_mesh_is_told() -> None:
+    now = pass_of(world_of())
+    reason = "10.0.0.7 belongs to Pod shop/rival-8"
+    now = replace(now, refusals=(Refusal(ObjectRef("Pod", *RECORD.key), reason),))
+    assert call(FakeAgent(now), "ADD", ADD)[1]["msg"] == f"pod shop/web-7: {reason}"
 
 
 def test_a_chain_has_the_place_that_the_agent_was_started_for() -> None:
