@@ -35,6 +35,7 @@ def _lines(found: Json) -> list[str]:
             item["version"] or "-",
             yes(item["ready"]),
             item["restarts"],
+            item["reason"],
         ]
         for item in found["nodes"]
     ]
@@ -46,7 +47,7 @@ def _lines(found: Json) -> list[str]:
         + (f", {found['leader']} writes" if found["leader"] else ""),
         *([f"  joined with {', '.join(found['joined'])}"] if found["joined"] else []),
         "",
-        table(("NODE", "POD", "VERSION", "READY", "RESTARTS"), rows),
+        table(("NODE", "POD", "VERSION", "READY", "RESTARTS", "REASON"), rows),
     ]
 
 

@@ -16,6 +16,7 @@ from .rbac import LEASE
 from .revisions import Revisions
 
 HOST = "Host"  # as phase: no kubelet runs there
+_PASSING = ("ContainerCreating", "PodInitializing")
 
 
 class _Meta(msgspec.Struct):
@@ -23,13 +24,25 @@ class _Meta(msgspec.Struct):
     labels: dict[str, str] = {}
 
 
+class _Reason(msgspec.Struct):
+    reason: str = ""
+
+
+class _State(msgspec.Struct):
+    waiting: _Reason | None = None
+    terminated: _Reason | None = None
+
+
 class _Container(msgspec.Struct, rename="camel"):
     ready: bool = False
     restart_count: int = 0
+    state: _State = msgspec.field(default_factory=_State)
 
 
 class _Status(msgspec.Struct, rename="camel"):
     phase: str = ""
+    reason: str = ""
+    init_container_statuses: list[_Container] = []
     container_statuses: list[_Container] = []
 
 
@@ -92,14 +105,38 @@ async def _joined(cluster: Cluster, namespace: str) -> list[str]:
     return sorted({item["metadata"]["labels"][LABEL] for item in found})
 
 
-async def _nodes(cluster: Cluster, namespace: str) -> list[Json]:
-    """Every node, also one without an agent."""
-    query = {"labelSelector": f"app.kubernetes.io/name={AGENT}"}
+async def held_up(cluster: Cluster, namespace: str) -> list[str]:
+    """Pods of the installation that do not start, each with its reason."""
+    found = {
+        pod.metadata.name: _reason(pod)
+        for name in (AGENT, OPERATOR)
+        for pod in await _pods(cluster, namespace, name)
+    }
+    return [f"Pod {namespace}/{name}: {reason}" for name, reason in found.items() if reason]
+
+
+async def _pods(cluster: Cluster, namespace: str, name: str) -> list[_Pod]:
+    query = {"labelSelector": f"app.kubernetes.io/name={name}"}
     path = f"/api/v1/namespaces/{namespace}/pods"
     try:
-        pods = msgspec.json.decode(await cluster.client.get(path, query), type=_Pods).items
+        return msgspec.json.decode(await cluster.client.get(path, query), type=_Pods).items
     except NotFound:
-        pods = []
+        return []
+
+
+def _reason(pod: _Pod) -> str:
+    """Why it does not run, as `kubectl get pods` has it; "" if it does, or is about to."""
+    for container in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        if (waits := container.state.waiting) and waits.reason not in _PASSING:
+            return waits.reason
+        if (ended := container.state.terminated) and ended.reason != "Completed":
+            return ended.reason
+    return pod.status.reason
+
+
+async def _nodes(cluster: Cluster, namespace: str) -> list[Json]:
+    """Every node, also one without an agent."""
+    pods = await _pods(cluster, namespace, AGENT)
     listed = decoded(await cluster.client.get("/api/v1/nodes")).get("items") or []
     found = {item["metadata"]["name"]: _row(item["metadata"]["name"], None) for item in listed}
     found |= {pod.spec.node_name: _row(pod.spec.node_name, pod) for pod in pods}
@@ -131,4 +168,5 @@ def _row(node: str, pod: _Pod | None) -> Json:
         "phase": pod.status.phase if pod else "",
         "ready": bool(containers) and all(item.ready for item in containers),
         "restarts": sum(item.restart_count for item in containers),
+        "reason": _reason(pod) if pod else "",
     }

@@ -16,7 +16,8 @@ from tulle.errors import Broken
 from .cluster import Cluster, Json, decoded
 from .metadata import MANAGED_BY, NAME, PART_OF
 
-State = Literal["rolling", "deployed", "failed"]
+# reverted: it failed, and the one before is in force again
+State = Literal["rolling", "deployed", "failed", "reverted"]
 
 _LABEL = "tulle.io/revision"
 _KEPT = 5

@@ -19,6 +19,7 @@ from .crds import without_cel
 from .marks import Setting
 from .metadata import MANAGED_BY
 from .objects import everything
+from .overview import held_up
 from .preflight import Facts, Finding, NameList, NodeList, findings
 from .revisions import Revision, Revisions
 from .values import chosen
@@ -83,11 +84,12 @@ async def install(cluster: Cluster, wish: Wish, *, anew: bool) -> Revision:
 
 
 async def roll_back(cluster: Cluster, wish: Wish, number: int | None) -> Revision:
-    """To revision `number`, or to the one before that which is deployed."""
+    """To revision `number`, or to the last that was deployed before what is there now."""
     revisions = Revisions(cluster, wish.namespace)
     known = await revisions.all()
     now = _deployed(known)
-    earlier = [item for item in known if item is not now and item.state == "deployed"]
+    halfway = bool(known) and known[-1].state in ("rolling", "failed")
+    earlier = [item for item in known if item.state == "deployed" and (halfway or item is not now)]
     wanted = [item for item in known if item.number == number] if number else earlier[-1:]
     if not wanted or now is None:
         numbers = ", ".join(str(item.number) for item in earlier) or "none"
@@ -172,9 +174,10 @@ async def _roll(cluster: Cluster, wish: Wish, to: Revision, known: Sequence[Revi
         await _put(cluster, wish, to, known)
     except (TulleError, TimeoutError) as error:
         await revisions.keep(replace(to, state="failed"))
+        reasons = "; ".join([str(error), *await held_up(cluster, wish.namespace)])
         if before is None:
-            raise
-        raise Unavailable(await _put_back(cluster, wish, to, before, error)) from error
+            raise Unavailable(reasons) from error
+        raise Unavailable(await _put_back(cluster, wish, to, before, reasons)) from error
     done = replace(to, state="deployed")
     await revisions.keep(done)
     await revisions.forget_old()
@@ -182,17 +185,18 @@ async def _roll(cluster: Cluster, wish: Wish, to: Revision, known: Sequence[Revi
 
 
 async def _put_back(
-    cluster: Cluster, wish: Wish, failed: Revision, before: Revision, error: Exception
+    cluster: Cluster, wish: Wish, failed: Revision, before: Revision, reasons: str
 ) -> str:
     """What there is to say about it."""
-    cluster.say(f"failed: {error}; going back to revision {before.number}")
+    cluster.say(f"failed: {reasons}; going back to revision {before.number}")
     try:
         await _put(cluster, wish, before, [failed])
     except (TulleError, TimeoutError) as again:
         then = f"revision {before.number} was put back, but is not ready either ({again})"
     else:
+        await Revisions(cluster, wish.namespace).keep(replace(failed, state="reverted"))
         then = f"revision {before.number} is in force again"
-    return f"revision {failed.number} failed, {then}: {error}"
+    return f"revision {failed.number} failed, {then}: {reasons}"
 
 
 async def _put(cluster: Cluster, wish: Wish, to: Revision, others: Iterable[Revision]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from tulle.install.overview import overview
 from tulle.install.upgrade import Wish, install
 
@@ -43,7 +45,7 @@ def host(name: str, accepted: str) -> dict[str, Any]:
     return {**kind, "metadata": {"name": name}, "status": {"conditions": said}}
 
 
-def seen(installed: bool) -> dict[str, Any]:
+def seen(installed: bool, pod: dict[str, Any] = POD) -> dict[str, Any]:
     async def run() -> dict[str, Any]:
         async with FakeCluster() as server:
             server.put(node("a"))
@@ -55,7 +57,7 @@ def seen(installed: bool) -> dict[str, Any]:
                 if installed:
                     wish = Wish(values={"apiServer": "https://10.0.0.1:6443"})
                     await install(cluster, wish, anew=True)
-                    server.put(POD)
+                    server.put(pod)
                     server.put(SECRET)
                 return await overview(cluster, "tulle-system")
             finally:
@@ -78,8 +80,23 @@ def test_a_node_without_an_agent_is_shown() -> None:
         "phase": "Running",
         "ready": True,
         "restarts": 2,
+        "reason": "",
     }
     assert (without["node"], without["pod"], without["ready"]) == ("b", "", False)
+
+
+@pytest.mark.parametrize(
+    ("states", "reason"),
+    [
+        ([{"waiting": {"reason": "ImagePullBackOff"}}], "ImagePullBackOff"),
+        ([{"terminated": {"reason": "Completed"}}, {"terminated": {"reason": "Error"}}], "Error"),
+        ([{"running": {}}, {"waiting": {"reason": "PodInitializing"}}], ""),
+    ],
+)
+def test_why_an_agent_does_not_start(states: list[dict[str, Any]], reason: str) -> None:
+    first, *rest = [{"name": "a", "state": state} for state in states]
+    status = {"phase": "Pending", "initContainerStatuses": [first], "containerStatuses": rest}
+    assert seen(installed=True, pod={**POD, "status": status})["nodes"][0]["reason"] == reason
 
 
 def test_nothing_installed() -> None:

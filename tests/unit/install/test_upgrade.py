@@ -14,7 +14,7 @@ from tulle.errors import Refused, Unavailable
 from tulle.install import cluster as waiting
 from tulle.install import upgrade
 from tulle.install.cluster import Cluster
-from tulle.install.revisions import Revision, Revisions
+from tulle.install.revisions import Revision, Revisions, State
 from tulle.install.upgrade import Wish, install, roll_back, uninstall
 
 from .fake import FakeCluster, daemon, node
@@ -45,6 +45,14 @@ def within(
             return server
 
     return asyncio.run(run()), told
+
+
+def held_up_pod() -> Json:
+    """An agent's, whose image is not there."""
+    labels = {"app.kubernetes.io/name": "tulle-agent"}
+    status = {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull"}}}]}
+    metadata = {"name": "x", "namespace": WISH.namespace, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status}
 
 
 def image(server: FakeCluster) -> str:
@@ -122,13 +130,26 @@ def test_an_upgrade_that_fails_puts_back_what_was() -> None:
     async def work(server: FakeCluster, cluster: Cluster) -> None:
         await install(cluster, WISH, anew=True)
         server.stuck.add("tulle:next")
-        with pytest.raises(Unavailable, match=r"revision 1 is in force again: .* ready on 0 of"):
+        server.put(held_up_pod())
+        told = r"revision 1 is in force again: .* ready on 0 of .* Pod tulle-system/x: ErrImagePull"
+        with pytest.raises(Unavailable, match=told):
             await install(cluster, NEXT, anew=False)
         assert image(server) != "tulle:next"
         states = [item.state for item in await Revisions(cluster, WISH.namespace).all()]
-        assert states == ["deployed", "failed"]
+        assert states == ["deployed", "reverted"]
         server.stuck.clear()
         assert (await install(cluster, NEXT, anew=False)).number == 3
+
+    within(work)
+
+
+@pytest.mark.parametrize("state", ["rolling", "failed"])
+def test_the_way_back_from_one_that_was_broken_off_is_what_was_before_it(state: State) -> None:
+    async def work(server: FakeCluster, cluster: Cluster) -> None:
+        first = await install(cluster, WISH, anew=True)
+        second = await install(cluster, NEXT, anew=False)
+        await Revisions(cluster, WISH.namespace).claim(replace(first, number=3, state=state))
+        assert (await roll_back(cluster, WISH, None)).objects == second.objects
 
     within(work)
 
