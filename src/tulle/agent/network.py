@@ -6,6 +6,7 @@ Methods block for some milliseconds and may be called from any thread.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -64,11 +65,26 @@ class Network:
             netlink.forward_from(uplink)
             if not self._settings.chained:
                 overlay = netlink.make_overlay(self._overlay_mtu(uplink))
+                by_index = self._with_own(by_index, overlay)
         addresses = tuple(sorted({a for some in by_index.values() for a in some}, key=str))
         with self._lock:
             if (uplink, overlay, addresses) != (self.uplink, self.overlay, self._addresses):
                 self._connected = self._steered = None
             self.uplink, self.overlay, self._addresses = uplink, overlay, addresses
+
+    def _with_own(
+        self, by_index: dict[int, tuple[IPAddress, ...]], overlay: int
+    ) -> dict[int, tuple[IPAddress, ...]]:
+        """Give the node the addresses by which others know it.
+
+        Of one that it cannot have, without IPv6 say, routes tell that need it. Raises KernelError.
+        """
+        have = {address for some in by_index.values() for address in some}
+        missing = [a for a in node_addresses(self._options.pod_cidrs) if a not in have]
+        for address in missing:
+            with suppress(KernelError):
+                netlink.add_own_address(overlay, address)
+        return netlink.own_addresses() if missing else by_index
 
     def mend(self) -> None:
         """Put back of routes and rules what others have changed. What fails, the next pass tries.

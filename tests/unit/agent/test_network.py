@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -29,8 +30,10 @@ class Kernel:
     def __init__(self) -> None:
         self.default = "eth7"
         self.devices = {"eth7": 7, "eth8": 8}
+        self.own: dict[int, tuple[Any, ...]] = {7: (ADDRESS,)}
         self.routes: set[Route] = set()
         self.fails = ""
+        self.has_ipv6 = True
         self.calls: list[str] = []
         self.at_read: Callable[[], object] = lambda: None
 
@@ -38,7 +41,12 @@ class Kernel:
         return work()
 
     def own_addresses(self) -> dict[int, tuple[Any, ...]]:
-        return {7: (ADDRESS,)}
+        return dict(self.own)
+
+    def add_own_address(self, ifindex: int, address: Any) -> None:
+        if address.version == 6 and not self.has_ipv6:
+            raise KernelError(errno.EACCES, "the node's own address")
+        self.own[ifindex] = (*self.own.get(ifindex, ()), address)
 
     def default_device(self) -> str:
         return self.default
@@ -98,6 +106,19 @@ def test_the_uplink_is_the_default_routes_device(kernel: Kernel) -> None:
     kernel.default = "eth8"
     network.refresh()
     assert network.interfaces == {8: "host", 9: "overlay"}
+
+
+def test_a_node_has_the_addresses_that_others_know_it_by(kernel: Kernel) -> None:
+    kernel.own[1] = (ip_address("10.244.0.1"),)  # as in a lab
+    kernel.has_ipv6 = False
+    network = Network(None, NodeOptions())
+    network.refresh()
+    assert kernel.own == {1: (ip_address("10.244.0.1"),), 7: (ADDRESS,)}
+    assert not network.problems and network.uplink
+    kernel.has_ipv6 = True
+    network.refresh()
+    assert kernel.own[9] == (ip_address("fd00:7a11:0:244::1"),)
+    assert set(network.published().addresses) == set(network.node().addresses)
 
 
 def test_without_a_default_route_for_a_while_the_uplink_stays(kernel: Kernel) -> None:

@@ -5,6 +5,7 @@ from .filters import Programs, put_filters
 from .node import (
     OVERLAY,
     Uplink,
+    add_own_address,
     default_device,
     forward_from,
     make_overlay,
@@ -49,6 +50,7 @@ __all__ = [
     "Programs",
     "Route",
     "Uplink",
+    "add_own_address",
     "adopt",
     "adopt_pair",
     "connect_node_sides",

@@ -41,6 +41,12 @@ def set_up_loopback(addresses: Sequence[IPAddress]) -> None:
             add_address(routes, index, address)
 
 
+def add_own_address(ifindex: int, address: IPAddress) -> None:
+    """One of the node itself, which goes with the interface. Raises KernelError."""
+    with rtnetlink(f"the node's own address {address}") as routes:
+        add_address(routes, ifindex, address)
+
+
 def own_addresses() -> dict[int, tuple[IPAddress, ...]]:
     """ifindex → its addresses in the kernel's order, without loopback and link-local ones."""
     found: dict[int, list[IPAddress]] = defaultdict(list)
