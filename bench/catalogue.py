@@ -73,6 +73,7 @@ STREAM = Suite(
         "unjudged": partial(Plain, "unjudged"),
         "unjudged-again": partial(Plain, "unjudged-again"),
         "tulle-l4-alone": partial(Tulle, "tulle-l4-alone", 1),
+        "tulle-short": partial(Tulle, "tulle-short", 1, "--short-circuit"),
         "tulle-http-1": partial(Judged, "tulle-http-1", 1),
         "tulle-http-100": partial(Judged, "tulle-http-100", 100),
         "tulle-http-1000": partial(Judged, "tulle-http-1000", 1000),
