@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,8 +34,10 @@ POLICY: Json = {
 class Town:
     """A node with all servers, and a client."""
 
-    def __init__(self, mesh: Mesh, place: Path) -> None:
+    def __init__(self, mesh: Mesh, place: Path, *labels: str) -> None:
+        """`labels` are the servers'."""
         self.mesh, self._place = mesh, place
+        self._labels = [word for label in labels for word in ("-l", label)]
         self.ask_at_home = cache(self._ask_at_home)
 
     def start(self) -> None:
@@ -43,9 +46,8 @@ class Town:
             place = self._place / name
             place.mkdir()
             line = ("-d", "-n", "shop", "--name", name, "-l", f"app={name}")
-            watched = ("-l", "tulle.io/observe=http")
             serve = (sys.executable, SCRIPT, "serve", name, str(place))
-            self.mesh.tulle("run", *line, *watched, "--", *serve)
+            self.mesh.tulle("run", *line, *self._labels, "--", *serve)
         for name in programs.SERVERS:
             self._await(name)
 
@@ -81,16 +83,22 @@ def policy(name: str) -> Json:
     return POLICY | {"metadata": {"name": name, "namespace": "shop"}, "spec": spec}
 
 
-@pytest.fixture(scope="module")
-def town(clusters: Clusters) -> Iterator[Town]:
+@contextmanager
+def a_town(clusters: Clusters, name: str, option: str, *labels: str) -> Iterator[Town]:
     """Its files are where servers that give up being root can read them."""
     with (
         TemporaryDirectory(prefix="tulle-programs-") as place,
-        clusters("programs", ("a",), "--stream") as cluster,
+        clusters(name, ("a",), option) as cluster,
     ):
         Path(place).chmod(0o755)
-        made = Town(cluster["a"], Path(place))
+        made = Town(cluster["a"], Path(place), *labels)
         made.start()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def town(clusters: Clusters) -> Iterator[Town]:
+    with a_town(clusters, "programs", "--stream", "tulle.io/observe=http") as made:
         yield made
 
 
@@ -104,6 +112,14 @@ def path(request: pytest.FixtureRequest, town: Town) -> str:
 @pytest.mark.parametrize(("path", "name"), TABLE, indirect=["path"])
 def test_a_program_is_as_it_is_at_home(town: Town, path: str, name: str) -> None:
     assert town.ask(name) == town.ask_at_home(name)
+
+
+def test_programs_are_as_at_home_where_bytes_go_from_socket_to_socket(clusters: Clusters) -> None:
+    with a_town(clusters, "short", "--short-circuit") as town:
+        for name in programs.SERVERS:
+            assert town.ask(name) == town.ask_at_home(name), name
+        ended = town.mesh.status()["short_circuit"]["ended"]
+        assert ended["call"] and ended["bytes"]  # by sendfile, and by answers that are large
 
 
 def requests(town: Town) -> dict[tuple[str, str], int]:
