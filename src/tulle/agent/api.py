@@ -266,7 +266,7 @@ async def _explain(request: web.Request) -> web.Response:
         http = Request(question=asked.dns)
     learnt = request.app[AGENT].hearing
     ends = asked.source, asked.target, asked.protocol, asked.port
-    return web.json_response(explain_asked(now, learnt, *ends, http))
+    return web.json_response(await asyncio.to_thread(explain_asked, now, learnt, *ends, http))
 
 
 async def _create_workload(request: web.Request) -> web.Response:

@@ -41,7 +41,7 @@ HYPOTHETICAL = "has learnt no address of {}: this is of one that it would learn"
 class Learnt(Protocol):
     """What workloads of this node know of names."""
 
-    def names(self, ifindex: int, address: IPAddress) -> tuple[str, ...]: ...
+    def names(self, ifindex: int, address: IPAddress, *, fresh: bool) -> tuple[str, ...]: ...
 
     def addresses(self, ifindex: int, name: str) -> list[IPAddress]: ...
 
@@ -168,7 +168,7 @@ def _asked(
         return
     for name, theirs in _ends(now.world, target):
         src, dst = _meeting(source, own, name, theirs)
-        known = learnt.names(ifindex, dst) if ifindex else ()
+        known = learnt.names(ifindex, dst, fresh=True) if ifindex else ()
         yield name, Flow(src, dst, protocol, port, known)
 
 
@@ -181,6 +181,8 @@ def _interface(world: World, own: Sequence[IPAddress]) -> int:
 def _is_domain(world: World, target: str) -> bool:
     """Whether it can only be a name of DNS."""
     if "." not in target or "/" in target or _parsed(target) is not None or name_problem(target):
+        return False
+    if target.rpartition(".")[2].isdigit():  # an address that is none
         return False
     return _node(world, target) is None and not _workloads(world, target)
 
@@ -202,7 +204,7 @@ def _by_name(
         for src in own:
             if src.version == address.version:
                 found += 1
-                known = learnt.names(ifindex, address)
+                known = learnt.names(ifindex, address, fresh=True)
                 yield f"{name} ({address})", Flow(src, address, protocol, port, known)
                 break
     if not found:

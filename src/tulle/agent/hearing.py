@@ -35,6 +35,7 @@ class Hearing:
         """`node_netns` None is the caller's own."""
         self._heard, self._netns, self._world = heard, node_netns, world
         self._seen: Mapping[int, abi.Hearer] = {}
+        self._has_looked = False
         self._problems: dict[str, float] = {}
         self._looked_s = 0.0
 
@@ -47,12 +48,17 @@ class Hearing:
             self._heard.forget(gone)
         self._compare({key: item for key, item in hearers.items() if key in present})
 
-    def names(self, ifindex: int, address: IPAddress) -> tuple[str, ...]:
-        """By which a workload knows an address; asks the kernel only for those that hear."""
+    def names(self, ifindex: int, address: IPAddress, *, fresh: bool = False) -> tuple[str, ...]:
+        """By which a workload knows an address; asks the kernel only for those that hear.
+
+        `fresh`: only by what is good for new connections.
+        """
         if ifindex not in self._seen and time.monotonic() - self._looked_s > FRESH_S:
             self._looked_s = time.monotonic()
             self._seen = {**dict.fromkeys(self._heard.hearers(), abi.Hearer()), **self._seen}
-        return self._heard.names(ifindex, packed(address)) if ifindex in self._seen else ()
+        if ifindex not in self._seen:
+            return ()
+        return self._heard.names(ifindex, packed(address), fresh=fresh)
 
     def addresses(self, ifindex: int, name: str) -> list[IPAddress]:
         """That a workload knows by a name and that have not expired."""
@@ -63,7 +69,8 @@ class Hearing:
         self._problems = {
             text: when for text, when in self._problems.items() if now_s - when < TOLD_S
         }
-        for ifindex, item in hearers.items():
+        # What an earlier agent has told of is no news.
+        for ifindex, item in hearers.items() if self._has_looked else ():
             before = self._seen.get(ifindex, abi.Hearer())
             who = names.get(ifindex, f"interface {ifindex}")
             for text, was, count in (
@@ -73,7 +80,7 @@ class Hearing:
                 if count > was:
                     self._problems.pop(text.format(who=who, count=was), None)
                     self._problems[text.format(who=who, count=count)] = now_s
-        self._seen = hearers
+        self._seen, self._has_looked = hearers, True
 
     def _names(self) -> dict[int, Workload]:
         world = self._world()

@@ -45,6 +45,7 @@ class Network:
         self._steered: tuple[frozenset[IPAddress] | None] | None = None
         self._has_proxy: tuple[frozenset[IPAddress] | None] | None = None  # what was asked last
         self._lock = Lock()
+        self._asking = Lock()  # of the two above, and for no time
 
     def refresh(self) -> None:
         """Look again at what others may have changed of interfaces. What fails is in `problems`."""
@@ -94,7 +95,10 @@ class Network:
         with self._lock:
             if self._connected is not None:
                 self._route(*self._connected)
-            asked = self._has_proxy
+            with self._asking:
+                asked = self._has_proxy
+                if asked == (None,) and self._steered != (None,):
+                    self._steered = None  # who asks for ways from now on waits
             # where there is nothing to lead and nothing led, nobody is to wait for it
             if asked is not None and not asked == self._steered == (None,):
                 try:
@@ -205,16 +209,16 @@ class Network:
         None: there is nothing for it, and no packet is to pay for it. What was there for the last
         connections stays until the next `mend`. Raises KernelError.
         """
-        self._has_proxy = (addresses,)
-        if self._steered == (addresses,) or (addresses is None and self._steered):
-            return
+        with self._asking:
+            self._has_proxy = (addresses,)
+            if self._steered == (addresses,) or (addresses is None and self._steered):
+                return
         with self._lock:
             self._lead(addresses)
 
     def _lead(self, addresses: frozenset[IPAddress] | None) -> None:
         """Raises KernelError."""
         if addresses is None:
-            self._steered = None  # who asks for more meanwhile waits
             netns.run_in(self._netns, netlink.unsteer)
         else:
             # Its own too: what enforces rules answers it on this node.

@@ -62,7 +62,8 @@ def _route(key: HttpCountKey, rules: RuleSet | None) -> str:
     if rules is None:
         return GONE if key.set else OTHER
     wanted = [rule for part in rules.parts for rule in part.layer7.http]
-    return wanted[key.rule].path or "/.*"
+    # The number may have been another set's before.
+    return (wanted[key.rule].path or "/.*") if key.rule < len(wanted) else GONE
 
 
 def _cumulative(buckets: tuple[int, ...]) -> Iterator[tuple[str, int]]:

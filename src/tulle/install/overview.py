@@ -39,9 +39,16 @@ class _Container(msgspec.Struct, rename="camel"):
     state: _State = msgspec.field(default_factory=_State)
 
 
+class _Condition(msgspec.Struct):
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+
+
 class _Status(msgspec.Struct, rename="camel"):
     phase: str = ""
     reason: str = ""
+    conditions: list[_Condition] = []
     init_container_statuses: list[_Container] = []
     container_statuses: list[_Container] = []
 
@@ -127,11 +134,13 @@ async def _pods(cluster: Cluster, namespace: str, name: str) -> list[_Pod]:
 def _reason(pod: _Pod) -> str:
     """Why it does not run, as `kubectl get pods` has it; "" if it does, or is about to."""
     for container in (*pod.status.init_container_statuses, *pod.status.container_statuses):
-        if (waits := container.state.waiting) and waits.reason not in _PASSING:
+        if (waits := container.state.waiting) and waits.reason not in ("", *_PASSING):
             return waits.reason
-        if (ended := container.state.terminated) and ended.reason != "Completed":
+        if (ended := container.state.terminated) and ended.reason not in ("", "Completed"):
             return ended.reason
-    return pod.status.reason
+    where = (item for item in pod.status.conditions if item.type == "PodScheduled")
+    nowhere = next((item.reason for item in where if item.status == "False"), "")
+    return pod.status.reason or nowhere
 
 
 async def _nodes(cluster: Cluster, namespace: str) -> list[Json]:

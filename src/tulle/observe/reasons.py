@@ -75,6 +75,7 @@ HUBBLE: Mapping[int, str] = {
     Reason.DNS_BY_TCP: "POLICY_DENIED",
     Reason.NOT_HELD: "POLICY_DENIED",
     Reason.HTTP_CUT: "POLICY_DENIED",
+    Reason.BEHIND: "DROP_EP_NOT_READY",
 }
 DROP_REASON_UNKNOWN = "DROP_REASON_UNKNOWN"
 

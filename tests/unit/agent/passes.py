@@ -26,7 +26,7 @@ class FakeLearnt:
         """Addresses by names, which have underscores for their dots."""
         self.known = {name.replace("_", "."): ip_address(item) for name, item in known.items()}
 
-    def names(self, ifindex: int, address: IPAddress) -> tuple[str, ...]:
+    def names(self, ifindex: int, address: IPAddress, *, fresh: bool) -> tuple[str, ...]:
         return tuple(name for name, item in self.known.items() if ifindex and item == address)
 
     def addresses(self, ifindex: int, name: str) -> list[IPAddress]:

@@ -48,9 +48,13 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
         close=lambda: None,
         events=list,
         gauge=None,
-        maps={},
+        heard=None,
+        look=lambda: None,
+        maps={"homes": None},
         stop=nothing_to_do,
         owned_by=lambda _: [],
+        put=lambda _: None,
+        questions=list,
         root=Path("/nowhere"),
         run=idle,
         sweep=None,
@@ -60,7 +64,7 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
         watch=lambda _: None,
     )
     edges = ("Datapath", "Workloads", "NodeCgroup", "find_mount", "Network", "Hooks")
-    for name in (*edges, "Vanished", "Pressure", "ProxyScopes"):
+    for name in (*edges, "Vanished", "Pressure", "ProxyScopes", "Homes", "Hearing"):
         monkeypatch.setattr(module, name, lambda *_, **__: nothing)
     monkeypatch.setattr(module, "Pods", FakePods)
     return Agent(NodePaths("lab-1"), NodeOptions("lab-1"), Sources(nothing, nothing))

@@ -176,6 +176,7 @@ def test_a_name_without_namespace_is_in_default() -> None:
         ("shop/nobody", "shop/db-2", "shop/nobody: no such workload, service, node or IP address"),
         ("shop/web-1", "shop/nobody", "shop/nobody: no such workload, service, node or IP address"),
         ("shop/web-1", "idle", "idle: did you mean shop/idle\\?"),
+        ("shop/web-1", "10.96.0.1000", "10.96.0.1000: no such workload, service, node or IP"),
         ("shop/web-1", "shop/db", "Service shop/db has no port 80/TCP; it has 5432/TCP"),
     ],
 )

@@ -25,6 +25,18 @@ class FakeHeard:
         self.forgot |= gone
 
 
+def test_what_an_earlier_agent_has_told_of_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(5, "veth")])
+    heard: Any = FakeHeard()
+    heard.rows = {5: abi.Hearer(forgotten=3)}
+    hearing = Hearing(heard, None, lambda: None)
+    hearing.look()
+    assert hearing.problems == []
+    heard.rows = {5: abi.Hearer(forgotten=4)}
+    hearing.look()
+    assert "4 addresses" in hearing.problems[0]
+
+
 def test_the_greedy_are_named_once_and_by_their_latest_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -25,6 +25,7 @@ class FakeAgent:
         self.ran = False
         self.after_pass: list[Any] = []
         self.sources = SimpleNamespace(flows=None)
+        self.hearing = SimpleNamespace(names=lambda *_: ())
 
     async def start(self) -> None:
         pass

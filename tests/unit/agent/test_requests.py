@@ -54,6 +54,9 @@ def test_counts_of_rules_that_have_gone_are_not_taken_for_those_of_none() -> Non
     assert set(listed({HttpCountKey(256, 257, 0, 1025, 2): HttpCount(1)})) == {
         ("rules that are gone", "2xx")
     }
+    assert set(listed({HttpCountKey(256, 257, 9, 1024, 2): HttpCount(1)})) == {
+        ("rules that are gone", "2xx")
+    }
 
 
 def test_what_found_no_room_is_a_row_of_its_own() -> None:

@@ -99,6 +99,14 @@ def test_why_an_agent_does_not_start(states: list[dict[str, Any]], reason: str) 
     assert seen(installed=True, pod={**POD, "status": status})["nodes"][0]["reason"] == reason
 
 
+def test_why_an_agent_has_no_node() -> None:
+    """Not by what a container says that says nothing."""
+    nowhere = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    status = {"conditions": [nowhere], "containerStatuses": [{"state": {"waiting": {}}}]}
+    pod = {**POD, "status": {"phase": "Pending", **status}}
+    assert seen(installed=True, pod=pod)["nodes"][0]["reason"] == "Unschedulable"
+
+
 def test_nothing_installed() -> None:
     found = seen(installed=False)
     assert (found["installed"], found["revision"], found["agents"]) == (False, None, "not there")

@@ -143,6 +143,17 @@ def test_an_upgrade_that_fails_puts_back_what_was() -> None:
     within(work)
 
 
+def test_who_cannot_see_why_it_failed_puts_back_what_was_all_the_same() -> None:
+    async def work(server: FakeCluster, cluster: Cluster) -> None:
+        await install(cluster, WISH, anew=True)
+        server.stuck.add("tulle:next")
+        server.put({**held_up_pod(), "status": "odd"})
+        with pytest.raises(Unavailable, match="revision 1 is in force again"):
+            await install(cluster, NEXT, anew=False)
+
+    within(work)
+
+
 @pytest.mark.parametrize("state", ["rolling", "failed"])
 def test_the_way_back_from_one_that_was_broken_off_is_what_was_before_it(state: State) -> None:
     async def work(server: FakeCluster, cluster: Cluster) -> None:

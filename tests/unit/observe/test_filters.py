@@ -99,7 +99,7 @@ def test_a_packet_that_did_not_parse_passes_through_every_filter() -> None:
         ("ip", "10.0.0.256", "ip '10.0.0.256': must be an address or a CIDR"),
         ("since", "yesterday", "since 'yesterday': must be like 30s"),
         ("protocol", "gopher", "protocol 'gopher': must be one of tcp"),
-        ("drop-reason", "none", "drop-reason 'none': must be one of CONNTRACK_FULL"),
+        ("drop-reason", "none", "drop-reason 'none': must be one of BEHIND"),
     ],
 )
 def test_what_cannot_be_asked(name: str, value: str, said: str) -> None:

@@ -27,8 +27,11 @@ class Heard:
     def __init__(self, maps: Mapping[str, Map]) -> None:
         self._maps = maps
 
-    def names(self, ifindex: int, address: bytes) -> tuple[str, ...]:
-        """Those that a workload knows an address by, what expires last first."""
+    def names(self, ifindex: int, address: bytes, *, fresh: bool) -> tuple[str, ...]:
+        """Those that a workload knows an address by, what expires last first.
+
+        `fresh`: only what is good for new connections.
+        """
         try:
             learned = abi.Learned.unpack(
                 self._maps["dns_learned"][abi.LearnedKey(address, ifindex).pack()]
@@ -36,7 +39,10 @@ class Heard:
         except KeyError:
             return ()
         rows = sorted(zip(learned.expires_ns, learned.name, strict=True), reverse=True)
-        names = (self._name(ifindex, number) for _, number in rows if number)
+        after_ns = time.monotonic_ns() if fresh else 0
+        names = (
+            self._name(ifindex, number) for until, number in rows if number and until > after_ns
+        )
         return tuple(dict.fromkeys(filter(None, names)))
 
     def _name(self, ifindex: int, number: int) -> str:
