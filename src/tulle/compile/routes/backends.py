@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from tulle.model.kubernetes import Service, ServicePort
-from tulle.model.multicluster import MCS_GROUP, SERVICE_IMPORT, imported
+from tulle.model.multicluster import MCS_GROUP, SERVICE_IMPORT, import_of, imported
 from tulle.model.references import BackendObjectReference
 from tulle.model.routing import AppProtocol, Destination
 from tulle.model.world import Key
@@ -80,7 +80,8 @@ class Backends:
         if not self._asking.permit(self._source, target, own_name):
             message = f"no ReferenceGrant permits {target}"
             return self._broken(found, "RefNotPermitted", message)
-        service = self._asking.service(found.service)
+        is_name = not import_of(ref.name)  # the Service of an import is no one's to name
+        service = self._asking.service(found.service) if is_name else None
         if service is None:
             return self._broken(found, "BackendNotFound", f"there is no {target}")
         self.services.add(found.service)

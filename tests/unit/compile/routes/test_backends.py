@@ -69,6 +69,7 @@ def destinations(found: Any) -> tuple[Destination, ...]:
         ({"name": "web", "port": 80, **IMPORT}, "BackendNotFound"),
         ({"name": "shared", "port": 80, **IMPORT}, ""),
         ({"name": "shared", "port": 81, **IMPORT}, "BackendNotFound"),
+        ({"name": "clusterset/shared", "port": 80}, "BackendNotFound"),
         ({"name": "shared", "namespace": "away", "port": 80, **IMPORT}, "RefNotPermitted"),
     ],
 )
