@@ -145,7 +145,9 @@ class Peers:
         """
         with self._lock:
             self._services = ours.of(Service)
-            if not (self._joined or self._refused or self._awaited or exported(ours)):
+            is_known = not self.is_on or self._feed.synced
+            others = self._joined or self._refused or self._awaited
+            if is_known and not (others or exported(ours)):
                 return ours
             said = {name: item.cluster.scan() for name, item in sorted(self._joined.items())}
             self._await(name for name, known in said.items() if known)
@@ -188,7 +190,16 @@ class Peers:
 
     def _has_heard_all(self, said: Mapping[str, Said | None]) -> bool:
         """Whether what nobody speaks of is not there."""
-        return not self.is_on or (self._feed.synced and all(said.values()))
+        if not self.is_on:
+            return True
+        return (
+            self._feed.synced and all(said.values()) and not any(map(self._is_lost, self._refused))
+        )
+
+    def _is_lost(self, secret: ObjectRef) -> bool:
+        """Whether it may lead to a cluster that is not asked."""
+        led = self._led.get((secret.namespace, secret.name))
+        return led is None or led[0] not in self._joined
 
     def others(self) -> Others:
         """Their nodes, as nodes of this mesh, where `snapshot` was asked for last."""

@@ -129,7 +129,8 @@ Play = Callable[[Callable[[Story], Awaitable[None]]], None]
 
 def test_a_secret_joins_a_cluster_and_its_end_leaves_it(play: Play) -> None:
     async def story(told: Story) -> None:
-        assert told.peers.snapshot(OURS) is OURS, "alone it costs nothing"
+        assert not told.peers.snapshot(OURS).clusterset.whole, "Secrets have not been read"
+        await told.until(lambda: told.peers.snapshot(OURS) is OURS)  # alone it costs nothing
         told.join()
         await told.until(lambda: told.nodes() == {"west/b"})
         await told.until(told.slices)
@@ -322,5 +323,36 @@ def test_before_another_cluster_has_spoken_it_may_export_anything(play: Play) ->
         await told.until(lambda: "west" in told.peers.status()["joined"])
         found = told.peers.snapshot(both)
         assert not found.clusterset.whole and imported(found) == ["clusterset/web-1"]
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", kubeconfig("https://192.0.2.1", tokenFile="/etc/shadow")]
+)
+def test_a_cluster_whose_secret_was_never_good_may_export_anything(
+    play: Play, content: bytes
+) -> None:
+    async def story(told: Story) -> None:
+        told.own.put(a_secret(content))
+        await told.until(told.refused)
+        assert not told.peers.snapshot(OURS).clusterset.whole
+        told.join()
+        await told.until(told.slices)
+        assert told.peers.snapshot(OURS).clusterset.whole
+        told.own.put(a_secret(content))
+        await told.until(told.refused)
+        assert told.peers.snapshot(OURS).clusterset.whole, "what it led to before holds"
+
+    play(story)
+
+
+def test_while_secrets_may_not_be_read_another_cluster_may_export_anything(play: Play) -> None:
+    async def story(told: Story) -> None:
+        await told.stop()
+        told.own.fail(403, path=f"/api/v1/namespaces/{NAMESPACE}/secrets", times=10_000)
+        told.start()
+        await told.until(lambda: told.peers.problems)
+        assert not told.peers.snapshot(OURS).clusterset.whole
 
     play(story)
