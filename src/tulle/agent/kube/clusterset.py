@@ -6,6 +6,7 @@ merged, the oldest is right (KEP-1645).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -13,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tulle.compile.services import addresses_of
 from tulle.edges.manifests.directory import Snapshot
 from tulle.model.kubernetes import (
     AFFINITY_ANNOTATION,
@@ -145,8 +147,8 @@ class Imports:
     ) -> dict[Key, Service]:
         """In all namespaces that there are here. An import that another one made is his."""
         imports, own = ours.of(ServiceImport), ours.of(Service)
-        namespaces, kept = ours.named(Namespace), _kept(imports, self._ranges)
         known, self._services = self._services, {}
+        namespaces, kept = ours.named(Namespace), _kept(imports, self._ranges, known)
         for key, of in exports.items():
             if key[0] in namespaces and (key not in imports or is_ours(imports[key])):
                 made = _stand_in(key, of, own.get(key), kept.get(key, ()))
@@ -176,19 +178,37 @@ def foreign_imports(ours: Snapshot, exports: Collection[Key]) -> Iterator[Refusa
 
 
 def _kept(
-    imports: Mapping[Key, ServiceImport], ranges: Collection[IPNetwork]
+    imports: Mapping[Key, ServiceImport],
+    ranges: Collection[IPNetwork],
+    known: Mapping[Key, Service],
 ) -> dict[Key, tuple[IPAddress, ...]]:
-    """What the API says that each has, so that it keeps it: nothing but what Tulle gives, once."""
-    found: dict[Key, tuple[IPAddress, ...]] = {}
-    taken: set[IPAddress] = set()
-    by_age = sorted(imports.items(), key=lambda i: (str(i[1].metadata.creation_timestamp), i[0]))
-    for key, item in by_age:
-        addresses = [a for text in item.spec.ips if (a := _address(text)) and a not in taken]
-        if is_ours(item):
-            own = (a for a in addresses if any(a in network for network in ranges))
-            found[key] = tuple(own)
-            taken.update(found[key])
-    return found
+    """What the API says that each has, so that it keeps it: nothing but what Tulle gives.
+
+    Who may write an import may write another's address there: of several that say one it stays
+    with whom it was, of `known`, and if that is not known nobody keeps it.
+    """
+    said = {key: _given(item, ranges) for key, item in imports.items() if is_ours(item)}
+    claims = Counter(address for of in said.values() for address in of)
+    held = {
+        (address, (key[0], import_of(key[1])))
+        for key, service in known.items()
+        for address in addresses_of(service)
+    }
+    others = {address for address, key in held if address in said.get(key, ())}
+    return {
+        key: tuple(a for a in of if (a, key) in held or (a not in others and claims[a] == 1))
+        for key, of in said.items()
+    }
+
+
+def _given(item: ServiceImport, ranges: Collection[IPNetwork]) -> Collection[IPAddress]:
+    """Of each family the first."""
+    found: dict[int, IPAddress] = {}
+    for text in item.spec.ips:
+        address = _address(text)
+        if address and any(address in network for network in ranges):
+            found.setdefault(address.version, address)
+    return found.values()
 
 
 def _address(text: str) -> IPAddress | None:

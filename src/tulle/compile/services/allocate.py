@@ -3,8 +3,10 @@
 Every node of a mesh must come to the same answer without asking another, also one that starts
 later. So the answer is a function of the services that exist and of nothing remembered: what users
 wrote comes first, then each service in the order of their names takes the place that its name
-points to, or the next free one. So a service keeps its address as long as it exists, except when
-one that comes before it in that order is made or removed and the two collide.
+points to, or the next free one. Imports of the cluster set come last: what they say may be written
+by whoever may write one of them, and nobody else loses an address by it. So a service keeps its
+address as long as it exists, except when one that comes before it in that order is made or removed
+and the two collide.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from tulle.model.kubernetes import (
     ServicePort,
     ServiceStatus,
 )
+from tulle.model.multicluster import import_of
 from tulle.model.world import IPAddress, IPNetwork, Key, Refusal, World
 
 from .pools import Span, spans_for
@@ -65,8 +68,11 @@ def with_addresses(world: World, before: Allocated | None = None) -> tuple[World
     for key, service in sorted(world.services.items(), key=lambda item: item[0]):
         same = before.asked.get(key) is service
         wishes[key] = before.wishes[key] if same else wish_of(service, ranges)
-    allocation = _Allocation(world, wishes)
-    fills = {key: allocation.fill(world.services[key], wish) for key, wish in wishes.items()}
+    allocation = _Allocation(world)
+    fills: dict[Key, Fill] = {}
+    for turn in _turns(wishes):
+        allocation.claim(turn)
+        fills |= {key: allocation.fill(world.services[key], wish) for key, wish in turn.items()}
     services = {
         key: before.services[key]
         if before.asked.get(key) is service and before.fills[key] == fills[key]
@@ -76,6 +82,11 @@ def with_addresses(world: World, before: Allocated | None = None) -> tuple[World
     refusals = tuple(allocation.refusals)
     made = Allocated(services, refusals, world.services, basis, wishes, fills)
     return replace(world, services=services), made
+
+
+def _turns(wishes: Mapping[Key, Wish]) -> Iterator[Mapping[Key, Wish]]:
+    for is_last in (False, True):
+        yield {key: wish for key, wish in wishes.items() if bool(import_of(key[1])) is is_last}
 
 
 def _filled(service: Service, fill: Fill) -> Service:
@@ -121,8 +132,9 @@ class _Taken(Generic[P]):
 
 
 class _Allocation:
-    def __init__(self, world: World, wishes: Mapping[Key, Wish]) -> None:
+    def __init__(self, world: World) -> None:
         self.refusals: list[Refusal] = []
+        self._services = world.services
         self._pools = world.address_pools
         self._ports = world.settings.node_ports
         self._ranges: dict[int, IPNetwork] = {
@@ -130,8 +142,11 @@ class _Allocation:
         }
         self._addresses: _Taken[IPAddress] = _Taken()
         self._numbers: _Taken[tuple[int, str]] = _Taken()
+        self._held: dict[IPAddress, ObjectRef] = {}  # given, not only wished for
+
+    def claim(self, wishes: Mapping[Key, Wish]) -> None:
         for key, wish in wishes.items():
-            self._claim(world.services[key], wish)
+            self._claim(self._services[key], wish)
 
     def _claim(self, service: Service, wish: Wish) -> None:
         """What users wrote is theirs before anything is given out."""
@@ -152,11 +167,11 @@ class _Allocation:
             if (version := ip_address(text).version) not in versions:
                 where = f"spec.externalIPs[{index}]"
                 self._refuse(wish, f"{where}: left out, the service has no IPv{version} cluster IP")
-        return Fill(
-            tuple(map(str, addresses)),
-            tuple(self._node_ports(service.spec.ports, wish)),
-            tuple(map(str, self._ingress(service, wish, sorted(versions)))),
-        )
+        ports = tuple(self._node_ports(service.spec.ports, wish))
+        ingress = tuple(self._ingress(service, wish, sorted(versions)))
+        for address in (*addresses, *ingress):
+            self._held.setdefault(address, wish.ref)
+        return Fill(tuple(map(str, addresses)), ports, tuple(map(str, ingress)))
 
     def _refuse(self, wish: Wish, reason: str) -> None:
         self.refusals.append(Refusal(wish.ref, reason))
@@ -164,8 +179,12 @@ class _Allocation:
     def _cluster_ips(self, wish: Wish) -> Iterator[IPAddress]:
         for family, point in zip(wish.families, wish.points, strict=True):
             network = self._ranges.get(family)
-            if family in wish.given:
-                yield wish.given[family]
+            given = wish.given.get(family)
+            owner = self._held.get(given) if given and import_of(wish.ref.name) else None
+            if owner:
+                self._refuse(wish, f"spec.ips: {given} belongs to {owner}: it gets another")
+            if given and not owner:
+                yield given
             elif network is None:
                 self._refuse(wish, f"the node has no IPv{family} service range")
             else:

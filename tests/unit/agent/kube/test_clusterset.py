@@ -168,21 +168,34 @@ def test_an_address_stays_if_it_is_one_that_tulle_gives(
     assert made is not None and made.spec.cluster_ips == kept
 
 
-def test_of_two_that_say_one_address_the_older_one_keeps_it() -> None:
-    thief = msgspec.structs.replace(
-        an_import("198.18.97.5", created="2026-03-01T00:00:00Z"),
-        metadata=ObjectMeta("a", "shop", OURS, creation_timestamp="2026-03-01T00:00:00Z"),
-    )
-    owner = an_import("198.18.97.5", created="2026-02-01T00:00:00Z")
-    other = msgspec.structs.replace(a_service(), metadata=ObjectMeta("a", "shop"))
-    export = ServiceExport(ObjectMeta("a", "shop"))
-    said = says(a_service(), ServiceImport={("shop", "a"): thief, WEB: owner})
+def two(web: str, other: str) -> Snapshot:
+    """Both are exported, and the import `a` is older than `web`."""
+    older = ObjectMeta("a", "team", OURS, creation_timestamp="2025-01-01T00:00:00Z")
+    said = says(a_service(), ServiceImport={
+        ("team", "a"): ServiceImport(older, ServiceImportSpec(ips=(other,))),
+        WEB: an_import(web, created="2026-02-01T00:00:00Z"),
+    })  # fmt: skip
     kinds: dict[str, Any] = {kind: dict(of) for kind, of in said.kinds.items()}
-    kinds["Service"]["shop", "a"], kinds["ServiceExport"]["shop", "a"] = other, export
-    whole = Snapshot(kinds, ())
-    found = Imports(RANGES).services(whole, exports_of({"east": whole}))
-    assert found[STANDS].spec.cluster_ips == ("198.18.97.5",)
-    assert found["shop", "clusterset/a"].spec.cluster_ips == ()
+    meta = ObjectMeta("a", "team")
+    kinds["Service"]["team", "a"] = msgspec.structs.replace(a_service(), metadata=meta)
+    kinds["ServiceExport"]["team", "a"] = ServiceExport(meta)
+    kinds["Namespace"]["team"] = Namespace(ObjectMeta("team"))
+    return Snapshot(kinds, ())
+
+
+def test_nobody_gets_anothers_address_by_writing_it_into_an_import() -> None:
+    def kept(said: Snapshot) -> list[tuple[str, ...]]:
+        found = imports.services(said, exports_of({"east": said}))
+        return [found[key].spec.cluster_ips for key in (STANDS, ("team", "clusterset/a"))]
+
+    web, own, free = "198.18.97.5", "198.18.97.6", "198.18.97.7"
+    imports = Imports(RANGES)
+    assert kept(two(web, own)) == [(web,), (own,)]
+    assert kept(two(web, web)) == [(web,), ()], "whose it was, though the other is older"
+    assert kept(two(web, web)) == [(web,), ()]
+    assert kept(two(free, web)) == [(free,), (web,)], "what the API says of one's own is followed"
+    imports = Imports(RANGES)
+    assert kept(two(web, web)) == [(), ()], "whose it was is not known"
 
 
 def test_another_controllers_import_is_left_alone_and_told_of() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
+import msgspec
 import pytest
 
 from tests.unit.compile.objects import world_of
@@ -124,6 +125,26 @@ def test_ten_thousand_services_differ_in_their_addresses() -> None:
     found = [ip for item in world.services.values() for ip in addresses_of(item)]
     assert len(found) == len(set(found)) == 20_000
     assert not allocated.refusals
+
+
+def test_an_import_has_no_address_of_a_service_or_gateway() -> None:
+    place = addressed(service("a"))[0]["a"][0]  # as a Gateway without a pool has it: given by name
+    name = "clusterset/web"
+    for spec, by in (
+        (HTTP, "a"),
+        (f"clusterIP: {place}, {HTTP}", "a"),
+        (f"externalIPs: [{place}], clusterIP: 10.9.0.3, {HTTP}", ""),  # everybody may write those
+    ):
+        world = world_of(text=service("a", spec) + service("web", f"clusterIP: {place}, {HTTP}"))
+        stands = world.services["shop", "web"]
+        stands = msgspec.structs.replace(stands, metadata=ObjectMeta(name, "shop"))
+        services = {("shop", "a"): world.services["shop", "a"], ("shop", name): stands}
+        found, refused = given(replace(world, services=services, node=LARGE))
+        ips = {key: [str(ip) for ip in addresses_of(item)] for key, item in found.items()}
+        assert (ips[name] == [place]) == (not by) and len(ips[name]) == 1
+        assert by == "" or ips["a"] == [place]
+        text = f"Service shop/{name}: spec.ips: {place} belongs to Service shop/a: it gets another"
+        assert refused == ([text] if by else [])
 
 
 # --- what is remembered --------------------------------------------------------------------------
