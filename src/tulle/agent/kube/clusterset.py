@@ -145,12 +145,15 @@ class Imports:
     def services(
         self, ours: Snapshot, exports: Mapping[Key, tuple[Export, ...]]
     ) -> dict[Key, Service]:
-        """In all namespaces that there are here. An import that another one made is his."""
+        """In all namespaces that there are here. An import that another one made is his, and one
+        that was never read may be."""
         imports, own = ours.of(ServiceImport), ours.of(Service)
         known, self._services = self._services, {}
         namespaces, kept = ours.named(Namespace), _kept(imports, self._ranges, known)
+        never = unread(ours) - imports.keys()
         for key, of in exports.items():
-            if key[0] in namespaces and (key not in imports or is_ours(imports[key])):
+            is_free = key not in never and (key not in imports or is_ours(imports[key]))
+            if is_free and key[0] in namespaces:
                 made = _stand_in(key, of, own.get(key), kept.get(key, ()))
                 name = key[0], made.metadata.name
                 before = known.get(name)
@@ -169,6 +172,12 @@ class Imports:
 
 def is_ours(item: ServiceImport) -> bool:
     return item.metadata.labels.get(MANAGED_BY) == MANAGER
+
+
+def unread(ours: Snapshot) -> set[Key]:
+    """Imports of which nobody knows what they say now."""
+    refs = (item.ref for item in ours.refusals)
+    return {(ref.namespace, ref.name) for ref in refs if ref.kind == SERVICE_IMPORT}
 
 
 def foreign_imports(ours: Snapshot, exports: Collection[Key]) -> Iterator[Refusal]:

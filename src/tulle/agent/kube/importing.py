@@ -11,14 +11,14 @@ from typing import Protocol
 
 import msgspec
 
-from tulle.edges.kubernetes.errors import NotFound
+from tulle.edges.kubernetes.errors import Conflict, NotFound
 from tulle.edges.manifests.directory import Snapshot
 from tulle.errors import TulleError, Unavailable
 from tulle.model.kubernetes import ObjectRef, Service
 from tulle.model.multicluster import SERVICE_IMPORT, ServiceImport
 from tulle.model.world import Key
 
-from .clusterset import body_of, imports_of, is_ours
+from .clusterset import body_of, imports_of, is_ours, unread
 from .hosting import Api, Resource, Write
 from .writer import asked
 from .writes import MANAGER
@@ -83,8 +83,8 @@ class Importing:
         for ref, write in self._due(now.snapshot, now.allocated.services):
             try:
                 await asked(write(), self._check_duty)
-            except NotFound:
-                pass  # its namespace goes, or it has gone already
+            except (NotFound, Conflict):
+                pass  # its namespace goes, or it has gone already; it came, and will be told of
             except TulleError as error:
                 problems[ref] = str(error)
         return problems
@@ -92,18 +92,24 @@ class Importing:
     def _due(
         self, snapshot: Snapshot, services: Mapping[Key, Service]
     ) -> Iterator[tuple[ObjectRef, Write]]:
-        """An import is not ended before it is known of all clusters that none exports it."""
+        """An import is not ended before it is known of all clusters that none exports it.
+
+        One that cannot be read may be another controller's.
+        """
         kind = self._resource(SERVICE_IMPORT)
         if kind is None:
             return
         have, wanted = snapshot.of(ServiceImport), imports_of(services)
+        passed_by = unread(snapshot) | {key for key, item in have.items() if not is_ours(item)}
         for key, item in wanted.items():
-            if key not in have or have[key].spec != item.spec:
+            known = have.get(key)
+            if key not in passed_by and (known is None or known.spec != item.spec):
                 body = msgspec.json.encode(body_of(item, kind.group_version))
-                write = partial(self._api.apply, kind.path(*key), body, MANAGER, force=True)
+                force = known is not None
+                write = partial(self._api.apply, kind.path(*key), body, MANAGER, force=force)
                 yield ObjectRef(SERVICE_IMPORT, *key), write
-        for key, item in have.items():
-            if snapshot.clusterset.whole and is_ours(item) and key not in wanted:
+        for key in have.keys() - wanted.keys() - passed_by:
+            if snapshot.clusterset.whole:
                 write = partial(self._api.delete, kind.path(*key))
                 yield ObjectRef(SERVICE_IMPORT, *key), write
 

@@ -26,6 +26,7 @@ from tulle.model.kubernetes import (
     EndpointSlice,
     Namespace,
     ObjectMeta,
+    ObjectRef,
     Service,
     ServicePort,
     ServiceSpec,
@@ -35,6 +36,7 @@ from tulle.model.multicluster import (
     ServiceImport,
     ServiceImportSpec,
 )
+from tulle.model.world import Refusal
 
 WEB = ("shop", "web")
 STANDS = ("shop", "clusterset/web")
@@ -204,6 +206,10 @@ def test_another_controllers_import_is_left_alone_and_told_of() -> None:
     (refusal,) = foreign_imports(said, {WEB})
     assert str(refusal.ref) == "ServiceImport shop/web" and MANAGED_BY in refusal.reason
     assert not list(foreign_imports(said, set()))
+    lost = (Refusal(ObjectRef("ServiceImport", "shop", "web"), "spec.ips: is no list"),)
+    assert stands_for(says(a_service()), ours=Snapshot(says().kinds, lost)) is None
+    before = Snapshot(says(ServiceImport={WEB: an_import()}).kinds, lost)
+    assert stands_for(says(a_service()), ours=before) is not None, "what it said before holds"
 
 
 def test_what_stays_is_the_same_object() -> None:

@@ -19,8 +19,9 @@ from tulle.compile.services import Allocated
 from tulle.edges.kubernetes.client import Client
 from tulle.edges.kubernetes.discovery import Resource
 from tulle.edges.manifests.directory import Snapshot
-from tulle.model.kubernetes import ObjectMeta, Service, ServicePort, ServiceSpec
+from tulle.model.kubernetes import ObjectMeta, ObjectRef, Service, ServicePort, ServiceSpec
 from tulle.model.multicluster import ClusterSet, ServiceImport
+from tulle.model.world import Refusal
 
 VERSION = "v1alpha1"
 IMPORTS = Resource("multicluster.x-k8s.io", VERSION, "serviceimports", "ServiceImport", True, True)
@@ -42,17 +43,21 @@ class Story:
     def imports(self) -> dict[Any, Any]:
         return self.server.objects("ServiceImport")
 
-    def tell(self, *ips: str, whole: bool = True) -> None:
+    def tell(self, *ips: str, whole: bool = True, knows: bool = True, **refused: str) -> None:
         """What a pass of now comes to; without an address nothing is exported."""
         version = IMPORTS.group_version
         have: dict[Any, Any] = {
             key: decode("ServiceImport", msgspec.json.encode(obj), version)
             for key, obj in self.imports().items()
+            if knows
         }
+        refusals = tuple(
+            Refusal(ObjectRef("ServiceImport", "shop", name), why) for name, why in refused.items()
+        )
         meta = ObjectMeta("clusterset/web", "shop")
         stands = Service(meta, ServiceSpec((ServicePort(80),), cluster_ips=ips))
         given = {("shop", "clusterset/web"): stands} if ips else {}
-        snapshot = Snapshot({"ServiceImport": have}, (), clusterset=ClusterSet({}, whole))
+        snapshot = Snapshot({"ServiceImport": have}, refusals, clusterset=ClusterSet({}, whole))
         self.importing.tell(InForce(snapshot, Allocated(given)))
 
     async def until(self, holds: Callable[[], object], *ips: str, whole: bool = True) -> None:
@@ -129,5 +134,28 @@ def test_whoever_does_not_lead_writes_nothing() -> None:
         story.leads = False
         await story.until(lambda: story.importing.problems, "198.18.97.5")
         assert not story.server.writes
+
+    play(go)
+
+
+def test_what_is_not_known_to_be_ours_is_not_overwritten() -> None:
+    async def go(story: Story) -> None:
+        theirs = msgspec.to_builtins(ServiceImport(ObjectMeta("web", "shop"))) | {
+            "apiVersion": IMPORTS.group_version, "kind": "ServiceImport",
+        }  # fmt: skip
+        theirs["metadata"]["managedFields"] = [{"manager": "other"}]
+        story.server.put(theirs)
+        before = story.imports()
+        for _ in range(10):
+            story.tell("198.18.97.5", knows=False)
+            await asyncio.sleep(0.02)
+        assert story.server.writes and story.imports() == before and not story.importing.problems
+        story.tell("198.18.97.5", knows=False, web="spec.ips: is no list")
+        await asyncio.sleep(0.1)
+        writes = len(story.server.writes)
+        for _ in range(5):
+            story.tell("198.18.97.5", knows=False, web="spec.ips: is no list")
+            await asyncio.sleep(0.02)
+        assert len(story.server.writes) == writes, "one that cannot be read is left alone"
 
     play(go)
