@@ -28,7 +28,7 @@ from tulle.model.world import Refusal
 from .feeds import TOLD_AFTER_S, Feed, FeedSink, problems_of, shown, undisturbed
 from .kinds import ADDING, ALL, BY_NAME, CRDS, NAMING, OWN, RESTRICTING, WATCHED, Watched, named
 from .store import Store
-from .wanted import references, unread
+from .wanted import references
 
 log = logging.getLogger("tulle")
 
@@ -318,7 +318,7 @@ class KubernetesSource:
         """Read what our objects name, and nothing else of what is confidential."""
         with self._lock:
             snapshot = self._store.snapshot()
-            wanted, self._unread = references(snapshot), unread(snapshot)
+            wanted, self._unread = references(snapshot)
             held = {
                 ref_of(obj) for kind in BY_NAME for obj in snapshot.kinds.get(kind, {}).values()
             }

@@ -30,22 +30,18 @@ Found = Iterator[tuple[Referrer, Target]]
 MOST = 1000  # for one namespace: each is a watch, of every node
 
 
-def references(snapshot: Snapshot) -> frozenset[ObjectRef]:
+def references(snapshot: Snapshot) -> tuple[frozenset[ObjectRef], list[str]]:
     """Nothing that a namespace has not granted to who names it, nothing of other controllers'
-    Gateways and Ingresses, and not more than MOST for one namespace."""
-    found = _by_namespace(snapshot).values()
-    return frozenset(ref for refs in found for ref in sorted(refs)[:MOST])
-
-
-def unread(snapshot: Snapshot) -> list[str]:
-    """Which namespaces name more, in words."""
-    found = sorted(_by_namespace(snapshot).items())
+    Gateways and Ingresses, and not more than MOST for one namespace; and in words which name more.
+    """
+    found = _by_namespace(snapshot)
     what = "Secrets and ConfigMaps: the rest, by name, is not read"
-    return [
+    more = [
         f"Namespace {name}: its objects name {len(refs)}, and so more than {MOST}, {what}"
-        for name, refs in found
+        for name, refs in sorted(found.items())
         if len(refs) > MOST
     ]
+    return frozenset(ref for refs in found.values() for ref in sorted(refs)[:MOST]), more
 
 
 def _by_namespace(snapshot: Snapshot) -> Mapping[str, set[ObjectRef]]:

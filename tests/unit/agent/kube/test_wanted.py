@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.unit.agent.kube.said import said
 from tulle.agent.kube.store import Store
-from tulle.agent.kube.wanted import MOST, references, unread
+from tulle.agent.kube.wanted import MOST, references
 from tulle.model.kubernetes import ObjectRef
 
 RULES = [{"host": "example.com"}]
@@ -15,7 +15,7 @@ NETWORKING = "networking.k8s.io/v1"
 
 
 def named(store: Store) -> set[str]:
-    return {str(ref) for ref in references(store.snapshot())}
+    return {str(ref) for ref in references(store.snapshot())[0]}
 
 
 def put(
@@ -47,7 +47,7 @@ def test_a_gateways_certificates_and_authorities() -> None:
 def test_one_namespace_does_not_have_every_node_watch_without_end() -> None:
     store = Store()
     put(store, "Gateway", GATEWAY, "web", gateway({"name": "a"}))
-    assert not unread(store.snapshot())
+    assert references(store.snapshot())[1] == []
     listeners = [
         gateway(*({"name": f"{port}-{number}"} for number in range(64)))["listeners"][0]
         | {"name": f"x{port}", "port": port}
@@ -55,7 +55,7 @@ def test_one_namespace_does_not_have_every_node_watch_without_end() -> None:
     ]
     put(store, "Gateway", GATEWAY, "many", gateway() | {"listeners": listeners}, "evil")
     assert len(named(store)) == 1 + MOST and "Secret shop/a" in named(store)
-    (told,) = unread(store.snapshot())
+    (told,) = references(store.snapshot())[1]
     assert told.startswith("Namespace evil: its objects name 4096, and so more than 1000, Secrets")
 
 
@@ -79,7 +79,7 @@ def test_of_another_namespace_only_what_that_grants() -> None:
     grant = {"from": [source], "to": [{"group": "", "kind": "Secret"}]}
     version = "gateway.networking.k8s.io/v1beta1"
     put(store, "ReferenceGrant", version, "let", grant, "vault")
-    assert references(store.snapshot()) == {ObjectRef("Secret", "vault", "a")}
+    assert references(store.snapshot())[0] == {ObjectRef("Secret", "vault", "a")}
 
 
 def test_of_listener_sets_backend_tls_policies_and_ingresses() -> None:
