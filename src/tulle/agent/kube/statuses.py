@@ -85,7 +85,7 @@ def _said(
             found[ref] = _NO_ADDRESSES
     found.update(_addresses(snapshot, services))
     found.update(_valid(snapshot, refusals))
-    found.update(of_clusterset(snapshot))
+    found.update(of_clusterset(snapshot, services))
     return found
 
 
