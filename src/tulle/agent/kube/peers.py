@@ -99,6 +99,7 @@ class Peers:
         self._feed = Feed(watched, SECRETS, Condition("behind", clock()))
         self._lock = threading.Lock()
         self._told: dict[Key, bytes] = {}  # Secrets
+        self._has_followed = False  # all that there are, once
         self._joined: dict[str, _Joined] = {}
         self._led: dict[Key, tuple[str, bytes]] = {}  # where each did when it could be read last
         self._refused: dict[ObjectRef, str] = {}
@@ -145,7 +146,7 @@ class Peers:
         """
         with self._lock:
             self._services = ours.of(Service)
-            is_known = not self.is_on or self._feed.synced
+            is_known = not self.is_on or self._has_followed
             others = self._joined or self._refused or self._awaited
             if is_known and not (others or exported(ours)):
                 return ours
@@ -193,7 +194,7 @@ class Peers:
         if not self.is_on:
             return True
         return (
-            self._feed.synced and all(said.values()) and not any(map(self._is_lost, self._refused))
+            self._has_followed and all(said.values()) and not any(map(self._is_lost, self._refused))
         )
 
     def _is_lost(self, secret: ObjectRef) -> bool:
@@ -278,6 +279,7 @@ class Peers:
             known = self._joined.get(name)
             if known is None or known.kubeconfig != kubeconfig:
                 self._join(name, kubeconfig, ref)
+        self._has_followed = True
         self._changed()
 
     def _join(self, name: str, kubeconfig: bytes, ref: ObjectRef) -> None:

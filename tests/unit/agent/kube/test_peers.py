@@ -18,8 +18,10 @@ from tests.unit.edges.kubernetes.registry import SERVED
 from tests.unit.edges.kubernetes.server import FakeServer
 from tulle.agent.kube import peers as module
 from tulle.agent.kube import source as source_module
+from tulle.agent.kube.cluster import MakeClient
 from tulle.agent.kube.peers import LABEL, Peers
 from tulle.edges.kubernetes.client import Client
+from tulle.edges.kubernetes.config import Access
 from tulle.edges.kubernetes.discovery import Resource
 from tulle.edges.manifests.directory import Snapshot
 from tulle.errors import Unavailable
@@ -64,11 +66,11 @@ class Story:
         self.running: list[asyncio.Task[None]] = []
         self.start()
 
-    def start(self) -> None:
+    def start(self, make_client: MakeClient = Client) -> None:
         client = Client(self.own.access)
         self.clients.append(client)
         place = self.path / "clusters"
-        self.peers = Peers(client, NAMESPACE, "east", place, Client, time.monotonic)
+        self.peers = Peers(client, NAMESPACE, "east", place, make_client, time.monotonic)
         self.running.append(asyncio.create_task(self.peers.run()))
 
     async def stop(self) -> None:
@@ -354,5 +356,22 @@ def test_while_secrets_may_not_be_read_another_cluster_may_export_anything(play:
         told.start()
         await told.until(lambda: told.peers.problems)
         assert not told.peers.snapshot(OURS).clusterset.whole
+
+    play(story)
+
+
+def test_while_the_first_are_being_joined_the_rest_may_export_anything(play: Play) -> None:
+    async def story(told: Story) -> None:
+        await told.stop()
+        told.join()
+        seen: list[bool] = []
+
+        def looking(access: Access) -> Client:
+            seen.append(told.peers.snapshot(OURS).clusterset.whole)
+            return Client(access)
+
+        told.start(looking)
+        await told.until(lambda: told.slices() and told.peers.snapshot(OURS).clusterset.whole)
+        assert seen == [False]
 
     play(story)
