@@ -131,7 +131,9 @@ static __always_inline void upgrade(struct http_talk *talk)
 	struct http_stream *stream = bpf_map_lookup_elem(&http, &talk->cookie);
 
 	talk->kind = TALK_UPGRADED;
-	if (stream)
+	/* Only of the first answer it is sure where it begins: the client may choose a body's
+	 * bytes. */
+	if (stream && stream->passed == 1)
 		http_switch(stream);
 }
 

@@ -170,6 +170,19 @@ def test_a_websocket_is_not_read_once_the_server_has_agreed(
         assert path.encode() in reached
 
 
+def test_a_body_that_looks_like_an_agreement_is_none(field: Field) -> None:
+    """Of an answer that is under way while its client asks for a WebSocket."""
+    field.here.mesh.run("forger", "python3", "-c", _FORGER, app="web")
+    wait_for(lambda: field.here.mesh.exec("forger", "ss", "-Hltn", f"sport = :{PORT}") != "")
+    (found,) = (item for item in field.here.mesh.get("endpoints") if item["name"] == "forger")
+    try:
+        words = (found["addresses"][0], str(PORT))
+        said = field.client.mesh.exec("client", "python3", "-c", _FORGED, *words)
+        assert "101 forged" in said and "denied" not in said
+    finally:
+        field.here.mesh.tulle("delete", "-n", "shop", "forger")
+
+
 @places
 def test_curl_and_nginx(field: Field, where: str, family: int, tmp_path: Path) -> None:
     """Answers in order on one connection, and a body that goes through whole."""
@@ -236,4 +249,36 @@ with socket.create_connection((sys.argv[2], int(sys.argv[3])), timeout=5) as one
             time.sleep(0.1)
     except OSError:
         print(end="")
+"""
+_FORGER = f"""
+import socket
+server = socket.create_server(("", {PORT}))
+while True:
+    one, _ = server.accept()
+    try:
+        one.recv(4096)
+        one.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 60\\r\\n\\r\\n")
+        one.recv(4096)
+        one.sendall(b"HTTP/1.1 101 forged\\r\\n".ljust(60))
+        one.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+        one.sendall(one.recv(4096))
+    except OSError:
+        pass
+"""
+_FORGED = """
+import socket, sys, time
+head, wish = b" HTTP/1.1\\r\\nHost: web\\r\\n", b"Connection: Upgrade\\r\\nUpgrade: websocket\\r\\n"
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2) as one:
+    one.sendall(b"GET /public/a" + head + b"\\r\\n")
+    time.sleep(0.2)
+    one.sendall(b"GET /public/b" + head + wish + b"\\r\\n")
+    time.sleep(0.2)
+    said = b""
+    try:
+        one.sendall(b"GET /denied" + head + b"\\r\\n")
+        while data := one.recv(4096):
+            said += data
+    except OSError:
+        pass
+    print(said.decode("ascii", "replace"))
 """
