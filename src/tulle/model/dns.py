@@ -58,3 +58,21 @@ def split(pattern: str) -> tuple[str, str]:
         plain += 1
     wild = len(labels) - plain
     return ".".join(labels[:wild]), ".".join(labels[wild:])
+
+
+def name_of(text: bytes, bits: int) -> str:
+    """As one reads it: the kernel has names back to front.
+
+    >>> name_of(b"moc.elpmaxe.", 96)
+    'example.com'
+    """
+    return legible(text[: bits // 8].removesuffix(b".")[::-1])
+
+
+def legible(text: bytes) -> str:
+    """A workload's words, with nothing in them that commands a terminal (RFC 1035, 5.1).
+
+    >>> legible(b"a\x1b[31m.\xff")
+    'a\\027[31m.\\255'
+    """
+    return "".join(chr(byte) if 0x21 <= byte <= 0x7E else f"\\{byte:03d}" for byte in text)

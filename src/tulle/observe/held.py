@@ -11,6 +11,7 @@ from tulle.compile.parts import unpacked
 from tulle.compile.proxy.policy_routes import names_of
 from tulle.compile.rule_sets import RuleSet
 from tulle.model.access import Access, Opening, Request, Socket
+from tulle.model.dns import legible
 
 WATCHED = "watched"  # for a listener's name, where no rule reads requests
 REFUSALS: Mapping[int, str] = {
@@ -65,25 +66,25 @@ def _opening(event: HttpEvent) -> Opening | None:
         return Opening("HTTP/2")
     if event.kind != TalkKind.TLS:
         return None
-    name = event.host[: event.host_length].decode("ascii", "replace")
+    name = legible(event.host[: event.host_length])
     return Opening("TLS", name, tuple(_protocols(event.path[: event.path_length])))
 
 
 def _protocols(listed: bytes) -> Iterator[str]:
     """Each behind its length (RFC 7301, 3.1)."""
     while listed:
-        yield listed[1 : 1 + listed[0]].decode("ascii", "replace")
+        yield legible(listed[1 : 1 + listed[0]])
         listed = listed[1 + listed[0] :]
 
 
 def _request(event: HttpEvent) -> Request:
     old = event.seen & HttpSeen.OLD
-    path = event.path[: event.path_length].decode("ascii", "replace")
+    path = legible(event.path[: event.path_length])
     cut = "…" if event.path_length > len(event.path) else ""
     return Request(
-        method=event.method[: event.method_length].decode("ascii", "replace"),
+        method=legible(event.method[: event.method_length]),
         scheme="http",
-        authority=event.host[: event.host_length].decode("ascii", "replace"),
+        authority=legible(event.host[: event.host_length]),
         path=path + cut,
         protocol="HTTP/1.0" if old else "HTTP/1.1",
     )

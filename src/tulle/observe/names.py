@@ -34,15 +34,6 @@ class Names:
     learnt: Learnt = lambda _ifindex, _address: ()
 
 
-def name_of(text: bytes, bits: int) -> str:
-    """As one reads it: the kernel has names back to front.
-
-    >>> name_of(b"moc.elpmaxe.", 96)
-    'example.com'
-    """
-    return text[: bits // 8].decode("ascii", "replace").removesuffix(".")[::-1]
-
-
 def labels_of(identities: Mapping[int, str]) -> dict[int, tuple[str, ...]]:
     """The names of identities as the labels that they are made of."""
     return {number: tuple(name.split(";")) if name else () for number, name in identities.items()}

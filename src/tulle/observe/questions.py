@@ -12,10 +12,11 @@ from tulle.abi import DnsEvent, NameLimit, Reason
 from tulle.compile.explain.dns_names import matches
 from tulle.compile.parts import unpacked
 from tulle.compile.rule_sets import RuleSet
+from tulle.model.dns import name_of
 from tulle.model.world import IPAddress
 
 from .flows import FlowDict, endpoint, timestamp
-from .names import Names, name_of
+from .names import Names
 from .reasons import name_of as reason_name
 from .requests import EVENT_ACCESS_LOG
 

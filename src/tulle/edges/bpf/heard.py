@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from tulle import abi
 from tulle.abi import HearerLimit
+from tulle.model.dns import name_of
 
 from .maps import Map
 
@@ -55,7 +56,7 @@ class Heard:
         name = named.known.name
         if named.id != number:
             return ""
-        return name.text[: name.bits // 8].decode("ascii", "replace").removesuffix(".")[::-1]
+        return name_of(name.text, name.bits)
 
     def addresses(self, ifindex: int, name: str) -> list[bytes]:
         """That a workload knows by a name, and that are good for new connections."""
