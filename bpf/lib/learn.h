@@ -48,8 +48,13 @@ __noinline __u64 number_name(__u32 ifindex)
 	dns->numbered.ifindex = ifindex;
 	dns->numbered.known = dns->out.asked;
 	number = bpf_map_lookup_elem(&dns_numbers, &dns->numbered);
-	if (number)
-		return *number;
+	if (number) {
+		at.place = (*number - 1) & (HEARER_NAMES - 1);
+		old = bpf_map_lookup_elem(&dns_names, &at);
+		/* Two versions may have given a number to two names. */
+		if (old && old->id == *number && name_equal(&old->known, &dns->out.asked))
+			return *number;
+	}
 	id = __sync_fetch_and_add(&hearer->names, 1) + 1;
 	at.place = (id - 1) & (HEARER_NAMES - 1);
 	old = bpf_map_lookup_elem(&dns_names, &at);
