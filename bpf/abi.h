@@ -962,7 +962,8 @@ enum short_end {
 	SHORT_BLOCKING = 7, /* the reader waits in the kernel, or for more than some bytes */
 	SHORT_BYTES = 8,    /* and is too slow */
 	SHORT_PIECES = 9,   /* for so many messages */
-	SHORT_END_MAX = 10,
+	SHORT_LOST = 10,    /* more connections than there is room for */
+	SHORT_END_MAX = 11,
 };
 
 enum short_limit {

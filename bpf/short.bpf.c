@@ -145,7 +145,8 @@ static __always_inline __u32 look(struct sending *sending, const struct sock *fr
 		return SHORT_POLICY;
 	if (is_limited(sending))
 		return SHORT_LIMITED;
-	if (!is_plain_call())
+	/* By the kernel's TLS, what is sent is not yet what TCP would bring. */
+	if (!is_plain_call() || HAS_ULP(from) || HAS_ULP(to))
 		return SHORT_CALL;
 	if (!is_nonblocking(to))
 		return SHORT_BLOCKING;

@@ -71,11 +71,38 @@ static __always_inline void take_part(struct __sk_buff *skb, const struct flow *
 	bpf_sk_release(sock);
 }
 
-/* An empty one, for a connection that may be new under an old one's addresses. */
-static __always_inline struct short_pair *begin(const struct ct_key *connection)
+static __always_inline int is_home(__u32 ifindex)
 {
+	return bpf_map_lookup_elem(&homes, &ifindex) != 0;
+}
+
+static __always_inline int takes_part(const struct ct_key *connection, __u32 end)
+{
+	struct short_key key = {.connection = *connection, .end = end};
+	struct bpf_sock *sock = bpf_map_lookup_elem(&short_sockets, &key);
+
+	if (!sock)
+		return 0;
+	bpf_sk_release(sock);
+	return 1;
+}
+
+/*
+ * An empty one, for a connection that may be new under an old one's addresses, of two workloads
+ * that want it. One that has lost its pair to others goes by TCP from now on: what waits in its
+ * queues is waited for.
+ */
+static __always_inline struct short_pair *begin(const struct ct_key *connection, int is_new)
+{
+	const struct ct_entry *entry = bpf_map_lookup_elem(&conntrack, connection);
 	struct short_pair fresh = {};
 
+	if (!entry || !is_home(entry->ifindex[0]) || !is_home(entry->ifindex[1])) {
+		bpf_map_delete_elem(&shorts, connection);
+		return 0;
+	}
+	if (!is_new && (takes_part(connection, 0) || takes_part(connection, 1)))
+		fresh.end[0] = fresh.end[1] = SHORT_LOST;
 	bpf_map_update_elem(&shorts, connection, &fresh, BPF_ANY);
 	return bpf_map_lookup_elem(&shorts, connection);
 }
@@ -110,10 +137,10 @@ __noinline int watch_short(struct __sk_buff *skb, const struct flow *flow)
 	key.end = end;
 	pair = bpf_map_lookup_elem(&shorts, &key.connection);
 	if (!pair || flow->tcp_flags & TCP_SYN)
-		pair = begin(&key.connection);
+		pair = begin(&key.connection, flow->tcp_flags & TCP_SYN);
 	if (!pair || flow->tcp_flags & TCP_SYN)
 		return 0;
-	if (!pair->sock[end] && pair->packets[end] <= SHORT_LAST &&
+	if (!pair->sock[end] && !pair->end[end] && pair->packets[end] <= SHORT_LAST &&
 	    pair->packets[end]++ >= SHORT_FIRST)
 		take_part(skb, flow, &key, pair);
 	if (!pair->end[end] || pair->drained[end])

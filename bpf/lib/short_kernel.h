@@ -55,6 +55,10 @@ struct tcp_sock {
 	__u32 write_seq;
 } KERNEL_TYPE;
 
+struct inet_connection_sock {
+	void *icsk_ulp_ops; /* TLS in the kernel, say */
+} KERNEL_TYPE;
+
 struct thread_info {
 	__u32 status;
 } KERNEL_TYPE;
@@ -77,6 +81,8 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym;
 
 #define SOCK(address) KERNEL_OBJECT(sock, address)
 #define TCP_SOCK(address) KERNEL_OBJECT(tcp_sock, address)
+
+#define HAS_ULP(address) (KERNEL_OBJECT(inet_connection_sock, address)->icsk_ulp_ops != 0)
 
 #define O_NONBLOCK 04000
 

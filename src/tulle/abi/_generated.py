@@ -394,7 +394,8 @@ class ShortEnd(IntEnum):
     BLOCKING = 7
     BYTES = 8
     PIECES = 9
-    END_MAX = 10
+    LOST = 10
+    END_MAX = 11
 
 
 class ShortLimit(IntEnum):
@@ -1756,7 +1757,7 @@ MAPS = {
     "requests": MapSpec(27, 0, 0, 1048576),
     "rules": MapSpec(5, 4, 16, 65536),
     "services": MapSpec(1, 20, 64, 262144),
-    "short_ends": MapSpec(6, 4, 16, 10),
+    "short_ends": MapSpec(6, 4, 16, 11),
     "short_sockets": MapSpec(18, 44, 4, 32768),
     "shorts": MapSpec(9, 40, 56, 16384),
     "slots": MapSpec(1, 16, 40, 1048576),
@@ -1769,4 +1770,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "a7573d39e20c2793"
+ABI_HASH = "a3402d2643f9160a"
