@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tulle import abi
-from tulle.agent.pressure import Fill, Pressure
+from tulle.agent.pressure import HEARD, RECYCLED, Fill, Pressure
 from tulle.compile.parts import packed
 from tulle.model.world import Workload, World
 
@@ -48,9 +48,7 @@ class FakeGauge:
 
 class Node:
     def __init__(self) -> None:
-        self.maps = {
-            name: FakeMap() for name in ("conntrack", "nat", "affinity", "sock_nat", "fragments")
-        }
+        self.maps = {name: FakeMap() for name in (*RECYCLED, *HEARD)}
         client = Workload("shop", "client", {}, (CLIENT,), ifindex=0)
         world = World(remote={"b": {("shop", "client"): client}})
         gauge: Any = FakeGauge(self.maps)
@@ -115,3 +113,11 @@ def test_a_map_that_recycles_nothing_counts_as_it_is() -> None:
     assert Fill("policy", 80, 100).warning == "map policy is 80% full (80 of 100)"
     assert not Fill("policy", 79, 100).warning
     assert not Fill("sock_nat", 100, 100, recycled=True).warning
+
+
+def test_names_that_find_no_room_are_told() -> None:
+    """Nothing makes room among them but the workload that has them."""
+    node = Node()
+    node.maps["dns_names"].rows = [(b"", b"")] * 80
+    (warning,) = (fill.warning for fill in node.pressure.fills() if fill.warning)
+    assert warning == "map dns_names is 80% full (80 of 100)"

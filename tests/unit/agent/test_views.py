@@ -55,6 +55,8 @@ def agent() -> Any:
         sources=SimpleNamespace(problems=list, status=None),
         network=SimpleNamespace(problems=[], interfaces={2: "host"}),
         sandboxes=SimpleNamespace(problems=[]),
+        hearing=SimpleNamespace(problems=[]),
+        is_short=False,
         workloads=SimpleNamespace(problems=[]),
         proxy=SimpleNamespace(problems=[], refusals=(), status=lambda: PROXY),
         pressure=SimpleNamespace(fills=lambda: [Fill("conntrack", 1, 262144, recycled=True)]),
@@ -93,8 +95,9 @@ def test_before_the_first_pass_a_node_is_degraded(agent: Any) -> None:
 def test_every_part_tells_of_its_problems(agent: Any) -> None:
     agent.problem, agent.network.problems = "no room", ["no uplink"]
     agent.workloads.problems = ["workload shop/web: no interface"]
+    agent.hearing.problems = ["shop/web asks DNS for very much"]
     status = views.status(agent)
-    told = ["no room", "no uplink", "workload shop/web: no interface"]
+    told = ["no room", "no uplink", *agent.workloads.problems, *agent.hearing.problems]
     assert (status["health"], status["problems"]) == ("degraded", told)
 
 
