@@ -380,7 +380,7 @@ def test_the_command_installs_upgrades_goes_back_and_uninstalls(bare: ControlPla
     assert "revision 2 was put back, but is not ready either" in bare.tulle(
         "upgrade", "--set=image.tag=bad", "--timeout=3", code=1
     )
-    # What was put back is not known to be whole: it is put back once more, and then what was before.
+    # What was put back is not known to be whole: once more, and only then what was before it.
     bare.tulle("upgrade", "--rollback", "--no-wait")
     assert image(bare) == "tulle:next"
     bare.tulle("upgrade", "--rollback", "--revision=1", "--no-wait")
