@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.proxy.envoy import serving
+from tests.proxy.mesh import free_port
 from tests.unit.compile.explain.town import policy, town
 from tulle import xds
 from tulle.compile import compile_world
@@ -32,20 +32,14 @@ def rule_set_of(*specs: str, audit: bool = False, kind: str = "CiliumNetworkPoli
     return found
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [item.getsockname()[1] for item in sockets]
-    for item in sockets:
-        item.close()
-    return ports
-
-
 @contextmanager
 def enforcing(
     rule_sets: Sequence[RuleSet], backend: int, place: Path
 ) -> Iterator[Mapping[RuleSet, int]]:
     """Gives the port of each; who is allowed goes to the backend on that port."""
-    ports = free_ports(len(rule_sets))
+    ports: set[int] = set()
+    while len(ports) < len(rule_sets):
+        ports.add(free_port())
     numbered = {
         port: rules._replace(number=port) for port, rules in zip(ports, rule_sets, strict=True)
     }
