@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.unit.agent.kube.beside import beside
 from tests.unit.agent.kube.test_backing import service
 from tests.unit.agent.kube.test_guests import host, runs
 from tests.unit.edges.kubernetes.registry import SERVED
@@ -99,16 +100,9 @@ def play(story: Callable[[Story], Awaitable[None]]) -> None:
             told.has(service("pg"))
             told.has(host())
             told.has(runs())
-            running = asyncio.create_task(
-                told.hosting.run(lambda: told.changes.append(len(told.changes)))
-            )
-            try:
+            run = told.hosting.run(lambda: told.changes.append(len(told.changes)))
+            async with beside(run, client):
                 await story(told)
-                assert not running.done()
-            finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
-                await client.close()
 
     asyncio.run(main())
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.unit.agent.kube.beside import beside
 from tests.unit.edges.kubernetes.registry import SERVED
 from tests.unit.edges.kubernetes.server import FakeServer
 from tulle.agent.kube import importing as module
@@ -72,14 +73,8 @@ def play(story: Callable[[Story], Awaitable[None]]) -> None:
             client = Client(server.access)
             of = {each.kind: each for each in ALL}
             told = Story(server, Importing(client, of.get, lambda: told.leads))
-            running = asyncio.create_task(told.importing.run())
-            try:
+            async with beside(told.importing.run(), client):
                 await story(told)
-                assert not running.done()
-            finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
-                await client.close()
 
     asyncio.run(main())
 
