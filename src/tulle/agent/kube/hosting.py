@@ -7,7 +7,6 @@ it is back it tells of them anew. Its MeshNode stays, and its pod range with it.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
@@ -30,10 +29,9 @@ from tulle.model.world import Key, Workload, World
 from . import writer
 from .backing import body_of, is_of_hosts, says, slices_of
 from .leases import LABEL, LOOK_S, Attendance, host_of
+from .news import log_news
 from .writer import Query, asked
 from .writes import MANAGER
-
-log = logging.getLogger("tulle")
 
 Write = Callable[[], Coroutine[Any, Any, bytes]]
 _PAUSE_S = 0.5
@@ -105,7 +103,8 @@ class Hosting:
                     await self._look_after(now, problems)
                 except Unavailable as error:  # nobody is gone for that
                     problems[_LEASES] = str(error)
-            self._told(problems)
+            log_news(problems, self.problems)
+            self.problems = problems
             if self.ready() != before:
                 changed()
             await asyncio.sleep(_PAUSE_S)
@@ -113,12 +112,6 @@ class Hosting:
                 async with asyncio.timeout(LOOK_S):
                     await self._news.wait()
             self._news.clear()
-
-    def _told(self, problems: dict[ObjectRef, str]) -> None:
-        for ref, text in problems.items():
-            if self.problems.get(ref) != text:
-                log.warning("%s: %s", ref, text)
-        self.problems = problems
 
     async def _look_after(self, now: InForce, problems: dict[ObjectRef, str]) -> None:
         """First nobody is sent to who is gone; then nobody is known any more.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -20,10 +19,9 @@ from tulle.model.world import Key
 
 from .clusterset import body_of, imports_of, is_ours, unread
 from .hosting import Api, Resource, Write
+from .news import log_news
 from .writer import asked
 from .writes import MANAGER
-
-log = logging.getLogger("tulle")
 
 AGAIN_S = 5.0  # after a failure
 _PAUSE_S = 0.5
@@ -67,9 +65,7 @@ class Importing:
         """Until cancelled."""
         while True:
             problems = await self._write(self._now) if self._now else {}
-            for ref, text in problems.items():
-                if self.problems.get(ref) != text:
-                    log.warning("%s: %s", ref, text)
+            log_news(problems, self.problems)
             self.problems = problems
             await asyncio.sleep(_PAUSE_S)
             with suppress(TimeoutError):

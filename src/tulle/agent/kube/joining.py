@@ -37,6 +37,7 @@ from tulle.model.world import Key, Node, Workload
 from ..mesh import uplink_addresses
 from .feeds import undisturbed
 from .leases import EXPIRES_S, LABEL, RENEW_S, lease_of
+from .news import log_news
 
 log = logging.getLogger("tulle")
 
@@ -170,9 +171,7 @@ class Joining:
                 await self._try(ref, self._apply(_path(ref), _body(wanted[ref])), problems)
         for ref in sorted(have.keys() - wanted.keys() - problems.keys()):
             await self._try(ref, self._delete(_path(ref)), problems)
-        for ref, text in problems.items():
-            if self._problems.get(ref) != text:
-                log.warning("%s: %s", ref, text)
+        log_news(problems, self._problems)
         self._problems = problems
 
     def _wanted(self, problems: dict[ObjectRef, str]) -> dict[ObjectRef, Ours]:
