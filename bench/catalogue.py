@@ -52,9 +52,14 @@ ONE_NODE = Suite(
     headline=("p50", "rps", "connects"),
 )
 
-_HTTP_METRICS = (_P50, _RPS, Metric("cpu", "CPU", REQUESTS_16, "cpu_us_per_request", "µs"))
+_HTTP = partial(
+    Suite,
+    phases=(_ONE_CONNECTION, _SIXTEEN),
+    metrics=(_P50, _RPS, Metric("cpu", "CPU", REQUESTS_16, "cpu_us_per_request", "µs")),
+    headline=("p50", "rps", "cpu"),
+)
 
-PROXY = Suite(
+PROXY = _HTTP(
     base="no-proxy",
     scenarios={
         "no-proxy": partial(Plain, "no-proxy"),
@@ -63,11 +68,8 @@ PROXY = Suite(
         "tulle-proxy": partial(TulleProxy, "tulle-proxy", 1),
         "two-sidecars": partial(Sidecars, "two-sidecars"),
     },
-    phases=(_ONE_CONNECTION, _SIXTEEN),
-    metrics=_HTTP_METRICS,
-    headline=("p50", "rps", "cpu"),
 )
-STREAM = Suite(
+STREAM = _HTTP(
     base="unjudged",
     scenarios={
         "unjudged": partial(Plain, "unjudged"),
@@ -80,11 +82,8 @@ STREAM = Suite(
         "envoy-rbac-100": partial(ByHand, "envoy-rbac-100", [rbac(100)]),
         "sidecars-rbac-100": partial(Sidecars, "sidecars-rbac-100", [rbac(100)]),
     },
-    phases=(_ONE_CONNECTION, _SIXTEEN),
-    metrics=_HTTP_METRICS,
-    headline=("p50", "rps", "cpu"),
 )
-STREAM_NODES = Suite(
+STREAM_NODES = _HTTP(
     base="far",
     scenarios={
         "far": partial(PlainNodes, "far", "native"),
@@ -94,9 +93,6 @@ STREAM_NODES = Suite(
         "tulle-far-100": partial(JudgedNodes, "tulle-far-100", 100),
         "tulle-far-1000": partial(JudgedNodes, "tulle-far-1000", 1000),
     },
-    phases=(_ONE_CONNECTION, _SIXTEEN),
-    metrics=_HTTP_METRICS,
-    headline=("p50", "rps", "cpu"),
 )
 
 _NODES_PHASES: tuple[Phase, ...] = (
