@@ -199,16 +199,13 @@ def _by_name(
     if not ifindex:
         raise Refused(f"{target}: what a name means is known to workloads of this node only")
     name = normal(target)
-    found = 0
-    for address in learnt.addresses(ifindex, name):
-        for src in own:
-            if src.version == address.version:
-                found += 1
-                known = learnt.names(ifindex, address, fresh=True)
-                yield f"{name} ({address})", Flow(src, address, protocol, port, known)
-                break
-    if not found:
-        src = next((item for item in own if item.version == UNKNOWN.version), own[0])
+    sources = {src.version: src for src in reversed(own)}  # the first of each family
+    known = [item for item in learnt.addresses(ifindex, name) if item.version in sources]
+    for dst in known:
+        names = learnt.names(ifindex, dst, fresh=True)
+        yield f"{name} ({dst})", Flow(sources[dst.version], dst, protocol, port, names)
+    if not known:
+        src = sources.get(UNKNOWN.version, own[0])
         yield name, Flow(src, UNKNOWN, protocol, port, (name,))
 
 
