@@ -24,10 +24,9 @@ from tulle.model.world import Node
 
 ROOT = Path("/run/tulle-kubernetes")
 _NUMBER = 5  # of the host's address: neither the bridge's nor a node's
-_PATIENCE_S = 180.0  # a server among several that start takes a minute
 _PORT_NUMBER = 60_000  # makes its MAC: nodes' begin at 0
 _ETCD = "http://127.0.0.1:2379"
-_PATIENCE_S = 180  # a server that lives gets there: a busy machine takes its time
+_PATIENCE_S = 180.0  # a server that lives gets there: among several that start it takes a minute
 _ROOM = {"cpu": "2", "memory": "4Gi", "pods": "110"}  # of a node
 _ADMIN = ("kubernetes-admin", "system:masters")
 # what is on by default in all versions but the oldest
