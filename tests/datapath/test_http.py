@@ -46,7 +46,7 @@ def test_conditions_on_headers_are_met_as_rules_word_them(kernel: Parser) -> Non
     names, values = ("x", "x-tier", "n" * 32), ("gold", "a b\tc", "v" * 64)
     tests = [HeaderTest(name, value) for name in names for value in (None, *values)]
     rule = HttpRule("r", headers=tuple(tests))
-    found = hold(True, [Layer7("", (rule,))], audit=False, outgoing=False, host=False)
+    found = hold(True, [("", Layer7("", (rule,)))], audit=False, outgoing=False, host=False)
     assert isinstance(found, Held)
     kernel.headers.update_many(found.rows(7)["http_headers"].items())
     draw, seen = random.Random(SEED), set()

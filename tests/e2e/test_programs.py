@@ -155,6 +155,19 @@ def test_a_protocol_that_is_not_read_is_told_of_and_refused_under_rules(town: To
     wait_for(lambda: requests(town).get(("-", "refused")) == 1)
 
 
+def test_a_service_that_says_what_it_speaks_has_its_rules_in_the_proxy(town: Town) -> None:
+    """Whoever is asked by the pod's own address is judged by what its Service says, too."""
+    town.judge(("grpc",))
+    port = {"port": 80, "targetPort": programs.PORTS["grpc"], "appProtocol": "grpc"}
+    metadata = {"name": "talk", "namespace": "shop"}
+    spec = {"selector": {"app": "grpc"}, "ports": [port]}
+    town.mesh.apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    (row,) = (item for item in town.mesh.get("rungs") if "shop/grpc ingress[0]" in item["rule"])
+    why = "port 83 speaks HTTP/2: appProtocol grpc in Service shop/talk"
+    assert (row["rung"], row["why"]) == (3, why)
+    assert town.ask("grpc") == town.ask_at_home("grpc")
+
+
 _OVERTAKING = """
 import socket, sys
 with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as one:

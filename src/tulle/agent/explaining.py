@@ -284,7 +284,7 @@ def _result(
         "rung_reason": SOCKET_REASON if way.drop and _at_socket(way) else PACKET_REASON,
         "share": way.share,
         "notes": [*_hypothetical(source, way), *_notes(now, verdict)],
-    } | judged(now.world, verdict, request)
+    } | judged(now.world, verdict, request, way.flow)
 
 
 def _at_socket(way: Way) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tulle.compile.explain import end_at
 from tulle.compile.explain.cilium_requests import (
     allowing,
     answering,
@@ -17,10 +18,11 @@ from tulle.compile.explain.cilium_requests import (
 from tulle.compile.explain.requests import Request
 from tulle.compile.http import hold
 from tulle.compile.proxy import scope_of_rules
+from tulle.compile.speech import unread_ports
 from tulle.compile.translate.layer7 import layer7
 from tulle.model.dns import normal
 from tulle.model.scopes import NODE
-from tulle.model.verdict import RequestRule, Verdict
+from tulle.model.verdict import Flow, RequestRule, Verdict
 from tulle.model.world import World
 
 Json = dict[str, Any]
@@ -31,8 +33,10 @@ HELD_REASON = "rules of policies read its requests, which the kernel does at the
 AMBIGUOUS = "400: the request can be read in more than one way"
 
 
-def judged(world: World, verdict: Verdict, request: Request | None) -> Json:
+def judged(world: World, verdict: Verdict, request: Request | None, flow: Flow) -> Json:
     """The fields of a result that are about requests, and those that they change.
+
+    `flow` is what arrives at the server.
 
     `allows` are what is allowed of a connection of which nobody said what it will carry, `answer`
     is what the proxy says itself, `request_rules` name what lets a request pass at either end.
@@ -41,7 +45,7 @@ def judged(world: World, verdict: Verdict, request: Request | None) -> Json:
         return {"allows": [], "answer": None, "request_rules": []}
     if any(is_dns(world, rule) for rule in (*verdict.requests, *verdict.audit_requests)):
         return {"rung": 2, "rung_reason": DNS_REASON} | _of_question(world, verdict, request)
-    rung, reason = _rung(world, verdict)
+    rung, reason = _rung(world, verdict, _unread(world, flow))
     read: Json = {"rung": rung, "rung_reason": reason}
     if request is None:
         return read | {
@@ -69,9 +73,10 @@ def _of_question(world: World, verdict: Verdict, request: Request | None) -> Jso
     return found
 
 
-def _rung(world: World, verdict: Verdict) -> tuple[int, str]:
+def _rung(world: World, verdict: Verdict, unread: str) -> tuple[int, str]:
     ends = list(_by_end((*verdict.requests, *verdict.audit_requests)))
-    reasons = [_unheld(world, end, audit=bool(verdict.audit_requests)) for end in ends]
+    audit = bool(verdict.audit_requests)
+    reasons = [_unheld(world, end, unread, audit=audit) for end in ends]
     if not any(reasons):
         return 2, HELD_REASON
     read = [end for end, why in zip(ends, reasons, strict=True) if why]
@@ -81,12 +86,21 @@ def _rung(world: World, verdict: Verdict) -> tuple[int, str]:
     return 3, told + why
 
 
-def _unheld(world: World, end: Sequence[RequestRule], *, audit: bool) -> str:
+def _unread(world: World, flow: Flow) -> str:
+    """Why the kernel would not read what comes to the port; "" if it is not known to differ."""
+    server = end_at(world, flow.dst).workload
+    ports = dict(unread_ports(world, server)) if server and flow.protocol == "TCP" else {}
+    return ports.get(flow.dport, "")
+
+
+def _unheld(world: World, end: Sequence[RequestRule], unread: str, *, audit: bool) -> str:
     """Why the kernel does not judge by these rules; "" if it does."""
-    said = (layer7(port_rule(world, item), item.place, []) for item in end)
+    said = ((str(item.rule), layer7(port_rule(world, item), item.place, [])) for item in end)
     outgoing = any(item.rule.direction == "egress" for item in end)
-    parts = [item for item in said if item]
-    found = hold(world.settings.stream, parts, audit=audit, outgoing=outgoing, host=False)
+    parts = [(name, part) for name, part in said if part]
+    found = hold(
+        world.settings.stream, parts, audit=audit, outgoing=outgoing, host=False, unread=unread
+    )
     return found if isinstance(found, str) else ""
 
 

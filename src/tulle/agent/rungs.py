@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tulle.compile.isolation import Isolation
 from tulle.compile.rule_sets import RuleSet
 from tulle.model.verdict import Rule
 
@@ -19,7 +20,7 @@ STREAM = "the kernel judges its requests at the server's socket"
 def rungs(_: Agent, now: Pass) -> list[Json]:
     """A row for each rule and each place where it stands."""
     isolation = now.compiled.memo.isolation
-    sets = [*isolation.rule_sets.values(), *isolation.dns.values()]
+    sets = [*_for_requests(isolation), *isolation.dns.values()]
     reading = {part.rule for item in sets for part in item.parts}
     plain = {
         rule
@@ -29,6 +30,13 @@ def rungs(_: Agent, now: Pass) -> list[Json]:
     rows = [_row(rule, str(rule), 1, PACKET, 0) for rule in plain]
     rows += [row for item in sets for row in _of(item)]
     return sorted(rows, key=lambda row: (row["rule"], row["set"]))
+
+
+def _for_requests(isolation: Isolation) -> Iterable[RuleSet]:
+    """One may be the proxy's for several reasons, each on a port of its own."""
+    made = (item for known in isolation.known.values() for item in known.rule_sets)
+    found = {(item.number, item.why): item for item in made if item.number in isolation.rule_sets}
+    return found.values()
 
 
 def _of(item: RuleSet) -> Iterator[Json]:

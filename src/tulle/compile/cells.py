@@ -28,6 +28,7 @@ class Decision(NamedTuple):
     line: int
     audit: int = NOBODY
     asked: tuple[int, ...] = ()
+    unread: str = ""  # why the kernel does not read their requests there
 
     @property
     def shadows(self) -> bool:
@@ -52,19 +53,41 @@ class Match(NamedTuple):
 
 
 Range = tuple[int, int]
+Unread = tuple[tuple[int, str], ...]  # ports, with what each speaks and who says so
 Shared = tuple[int, int, tuple[int, ...]]  # first and last port, lines of layer 7
 Piece = tuple[int, int, int, tuple[int, ...]]  # first, last port, line that decides, asked ones
 Judged = tuple[int, int, Decision]
 
 
-def cells(matches: Sequence[Match]) -> tuple[Cell, ...]:
-    """All that is decided on one peer; the same for lines that decide the same."""
+def cells(matches: Sequence[Match], unread: Unread = ()) -> tuple[Cell, ...]:
+    """All that is decided on one peer; the same for lines that decide the same.
+
+    `unread` are TCP ports of the subject whose requests the kernel does not read.
+    """
     protocols = {span[0] for match in matches for span in match.spans} - {ANY_PROTOCOL}
+    protocols |= {PROTOCOLS["TCP"]} if unread else set()
     ((_, _, rest),) = _judged(matches, ANY_PROTOCOL)
     found = [Cell(int(PolicyPrefix.ANY), 0, 0, rest)]
     for protocol in sorted(protocols):
-        found += _as_prefixes(protocol, _judged(matches, protocol), rest)
+        judged: Iterable[Judged] = _judged(matches, protocol)
+        if unread and protocol == PROTOCOLS["TCP"]:
+            judged = _apart(judged, unread)
+        found += _as_prefixes(protocol, tuple(judged), rest)
     return tuple(found)
+
+
+def _apart(judged: Iterable[Judged], unread: Unread) -> Iterator[Judged]:
+    """Each of `unread`, in order, by itself where requests are asked for."""
+    for first, last, decision in judged:
+        if decision.asked:
+            for port, why in unread:
+                if first <= port <= last:
+                    if first < port:
+                        yield first, port - 1, decision
+                    yield port, port, decision._replace(unread=why)
+                    first = port + 1
+        if first <= last:
+            yield first, last, decision
 
 
 def _judged(matches: Sequence[Match], protocol: int) -> list[Judged]:

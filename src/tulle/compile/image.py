@@ -28,6 +28,7 @@ from .outside import Outside, OutsidePart, outside_of, outside_part
 from .parts import Image, Part
 from .policies import BUILTIN, Rules, number_rules
 from .services import Frontend, ServiceParts, service_parts
+from .speech import Speech, speech_of
 from .survey import Survey, survey
 from .translate import Translated, policies_of
 
@@ -46,6 +47,7 @@ class Memo(NamedTuple):
     members: Members = Members()
     choices: Choices = Choices()
     rules: Rules = Rules()
+    speech: Speech = Speech()
     isolation: Isolation = Isolation()
     endpoints: EndpointParts = EndpointParts()
     services: ServiceParts | None = None
@@ -132,12 +134,19 @@ def _ruled(world: World, memo: Memo, limits: Limits, allocator: Allocator, old: 
     members = members_of(index.matching, census, turnover, old.members)
     choices = choices_of(world, index, local, old.choices)
     rules = number_rules(index, choices.selected(), limits, allocator, old.rules)
+    speech = speech_of(world, local.rows, old.speech)
+    stream = world.settings.stream
     isolation = isolate(
-        choices, members, rules, limits, allocator, old.isolation, stream=world.settings.stream
+        choices, members, rules, limits, allocator, old.isolation, stream=stream, unread=speech.of
     )
     rules = rules._replace(denials=isolation.denial_names) if isolation.denial_names else rules
     return memo._replace(
-        census=census, members=members, choices=choices, rules=rules, isolation=isolation
+        census=census,
+        members=members,
+        choices=choices,
+        rules=rules,
+        speech=speech,
+        isolation=isolation,
     )
 
 

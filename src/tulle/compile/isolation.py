@@ -12,6 +12,7 @@ from tulle.model.verdict import Rule
 from tulle.model.world import Key, Refusal, World
 
 from .capacity import DENIALS, LISTENERS, Limits, full
+from .cells import Unread
 from .fqdns import KIND as SELECTOR
 from .http import Held
 from .identities import node_labels_of, port_table
@@ -29,6 +30,7 @@ from .spoken import Names, Spoken, refusals, spoken_by
 
 Who = Key | None  # a workload of this node, or the node itself
 Choice = Mapping[str, Selected]
+NOTHING: Mapping[Key, Unread] = {}
 
 
 class Choices(NamedTuple):
@@ -104,22 +106,25 @@ def isolate(
     before: Isolation,
     *,
     stream: bool = False,
+    unread: Mapping[Key, Unread] = NOTHING,
 ) -> Isolation:
     """`before` itself if nothing has changed. What does not fit is denied, by name.
 
-    Where there is not room for all, who asks for most goes last: nobody should lose what he has to
+    `unread` are workloads' ports of which the kernel reads no requests, with the reason. Where
+    there is not room for all, who asks for most goes last: nobody should lose what he has to
     another namespace's appetite.
     """
-    made_from = choices, members, rules
+    made_from = choices, members, rules, unread
     if not before.denial_names and all(map(is_, made_from, before.made_from or (None,))):
         allocator.keep(RULE_SET)
         allocator.keep(SELECTOR)
         return before
-    work = _Work(members, rules, limits, allocator, before, stream)
+    work = _Work(members, rules, limits, allocator, before, stream, unread)
     sets, tried = work.sets(choices, choices.of), work.denials
     if work.refusals:
         modest = sorted(choices.of, key=work.share_of)
-        work = _Work(members, rules, limits, allocator, before._replace(known=work.known), stream)
+        known = before._replace(known=work.known)
+        work = _Work(members, rules, limits, allocator, known, stream, unread)
         sets = work.sets(choices, modest)
     parts: dict[Hashable, Part] = {
         ("set", placed.number): work.part(placed) for placed in work.placed.values()
@@ -153,8 +158,9 @@ class _Work:
         allocator: Allocator,
         before: Isolation,
         stream: bool,
+        unread: Mapping[Key, Unread],
     ) -> None:
-        self._stream = stream
+        self._stream, self._unread = stream, unread
         self._members = members
         self._rules = rules
         self._limits = limits
@@ -196,7 +202,9 @@ class _Work:
         ports = port_table(choices.rows[who].workload.ports) if who else ()
         names = {name for item in selected for name in item.named_own}
         used = tuple(port for port in ports if (port[0], port[1]) in names)
-        subject = Subject(direction, who is None, used)
+        reads = who is not None and any(item.reads_requests for item in selected)
+        unread = self._unread.get(who, ()) if who and reads else ()
+        subject = Subject(direction, who is None, used, unread)
         key = (subject, tuple(map(id, selected)))
         if key not in self._chosen:
             self._chosen[key] = self._place(key, subject, selected, who)

@@ -114,6 +114,13 @@ class ParsedPolicy:
         return tuple(f"{rule.direction} {rule}" for rule in self.rules)
 
     @cached_property
+    def reads_requests(self) -> bool:
+        """Of what comes in, as HTTP."""
+        return self.policy.direction == "ingress" and any(
+            line.layer7 is not None and line.layer7.dns is None for line in self.lines
+        )
+
+    @cached_property
     def terms(self) -> frozenset[Term]:
         found = {term for line in self.lines for term in line.terms or ()}
         return frozenset(found | {Term("port", name) for name in self.named_peers})

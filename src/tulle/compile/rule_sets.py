@@ -109,10 +109,11 @@ class Numbering:
         ]
         found = hold(
             self._stream and not dns,
-            [part.layer7 for part in parts],
+            [(str(part.rule), part.layer7) for part in parts],
             audit=decision.shadows,
             outgoing=any(part.rule.direction == "egress" for part in parts),
             host=self._host,
+            unread=decision.unread,
         )
         held, why = (None, found) if isinstance(found, str) else (found, "")
         words += [held.digest] if held else []

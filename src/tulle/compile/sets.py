@@ -16,7 +16,7 @@ from tulle.abi import Action as Answer
 from tulle.abi import Identity, PolicyFlag, PolicyPrefix, RuleId
 from tulle.model.verdict import Rule
 
-from .cells import NOBODY, Cell, Decision, Match, cells
+from .cells import NOBODY, Cell, Decision, Match, Unread, cells
 from .identities import NamedPort
 from .lines import PROTOCOLS, Line, Span, Term
 from .members import NONE, Members
@@ -33,6 +33,7 @@ class Subject(NamedTuple):
     direction: str
     is_host: bool = False
     ports: tuple[NamedPort, ...] = ()  # its own, which names in ingress rules stand for
+    unread: Unread = ()  # its own, of which requests are the proxy's to read
 
 
 class Group(NamedTuple):
@@ -51,7 +52,7 @@ class PolicySet(NamedTuple):
 def groups_of(subject: Subject, lines: Sequence[Line], members: Members) -> list[Group]:
     """What `lines` decide for a subject. A workload's own node always passes."""
     everybody = [position for position, line in enumerate(lines) if line.terms is None]
-    usual = cells(list(_matches(lines, everybody, subject.ports)))
+    usual = cells(list(_matches(lines, everybody, subject.ports)), subject.unread)
     found = [Group(usual, (int(Identity.ANY),))]
     if not subject.is_host:
         passing = Cell(int(PolicyPrefix.ANY), 0, 0, Decision(_FROM_NODE))
@@ -59,7 +60,7 @@ def groups_of(subject: Subject, lines: Sequence[Line], members: Members) -> list
     by_cells: dict[tuple[Cell, ...], list[int]] = defaultdict(list)
     for (positions, ports), numbers in _by_shape(subject, lines, members).items():
         chosen = sorted({*everybody, *positions})
-        by_cells[cells(list(_matches(lines, chosen, ports)))] += numbers
+        by_cells[cells(list(_matches(lines, chosen, ports)), subject.unread)] += numbers
     found += [
         Group(decided, tuple(sorted(numbers)))
         for decided, numbers in by_cells.items()
@@ -147,7 +148,7 @@ def _packed(
     listeners: Numbering,
     has_names: bool,
 ) -> Packed:
-    decider, audit, _ = cell.decision
+    decider, audit = cell.decision.line, cell.decision.audit
     audited = int(RuleId.NONE) if audit == NOBODY else numbers[lines[audit].rule]
     rule, answer = int(RuleId.NOT_ISOLATED), Answer.ALLOW
     if decider == _FROM_NODE:

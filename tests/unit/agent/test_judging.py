@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from tests.unit.compile.explain.request_rows import request, ruled
-from tests.unit.compile.explain.town import asked, policy, town
+from tests.unit.compile.explain.town import asked, policy, service, town
+from tests.unit.compile.explain.town import flow as flow_of
 from tulle.agent.judging import AMBIGUOUS, HELD_REASON, RUNG_REASON, judged
 from tulle.compile.explain.requests import Request
 from tulle.model.kubernetes import Namespace, ObjectMeta
@@ -17,11 +18,13 @@ READS = policy("shop/p", ruled("{path: /a, method: GET}"), CNP)
 OUT = policy("shop/q", ruled("{path: '/a.*'}").replace("ingress", "egress"), CNP)
 INGRESS = f"{CNP} shop/p ingress[0].toPorts[0]"
 EGRESS = f"{CNP} shop/q egress[0].toPorts[0]"
+DB = flow_of("shop/web > shop/db")
 
 
 def told(text: str | None, *policies: Any, flow: str = "shop/web > shop/db") -> dict[str, Any]:
     verdict = asked(flow, *policies)
-    return judged(town(*policies), verdict, request(text) if text else None)
+    asks = request(text) if text else None
+    return judged(town(*policies), verdict, asks, flow_of(flow))
 
 
 def test_where_no_rule_reads_requests_nothing_is_said() -> None:
@@ -43,7 +46,7 @@ def test_a_namespace_that_has_a_proxy_is_named() -> None:
     metadata = ObjectMeta("shop", annotations={"tulle.io/proxy-scope": "namespace"})
     reads = policy("shop/p", ruled("{path: '/a?'}"), CNP)
     world = replace(town(reads), namespaces={"shop": Namespace(metadata)})
-    found = judged(world, asked("shop/web > shop/db", reads), None)
+    found = judged(world, asked("shop/web > shop/db", reads), None, DB)
     assert ", in the proxy of namespace/shop" in found["rung_reason"]
 
 
@@ -53,12 +56,27 @@ def test_what_the_kernel_judges_and_what_forces_more() -> None:
     def at_sockets(path: str) -> tuple[int, str]:
         item = policy("shop/p", ruled(f"{{path: '{path}'}}"), CNP)
         world = replace(town(item), settings=Settings(stream=True))
-        found = judged(world, asked("shop/web > shop/db", item), None)
+        found = judged(world, asked("shop/web > shop/db", item), None, DB)
         return found["rung"], found["rung_reason"]
 
     assert at_sockets("/a") == (2, HELD_REASON)
     rung, reason = at_sockets("/a?")
     assert rung == 3 and "rules.http[0].path is a regular expression: it has '?'" in reason
+
+
+def test_a_port_that_speaks_something_else_is_the_proxys() -> None:
+    item = policy("shop/p", ruled("{path: /a}"), CNP)
+    speaks = service("shop/db", "{app: db}", "{port: 80, appProtocol: grpc}")
+    world = replace(town(item, speaks), settings=Settings(stream=True))
+
+    def rung(of: str) -> tuple[int, str]:
+        found = judged(world, asked(of, item), None, flow_of(of))
+        return found["rung"], found["rung_reason"]
+
+    number, reason = rung("shop/web > shop/db")
+    why = "(port 80 speaks HTTP/2: appProtocol grpc in Service shop/db)"
+    assert (number, reason) == (3, f"{RUNG_REASON} {why}")
+    assert rung("shop/web > shop/api") == (2, HELD_REASON)
 
 
 def test_a_request_must_pass_at_both_ends() -> None:
@@ -111,7 +129,7 @@ def test_where_names_and_requests_count_it_is_said_which_is_meant() -> None:
     verdict = asked("shop/web > internet TCP 443", item)
 
     def said(path: str, host: str, tls: bool) -> str | None:
-        found = judged(town(item), verdict, Request("GET", path, host, (), tls))
+        found = judged(town(item), verdict, Request("GET", path, host, (), tls), DB)
         answer: str | None = found["answer"]
         return answer and answer.partition(":")[0]
 

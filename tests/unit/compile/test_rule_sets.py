@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.unit.compile.explain.town import policy, town
+from tests.unit.compile.explain.town import policy, service, town
 from tulle import abi
 from tulle.compile import Compiled, compile_world
 from tulle.compile.capacity import LIMITS, LISTENERS
@@ -148,3 +148,44 @@ def test_rules_that_do_not_fit_into_the_kernel_deny_by_name() -> None:
     (refusal,) = {item.reason for item in result.refusals}
     assert "map http_rules is full (limit 1)" in refusal
     assert not flat(result.image)["http_rules"] and not kernel_entries(result)
+
+
+def test_ports_that_speak_something_else_are_the_proxys() -> None:
+    """Of one policy on several ports, only those, and only of workloads that a Service selects."""
+    spec = (
+        "{endpointSelector: {matchLabels: {app: api}}, ingress: [{toPorts: [{ports: [{port: '80', "
+        "endPort: 90, protocol: TCP}], rules: {http: [{path: /a}]}}]}]}"
+    )
+    ports = ("{port: 80, name: grpc}", "{port: 85, name: https}", "{port: 99, name: grpc-x}")
+    result = streaming(policy("shop/a", spec, CNP), service("shop/s", "{app: api}", *ports))
+    held, unheld = kernel_entries(result)
+    if not held[1]:
+        held, unheld = unheld, held
+    assert unheld[1] == 0 and [*result.memo.isolation.listened] == [unheld[0]]
+    entries = {
+        (key.port, key.prefixlen): abi.PolicyEntry.unpack(raw).proxy
+        for packed, raw in flat(result.image)["policy"].items()
+        if (key := abi.PolicyKey.unpack(packed)).set == result.memo.isolation.sets["shop", "api"][0]
+    }
+
+    def number(port: int) -> int:
+        """Of the longest prefix."""
+        covering = {
+            bits: proxy
+            for (start, bits), proxy in entries.items()
+            if start >> (16 - max(bits - whole, 0)) == port >> (16 - max(bits - whole, 0))
+        }
+        return covering[max(covering)]
+
+    whole = abi.PolicyPrefix.PORT
+    assert {port: number(port) for port in (79, 80, 81, 84, 85, 86, 90, 91, 99)} == {
+        79: 0,
+        80: unheld[0],
+        81: held[0],
+        84: held[0],
+        85: unheld[0],
+        86: held[0],
+        90: held[0],
+        91: 0,
+        99: 0,
+    }

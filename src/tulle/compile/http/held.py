@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from tulle import abi
@@ -75,9 +75,18 @@ class Held:
 
 
 def hold(
-    wanted: bool, parts: Sequence[Layer7], *, audit: bool, outgoing: bool, host: bool
+    wanted: bool,
+    named: Sequence[tuple[str, Layer7]],
+    *,
+    audit: bool,
+    outgoing: bool,
+    host: bool,
+    unread: str = "",
 ) -> Held | str:
-    """The rules in the kernel's form, or why they are the proxy's to judge."""
+    """Rules, with whose they are, in the kernel's form, or why they are the proxy's to judge.
+
+    `unread` is why that is so of the port, whatever they say.
+    """
     if not wanted:
         return "nodes were not started with --stream"
     if outgoing:
@@ -86,9 +95,11 @@ def hold(
         return "the server is the node itself, whose sockets the kernel does not read"
     if audit:
         return "audit: what no rule allows passes, also what the kernel cannot read"
-    if any(part.server_names for part in parts):
+    if any(part.server_names for _, part in named):
         return "serverNames: TLS"
-    rules = [rule for part in parts for rule in part.http]
+    if unread:
+        return unread
+    rules = list(_rules(named))
     try:
         met = [item for place, rule in enumerate(rules) for item in _met(rule, place)]
         found = Held(_closed(met))
@@ -97,6 +108,13 @@ def hold(
     if len(found.conditions) > HttpLimit.CONDITIONS:
         return f"more than {HttpLimit.CONDITIONS:d} conditions on headers"
     return found
+
+
+def _rules(named: Sequence[tuple[str, Layer7]]) -> Iterator[HttpRule]:
+    """With whole names where there are those of several."""
+    for name, part in named:
+        for rule in part.http:
+            yield replace(rule, place=f"{name}.{rule.place}") if len(named) > 1 else rule
 
 
 class _UnfitError(Exception):

@@ -12,24 +12,15 @@ from tulle.model.references import BackendObjectReference
 from tulle.model.routing import AppProtocol, Destination
 from tulle.model.world import Key
 
+from ..app_protocols import ENCRYPTED, WEB
 from .conditions import RESOLVED, Verdict
 from .facts import Asking
 from .grants import Referrer, Target
 
 Speech = Literal["HTTP", "GRPC", "TCP", "UDP"]
 
-# By a Service port's appProtocol: Kubernetes' own names (KEP-3726), then IANA's.
-_OF_HTTP: dict[str, AppProtocol] = {
-    "": AppProtocol.HTTP1,
-    "http": AppProtocol.HTTP1,
-    "https": AppProtocol.HTTP1,
-    "kubernetes.io/h2c": AppProtocol.HTTP2,
-    "http2": AppProtocol.HTTP2,
-    "grpc": AppProtocol.HTTP2,
-    "kubernetes.io/ws": AppProtocol.WEBSOCKET,
-    "kubernetes.io/wss": AppProtocol.WEBSOCKET,
-}
-_ENCRYPTED = ("https", "kubernetes.io/wss")  # said of a port that a BackendTLSPolicy must target
+# By a Service port's appProtocol.
+_OF_HTTP: Mapping[str, AppProtocol] = {"": AppProtocol.HTTP1, **WEB, **ENCRYPTED}
 _OF_GRPC = {
     "": AppProtocol.HTTP2,
     **{name: item for name, item in _OF_HTTP.items() if item is AppProtocol.HTTP2},
@@ -102,7 +93,7 @@ class Backends:
     def _spoken_to(self, found: Destination, port: ServicePort, name: str) -> Destination:
         protocol, says = self._protocol(port), port.app_protocol.lower()
         tls = None if self._sealed else self._asking.upstream_tls(found.service, port.name)
-        if protocol is None or (says in _ENCRYPTED and tls is None and self._is_http):
+        if protocol is None or (says in ENCRYPTED and tls is None and self._is_http):
             needs = ": it needs a BackendTLSPolicy" if protocol else ""
             message = f"{name} port {port.port}: appProtocol {port.app_protocol}{needs}"
             return self._broken(found, "UnsupportedProtocol", message)

@@ -17,6 +17,7 @@ from tulle.model.routing import Front, RequestMatch, Rule, Server, Stream, Virtu
 from tulle.model.traffic import BackendPolicy, BackendTrafficSpec
 from tulle.model.world import World
 
+from ..app_protocols import WEB
 from ..routes.fronts import front_name
 from ..routes.services import OWNER_LABEL
 from ..services.wishes import addresses_of
@@ -24,9 +25,6 @@ from .claims import Target
 from .holding import Holding
 
 _EVERYBODY = "everybody"  # as compile/routes/mesh names the server of those without routes
-# A port's appProtocol of which requests can be read; "" is taken to be HTTP where a policy for
-# requests says so.
-_WEB = ("http", "http2", "grpc", "kubernetes.io/h2c", "kubernetes.io/ws")
 
 
 class _Port(NamedTuple):
@@ -73,7 +71,7 @@ def _ports(holding: Holding, world: World) -> Iterator[_Port]:
         for port in service.spec.ports:
             places = {Target(ref), Target(ref, port.name)}
             spoken, asked = port.app_protocol.lower(), bool(places & requests)
-            web = spoken in _WEB or (asked and not spoken)
+            web = spoken in WEB or (asked and not spoken)  # as a policy for requests says so
             if port.protocol == "TCP" and ((web and asked) or places & holding.backends.of.keys()):
                 yield _Port(service, port, web)
 

@@ -131,6 +131,18 @@ def policy(path: str, spec: str, kind: str = "NetworkPolicy", **annotations: str
     return msgspec.convert({"metadata": meta, part: content}, KINDS[kind])
 
 
+def service(path: str, selector: str, *ports: str) -> Service:
+    """Headless, from the YAML of its selector and ports."""
+    namespace, name = path.split("/")
+    spec = {
+        "selector": yaml.safe_load(selector),
+        "ports": [yaml.safe_load(port) for port in ports],
+        "clusterIP": "None",
+    }
+    meta = {"name": name, "namespace": namespace}
+    return msgspec.convert({"metadata": meta, "spec": spec}, Service)
+
+
 def flow(text: str) -> Flow:
     source, _, destination, *rest = text.split()
     family = 0

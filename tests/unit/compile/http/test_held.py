@@ -19,7 +19,7 @@ TESTS = (HeaderTest("x"), HeaderTest("x", "1"), HeaderTest("y", "2"))
 
 
 def held(*rules: HttpRule, audit: bool = False, outgoing: bool = False) -> Held | str:
-    return hold(True, [Layer7("", rules)], audit=audit, outgoing=outgoing, host=False)
+    return hold(True, [("", Layer7("", rules))], audit=audit, outgoing=outgoing, host=False)
 
 
 def met_in_kernel(rows: dict[bytes, bytes], headers: dict[str, str]) -> int:
@@ -114,10 +114,10 @@ def test_what_is_not_the_kernels_to_judge() -> None:
     assert str(held(rule, audit=True)).startswith("audit")
     assert str(held(rule, outgoing=True)).startswith("egress")
     assert "TLS" in str(
-        hold(True, [Layer7("", (), ("a.test",))], audit=False, outgoing=False, host=False)
+        hold(True, [("", Layer7("", (), ("a.test",)))], audit=False, outgoing=False, host=False)
     )
     assert "node itself" in str(hold(True, [], audit=False, outgoing=False, host=True))
-    unwanted = hold(False, [Layer7("", (rule,))], audit=False, outgoing=False, host=False)
+    unwanted = hold(False, [("", Layer7("", (rule,)))], audit=False, outgoing=False, host=False)
     assert unwanted == "nodes were not started with --stream"
     many = [HttpRule("r", method=f"M{n}", path="/a") for n in range(9)]
     assert "more than 8 rules meet the path '/a'" in str(held(*many))
