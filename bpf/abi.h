@@ -276,6 +276,7 @@ enum hearer_limit {
 	HEARER_NAMES = 512,
 	HEARER_ADDRESSES = 1024,
 	HEARER_QUESTIONS = 256,
+	HEARER_TOLD = 128, /* of what it asks in a second; and as many that are denied */
 };
 
 /* Lower case, back to front, each label followed by a dot: `moc.elpmaxe.`, and zeros. */
@@ -351,7 +352,15 @@ struct hearer {
 	__u64 addresses;
 	__u64 questions;
 	__u64 forgotten; /* addresses before their time, as there were too many */
+	__u64 displaced; /* names, likewise */
 	__u64 refused;	 /* for which the node has no room */
+	__u64 asked;	 /* questions that passed, */
+	__u64 answered;	 /* answers that were believed, */
+	__u64 denied;	 /* and questions that fell */
+	__u64 untold;	 /* of all these: too many in a second */
+	__u64 second;	 /* in which so many were told of: */
+	__u32 told;
+	__u32 told_denied;
 };
 
 /* What a workload has learnt of an address. */
@@ -379,6 +388,7 @@ struct known_name {
 /* The id less one is the name's turn, and its place what is left of that. */
 struct dns_named {
 	__u64 id;
+	__u64 expires_ns; /* the last of its addresses */
 	struct known_name known;
 };
 
@@ -655,7 +665,7 @@ struct asked {
 	__u16 qtype; /* host order */
 	__u16 qclass;
 	struct known_name known;
-	__u32 pad;
+	__u32 place; /* of the workload's */
 };
 
 enum dns_status {

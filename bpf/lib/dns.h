@@ -59,6 +59,8 @@ struct dns_scratch {
 	struct number_key numbered;
 	struct dns_named named;
 	struct hearer hearer;
+	__u64 latest_ns; /* of what an answer teaches */
+	__u64 swept_ns;	 /* when questions were forgotten for want of room */
 	__u8 message[NAME_MESSAGE];
 };
 

@@ -85,7 +85,7 @@ __noinline int heed_answer(const struct flow *flow, __u32 ifindex)
 	    bpf_ktime_get_coarse_ns() - asked_for->time_ns > NAME_ASKED_S * SECOND_NS ||
 	    !name_equal(&asked_for->known, &dns->out.asked))
 		return 0;
-	bpf_map_delete_elem(&dns_asked, &dns->question);
+	forget_question(&dns->question, asked_for->place);
 	if (dns->out.found)
 		learn_addresses(ifindex);
 	return 1;
@@ -122,6 +122,35 @@ __noinline int allows_question(__be16 number)
 	return rules->flags & DNS_AUDIT ? MET_PASSES : MET_RULE;
 }
 
+/* What was asked is counted; of what is much only a part is told, so that others' is seen. */
+static __always_inline int is_question_told(struct dns_scratch *dns, __u32 reason)
+{
+	struct hearer *hearer = find_hearer(dns, dns->question.ifindex);
+	__u64 second = bpf_ktime_get_coarse_ns() / SECOND_NS;
+	int told;
+
+	if (!hearer)
+		return 0;
+	if (hearer->second != second) {
+		hearer->second = second;
+		hearer->told = 0;
+		hearer->told_denied = 0;
+	}
+	if (reason >= REASON_DROP) {
+		__sync_fetch_and_add(&hearer->denied, 1);
+		told = hearer->told_denied++ < HEARER_TOLD;
+	} else {
+		if (dns->out.flags & DNS_ANSWER)
+			__sync_fetch_and_add(&hearer->answered, 1);
+		else
+			__sync_fetch_and_add(&hearer->asked, 1);
+		told = hearer->told++ < HEARER_TOLD;
+	}
+	if (!told)
+		__sync_fetch_and_add(&hearer->untold, 1);
+	return told;
+}
+
 /* Of a question, or of its answer. */
 __noinline int tell_question(const struct verdict *verdict, __u32 reason, int unmet)
 {
@@ -130,7 +159,7 @@ __noinline int tell_question(const struct verdict *verdict, __u32 reason, int un
 	__u32 zero = 0;
 	__u64 *lost;
 
-	if (!verdict || !dns)
+	if (!verdict || !dns || !is_question_told(dns, reason))
 		return 0;
 	event = bpf_ringbuf_reserve(&questions, sizeof(*event), 0);
 	if (!event) {

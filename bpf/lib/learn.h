@@ -59,11 +59,14 @@ __noinline __u64 number_name(__u32 ifindex)
 	at.place = (id - 1) & (HEARER_NAMES - 1);
 	old = bpf_map_lookup_elem(&dns_names, &at);
 	if (old) {
+		if (old->expires_ns > bpf_ktime_get_coarse_ns())
+			__sync_fetch_and_add(&hearer->displaced, 1);
 		dns->numbered.known = old->known;
 		bpf_map_delete_elem(&dns_numbers, &dns->numbered);
 		dns->numbered.known = dns->out.asked;
 	}
 	dns->named.id = id;
+	dns->named.expires_ns = 0;
 	dns->named.known = dns->out.asked;
 	if (!bpf_map_update_elem(&dns_names, &at, &dns->named, BPF_ANY) &&
 	    !bpf_map_update_elem(&dns_numbers, &dns->numbered, &id, BPF_ANY))
@@ -163,6 +166,8 @@ static long learn_step(__u64 index, void *unused UNUSED)
 	address = &dns->out.addresses.item[index & (NAME_ADDRESSES - 1)];
 	dns->key.addr = address->addr;
 	dns->fresh.expires_ns[0] = expiry_of(address->ttl_s);
+	if (dns->latest_ns < dns->fresh.expires_ns[0])
+		dns->latest_ns = dns->fresh.expires_ns[0];
 	learnt = bpf_map_lookup_elem(&dns_learned, &dns->key);
 	if (!learnt && !learn_new(dns))
 		return 0;
@@ -180,13 +185,23 @@ static long learn_step(__u64 index, void *unused UNUSED)
 static __always_inline void learn_addresses(__u32 ifindex)
 {
 	struct dns_scratch *dns = get_dns();
+	struct hearer_place at = {.ifindex = ifindex};
+	struct dns_named *named;
+	__u64 id;
 
 	if (!dns)
 		return;
+	id = number_name(ifindex);
+	if (!id)
+		return;
 	dns->key.ifindex = ifindex;
-	dns->fresh.name[0] = number_name(ifindex);
-	if (dns->fresh.name[0])
-		bpf_loop(NAME_ADDRESSES, learn_step, 0, 0);
+	dns->fresh.name[0] = id;
+	dns->latest_ns = 0;
+	bpf_loop(NAME_ADDRESSES, learn_step, 0, 0);
+	at.place = (id - 1) & (HEARER_NAMES - 1);
+	named = bpf_map_lookup_elem(&dns_names, &at);
+	if (named && named->id == id && named->expires_ns < dns->latest_ns)
+		named->expires_ns = dns->latest_ns;
 }
 
 static __always_inline void set_question(struct dns_scratch *dns, const struct flow *flow,
@@ -203,12 +218,49 @@ static __always_inline void set_question(struct dns_scratch *dns, const struct f
 	key->id = dns->out.id;
 }
 
+static __always_inline void forget_question(const struct asked_key *question, __u32 place)
+{
+	struct hearer_place at = {.ifindex = question->ifindex, .place = place};
+
+	bpf_map_delete_elem(&dns_asked_at, &at);
+	bpf_map_delete_elem(&dns_asked, question);
+}
+
+static long forget_late(void *map UNUSED, const void *key, void *value, void *context)
+{
+	const __u64 *now = context;
+	const struct asked *asked = value;
+
+	if ((__s64)(*now - asked->time_ns) > (__s64)(NAME_ASKED_S * SECOND_NS))
+		forget_question(key, asked->place);
+	return 0;
+}
+
+/* There is no room: questions that nobody has answered in time make some, once in a second. */
+static __always_inline int make_room(struct dns_scratch *dns)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+
+	if (now - dns->swept_ns < SECOND_NS)
+		return 0;
+	dns->swept_ns = now;
+	bpf_for_each_map_elem(&dns_asked, forget_late, &now, 0);
+	return 1;
+}
+
+static __always_inline int place_question(struct dns_scratch *dns, const struct hearer_place *at)
+{
+	return bpf_map_update_elem(&dns_asked_at, at, &dns->question, BPF_ANY) ||
+	       bpf_map_update_elem(&dns_asked, &dns->question, &dns->asked, BPF_ANY);
+}
+
 /* dns->question, which may be a repetition. */
 __noinline int remember_question(__u32 ifindex)
 {
 	struct dns_scratch *dns = get_dns();
 	struct hearer_place at = {.ifindex = ifindex};
 	const struct asked_key *old;
+	const struct asked *before;
 	struct hearer *hearer;
 
 	if (!dns)
@@ -220,16 +272,19 @@ __noinline int remember_question(__u32 ifindex)
 	dns->asked.qtype = dns->out.qtype;
 	dns->asked.qclass = dns->out.qclass;
 	dns->asked.known = dns->out.asked;
-	dns->asked.pad = 0;
-	if (bpf_map_lookup_elem(&dns_asked, &dns->question))
+	before = bpf_map_lookup_elem(&dns_asked, &dns->question);
+	if (before) {
+		dns->asked.place = before->place;
 		return bpf_map_update_elem(&dns_asked, &dns->question, &dns->asked, BPF_ANY);
+	}
 	at.place = __sync_fetch_and_add(&hearer->questions, 1) & (HEARER_QUESTIONS - 1);
+	dns->asked.place = at.place;
 	old = bpf_map_lookup_elem(&dns_asked_at, &at);
 	if (old)
 		bpf_map_delete_elem(&dns_asked, old);
-	if (!bpf_map_update_elem(&dns_asked_at, &at, &dns->question, BPF_ANY) &&
-	    !bpf_map_update_elem(&dns_asked, &dns->question, &dns->asked, BPF_ANY))
+	if (!place_question(dns, &at) || (make_room(dns) && !place_question(dns, &at)))
 		return 0;
+	bpf_map_delete_elem(&dns_asked_at, &at);
 	__sync_fetch_and_add(&hearer->refused, 1);
 	return 0;
 }

@@ -229,12 +229,62 @@ def test_who_asks_for_much_forgets_his_own_only(client: Client) -> None:
         client.asks(asked)
         client.hears(asked, WANTED)
     assert client.count("dns_names") == client.count("dns_numbers") == HearerLimit.NAMES
-    assert client.count("dns_asked") <= HearerLimit.QUESTIONS
+    assert client.count("dns_asked") == client.count("dns_asked_at") <= HearerLimit.QUESTIONS
+    hearer = client.kernel.datapath.heard.hearers()[LOOPBACK]
+    assert hearer.displaced == hearer.names - HearerLimit.NAMES > 0
     names = client.kernel.datapath.heard.names(LOOPBACK, packed(ip_address(WANTED)), fresh=False)
     assert len(names) == NameLimit.OF_ADDRESS and f"n{HearerLimit.NAMES - 1}.example" in names
     client.kernel.datapath.heard.forget({LOOPBACK})
     assert [key for key, _ in maps["dns_learned"].items()] == [stranger]
     assert not client.kernel.datapath.heard.hearers()
+
+
+def test_questions_that_nobody_answered_make_room(client: Client) -> None:
+    """Not as long as they may still be."""
+    asked, limit = client.kernel.maps["dns_asked"], client.kernel.maps["dns_asked"].max_entries
+    client.asks()
+    [(key, value)] = asked.items()
+    of, row = abi.AskedKey.unpack(key), abi.Asked.unpack(value)
+    client.hears(ASKED, WANTED)
+    assert client.count("dns_asked") == client.count("dns_asked_at") == 0
+    others = [abi.HearerPlace(STRANGER, place) for place in range(limit)]
+    questions = [
+        of._replace(ifindex=STRANGER, id=place % 65536, port=place // 65536)
+        for place in range(limit)
+    ]
+    places = zip(others, questions, strict=True)
+    client.kernel.maps["dns_asked_at"].update_many((at.pack(), key.pack()) for at, key in places)
+    asked.update_many(
+        (key.pack(), row._replace(place=place).pack()) for place, key in enumerate(questions)
+    )
+    later = ASKED._replace(name="later.example")
+    client.asks(later)
+    client.hears(later, "203.0.113.8")
+    assert client.connects("203.0.113.8") == Reason.POLICY_DENIED
+    assert client.kernel.datapath.heard.hearers()[LOOPBACK].refused == 1
+    late = row._replace(time_ns=row.time_ns - (NameLimit.ASKED_S + 1) * SECOND_NS)
+    asked.update_many(
+        (key.pack(), late._replace(place=place).pack()) for place, key in enumerate(questions)
+    )
+    time.sleep(1.1)  # it is looked for room once in a second
+    client.asks(later)
+    client.hears(later, "203.0.113.8")
+    assert client.connects("203.0.113.8") == Reason.ALLOWED
+    assert client.count("dns_asked") == client.count("dns_asked_at") == 0
+
+
+def test_of_very_much_a_part_is_told_and_all_is_counted(client: Client) -> None:
+    client.told()
+    count = 3 * HearerLimit.TOLD
+    for turn in range(count):
+        client.asks(Asked(f"h{turn}.example", turn))
+        client.kernel.pass_frame("from_workload", Asked(f"h{turn}.evil", turn).question())
+    hearer = client.kernel.datapath.heard.hearers()[LOOPBACK]
+    told = [item.reason for item in client.told()]
+    assert (hearer.asked, hearer.denied) == (count, count)
+    assert hearer.untold == 2 * count - len(told) > 0
+    for reason in (Reason.ALLOWED, Reason.DNS_REFUSED):
+        assert told.count(reason) >= HearerLimit.TOLD
 
 
 def test_questions_and_answers_are_told(client: Client) -> None:

@@ -88,6 +88,7 @@ class HearerLimit(IntEnum):
     NAMES = 512
     ADDRESSES = 1024
     QUESTIONS = 256
+    TOLD = 128
 
 
 class Hook(IntEnum):
@@ -484,7 +485,7 @@ class KnownName(NamedTuple):
         return cls(v[0], DnsName.unpack(v[1]))
 
 
-_Asked = Struct("=QHH264s4x")
+_Asked = Struct("=QHH264sI")
 
 
 class Asked(NamedTuple):
@@ -492,14 +493,15 @@ class Asked(NamedTuple):
     qtype: int = 0
     qclass: int = 0
     known: KnownName = KnownName()
+    place: int = 0
 
     def pack(self) -> _Bytes:
-        return _Asked.pack(self.time_ns, self.qtype, self.qclass, self.known.pack())
+        return _Asked.pack(self.time_ns, self.qtype, self.qclass, self.known.pack(), self.place)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Asked":
         v = _Asked.unpack(raw)
-        return cls(v[0], v[1], v[2], KnownName.unpack(v[3]))
+        return cls(v[0], v[1], v[2], KnownName.unpack(v[3]), v[4])
 
 
 _AskedKey = Struct("=16s16sIHHH2x")
@@ -850,20 +852,21 @@ class DnsMessage(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4], KnownName.unpack(v[5]), v[6], v[7])
 
 
-_DnsNamed = Struct("=Q264s")
+_DnsNamed = Struct("=QQ264s")
 
 
 class DnsNamed(NamedTuple):
     id: int = 0
+    expires_ns: int = 0
     known: KnownName = KnownName()
 
     def pack(self) -> _Bytes:
-        return _DnsNamed.pack(self.id, self.known.pack())
+        return _DnsNamed.pack(self.id, self.expires_ns, self.known.pack())
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "DnsNamed":
         v = _DnsNamed.unpack(raw)
-        return cls(v[0], KnownName.unpack(v[1]))
+        return cls(v[0], v[1], KnownName.unpack(v[2]))
 
 
 _DnsRules = Struct("=I")
@@ -1076,7 +1079,7 @@ class GoneKey(NamedTuple):
         return cls(v[0], v[1], _be16(v[2]))
 
 
-_Hearer = Struct("=QQQQQ")
+_Hearer = Struct("=QQQQQQQQQQQII")
 
 
 class Hearer(NamedTuple):
@@ -1084,15 +1087,23 @@ class Hearer(NamedTuple):
     addresses: int = 0
     questions: int = 0
     forgotten: int = 0
+    displaced: int = 0
     refused: int = 0
+    asked: int = 0
+    answered: int = 0
+    denied: int = 0
+    untold: int = 0
+    second: int = 0
+    told: int = 0
+    told_denied: int = 0
 
     def pack(self) -> _Bytes:
-        return _Hearer.pack(self.names, self.addresses, self.questions, self.forgotten, self.refused)
+        return _Hearer.pack(self.names, self.addresses, self.questions, self.forgotten, self.displaced, self.refused, self.asked, self.answered, self.denied, self.untold, self.second, self.told, self.told_denied)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Hearer":
         v = _Hearer.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4])
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12])
 
 
 _HearerPlace = Struct("=II")
@@ -1731,7 +1742,7 @@ MAPS = {
     "dns_asked_at": MapSpec(1, 8, 44, 32768),
     "dns_learned": MapSpec(1, 20, 128, 131072),
     "dns_learned_at": MapSpec(1, 8, 16, 131072),
-    "dns_names": MapSpec(1, 8, 272, 65536),
+    "dns_names": MapSpec(1, 8, 280, 65536),
     "dns_numbers": MapSpec(1, 268, 8, 65536),
     "dns_rules": MapSpec(1, 4, 4, 65536),
     "egress_gateway": MapSpec(11, 36, 40, 65536),
@@ -1742,7 +1753,7 @@ MAPS = {
     "fragments": MapSpec(9, 44, 4, 8192),
     "globs": MapSpec(1, 4, 536, 8192),
     "gone": MapSpec(1, 24, 8, 65536),
-    "hearers": MapSpec(1, 4, 40, 16384),
+    "hearers": MapSpec(1, 4, 96, 16384),
     "homes": MapSpec(1, 4, 4, 16384),
     "http": MapSpec(1, 8, 392, 65536),
     "http_counts": MapSpec(5, 16, 208, 4096),
@@ -1770,4 +1781,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "a3402d2643f9160a"
+ABI_HASH = "1c6c21526234ea0b"

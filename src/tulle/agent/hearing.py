@@ -20,6 +20,10 @@ CROWDED = (
     "{who} asks DNS for very much: {count} addresses that it had learnt were forgotten before "
     f"their time, as a workload has room for {HearerLimit.ADDRESSES}; it has to ask for them again"
 )
+DISPLACED = (
+    "{who} asks DNS for very much: {count} names that it had learnt were forgotten before their "
+    f"time, as a workload has room for {HearerLimit.NAMES}; it has to ask for them again"
+)
 FULL = (
     "the tables of names have no room: {count} names or addresses that {who} was told could not be "
     "kept, and policies by names deny them"
@@ -75,6 +79,7 @@ class Hearing:
             who = names.get(ifindex, f"interface {ifindex}")
             for text, was, count in (
                 (CROWDED, before.forgotten, item.forgotten),
+                (DISPLACED, before.displaced, item.displaced),
                 (FULL, before.refused, item.refused),
             ):
                 if count > was:

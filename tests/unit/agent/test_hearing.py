@@ -48,9 +48,10 @@ def test_the_greedy_are_named_once_and_by_their_latest_count(
     assert hearing.problems == []
     heard.rows = {5: abi.Hearer(forgotten=3), 6: abi.Hearer(refused=1), 9: abi.Hearer()}
     hearing.look()
-    heard.rows[5] = abi.Hearer(forgotten=8)
+    heard.rows[5] = abi.Hearer(forgotten=8, displaced=2)
     hearing.look()
-    first, second = sorted(hearing.problems, key=lambda text: "crawler" in text)
+    first, second, third = sorted(hearing.problems, key=lambda text: "crawler" in text)
     assert "interface 6" in first and "no room" in first
     assert second.startswith("shop/crawler asks DNS for very much: 8 addresses")
+    assert third.startswith("shop/crawler asks DNS for very much: 2 names")
     assert heard.forgot == {9}
