@@ -1,25 +1,28 @@
 """Real programs and their clients, run in workloads by test_programs.py.
 
-`programs.py serve NAME DIRECTORY` becomes the server; `programs.py ask NAME HOST` prints, as one
-line of JSON, what its client makes of it. That is the same wherever it is asked from.
+`serve NAME DIRECTORY` becomes the server; `ask NAME HOST` prints, as one line of JSON, what its
+client makes of it. That is the same wherever it is asked from. `refuse NAME HOST` prints what is
+told of requests that a rule denies.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-PORTS = {"nginx": 80, "blocking": 81, "websocket": 82, "grpc": 83, "redis": 6379, "postgres": 5432}
+from tests.e2e import asking, web
+from tests.e2e.running import become, digest, run
+
+PORTS = {"nginx": 80, "websocket": 82, "grpc": 83, "redis": 6379, "postgres": 5432, **web.PORTS}
 LARGE = 3_000_000
 _NGINX = """
 daemon off; worker_processes 1; pid {place}/pid; error_log stderr;
@@ -46,7 +49,7 @@ def nginx(place: Path) -> None:
     (files / "small").write_text("small\n")
     (files / "large").write_bytes(b"0123456789" * (LARGE // 10))
     (place / "nginx.conf").write_text(_NGINX.format(place=place, port=PORTS["nginx"]))
-    _become("nginx", "-e", "stderr", "-c", str(place / "nginx.conf"))
+    become("nginx", "-e", "stderr", "-c", str(place / "nginx.conf"))
 
 
 def ask_nginx(host: str) -> Any:
@@ -59,55 +62,29 @@ def ask_nginx(host: str) -> Any:
         ["curl", *shown, "-I", f"{url}/large"],
         ["curl", *shown, "-X", "POST", "-T", "-", f"{url}/up"],
     ]
-    said = [_run(line, b"x" * LARGE) for line in lines]
-    load = _run(["wrk", "-t1", "-c4", "-d1", f"{url}/small"]).decode()
+    said = [run(line, b"x" * LARGE) for line in lines]
+    load = run(["wrk", "-t1", "-c4", "-d1", f"{url}/small"]).decode()
     requests = re.search(r"(\d+) requests in", load)
     failed = re.findall(r"Socket errors.*|Non-2xx.*", load)
     dates = (re.sub(rb"(Date|Last-Modified|ETag): [^\r]*", b"", text) for text in said)
-    return [*map(_digest, dates), bool(requests and int(requests[1]) > 50), failed]
-
-
-def blocking(_: Path) -> None:
-    """One connection at a time, and recv() until the other end has no more."""
-    with socket.create_server(("", PORTS["blocking"])) as server:
-        while True:
-            with server.accept()[0] as connection:
-                rest = b""
-                while data := connection.recv(4096):
-                    *heads, rest = (rest + data).split(b"\r\n\r\n")
-                    for head in heads:
-                        body = head.split()[1]
-                        length = b"Content-Length: %d\r\n\r\n" % len(body)
-                        connection.sendall(b"HTTP/1.1 200 OK\r\n" + length + body)
-                connection.sendall(b"")
-
-
-def ask_blocking(host: str) -> Any:
-    said = []
-    for _ in range(3):
-        with socket.create_connection((host, PORTS["blocking"]), 10) as connection:
-            for path in ("/one", "/two"):
-                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-                said.append(connection.recv(4096).decode())
-            connection.shutdown(socket.SHUT_WR)
-            said.append(connection.recv(4096).decode())
-    return said
+    return [*map(digest, dates), bool(requests and int(requests[1]) > 50), failed]
 
 
 def websocket(_: Path) -> None:
-    from aiohttp import WSMsgType, web
+    from aiohttp import WSMsgType
+    from aiohttp import web as serving
 
-    async def echo(request: web.Request) -> web.WebSocketResponse:
-        answer = web.WebSocketResponse()
+    async def echo(request: serving.Request) -> serving.WebSocketResponse:
+        answer = serving.WebSocketResponse()
         await answer.prepare(request)
         async for message in answer:
             if message.type is WSMsgType.BINARY:
                 await answer.send_bytes(message.data[::-1])
         return answer
 
-    app = web.Application()
+    app = serving.Application()
     app.router.add_get("/echo", echo)
-    web.run_app(app, port=PORTS["websocket"], print=None)
+    serving.run_app(app, port=PORTS["websocket"], print=None)
 
 
 def ask_websocket(host: str) -> Any:
@@ -119,7 +96,7 @@ def ask_websocket(host: str) -> Any:
             said = []
             for size in (1, 100, 70_000, 1_000_000):
                 await peer.send_bytes(bytes(number % 251 for number in range(size)))
-                said.append(_digest(await peer.receive_bytes(timeout=10)))
+                said.append(digest(await peer.receive_bytes(timeout=10)))
             return said
 
     return asyncio.run(ask())
@@ -170,7 +147,7 @@ def ask_grpc(host: str) -> Any:
         try:
             async with asyncio.timeout(10):
                 sizes = (1, 20_000, 500_000)
-                return [_digest(item) for item in await method([b"ab" * size for size in sizes])]
+                return [digest(item) for item in await method([b"ab" * size for size in sizes])]
         except (GRPCError, StreamTerminatedError, OSError) as error:
             return type(error).__name__
         finally:
@@ -182,27 +159,27 @@ def ask_grpc(host: str) -> Any:
 def redis(place: Path) -> None:
     os.chdir(place)
     plain = ("--save", "", "--protected-mode", "no", "--bind", "*")
-    _become("redis-server", *plain, "--port", str(PORTS["redis"]))
+    become("redis-server", *plain, "--port", str(PORTS["redis"]))
 
 
 def ask_redis(host: str) -> Any:
     """A pipeline of 20,000, a large value, and a subscriber."""
     command = ["redis-cli", "-h", host, "-p", str(PORTS["redis"])]
-    _run([*command, "flushall"])
+    run([*command, "flushall"])
     piped = b"".join(b"SET k%d v%d\r\n" % (number, number) for number in range(20_000))
-    told = _run([*command, "--pipe"], piped).decode()
-    _run([*command, "-x", "set", "large"], b"y" * LARGE)
+    told = run([*command, "--pipe"], piped).decode()
+    run([*command, "-x", "set", "large"], b"y" * LARGE)
     listener = subprocess.Popen([*command, "subscribe", "news"], stdout=subprocess.PIPE)
     assert listener.stdout
     heard = [listener.stdout.readline() for _ in range(3)]
     for number in range(3):
-        _run([*command, "publish", "news", str(number)])
+        run([*command, "publish", "news", str(number)])
     heard += [listener.stdout.readline() for _ in range(9)]
     listener.kill()
     listener.communicate()
-    large, last = _run([*command, "get", "large"]), _run([*command, "get", "k19999"])
+    large, last = run([*command, "get", "large"]), run([*command, "get", "k19999"])
     replies = re.findall(r"errors: \d+, replies: \d+", told)
-    return [replies, _digest(large), last.decode(), b"".join(heard).decode()]
+    return [replies, digest(large), last.decode(), b"".join(heard).decode()]
 
 
 def postgres(place: Path) -> None:
@@ -217,35 +194,26 @@ def postgres(place: Path) -> None:
         access.write("host all all all trust\n")
     listens = ["-c", "listen_addresses=*", "-c", f"unix_socket_directories={data}"]
     os.chdir("/")
-    _become("unshare", "--ipc", *user, str(programs / "postgres"), "-D", str(data), *listens)
+    become("unshare", "--ipc", *user, str(programs / "postgres"), "-D", str(data), *listens)
 
 
 def ask_postgres(host: str) -> Any:
     """COPY each way, and a result of some megabytes."""
     line = ["psql", "-X", "-h", host, "-U", "postgres", "-At"]
     rows = b"".join(b"%d\tname %d\n" % (number, number) for number in range(30_000))
-    _run([*line, "-c", "drop table if exists t; create table t (id int, name text)"])
-    copied = _run([*line, "-c", "copy t from stdin"], rows)
-    out = _run([*line, "-c", "copy t to stdout"])
-    large = _run([*line, "-c", "select id, repeat(name, 10) from t order by id"])
-    return [copied.decode(), out == rows, _digest(large)]
-
-
-def _become(*line: str) -> None:
-    os.execvp(line[0], line)  # noqa: S606 - no shell is wanted
-
-
-def _run(line: list[str], stdin: bytes = b"") -> bytes:
-    return subprocess.run(line, input=stdin, stdout=subprocess.PIPE, timeout=60).stdout
-
-
-def _digest(data: bytes) -> str:
-    return f"{len(data)} {hashlib.md5(data, usedforsecurity=False).hexdigest()}"
+    run([*line, "-c", "drop table if exists t; create table t (id int, name text)"])
+    copied = run([*line, "-c", "copy t from stdin"], rows)
+    out = run([*line, "-c", "copy t to stdout"])
+    large = run([*line, "-c", "select id, repeat(name, 10) from t order by id"])
+    return [copied.decode(), out == rows, digest(large)]
 
 
 SERVERS: dict[str, Callable[[Path], None]] = {
     "nginx": nginx,
-    "blocking": blocking,
+    "recv": web.recv,
+    "poll": web.poll,
+    "python": web.python,
+    "node": web.node,
     "websocket": websocket,
     "grpc": grpc,
     "redis": redis,
@@ -253,7 +221,7 @@ SERVERS: dict[str, Callable[[Path], None]] = {
 }
 CLIENTS: dict[str, Callable[[str], Any]] = {
     "nginx": ask_nginx,
-    "blocking": ask_blocking,
+    **{name: partial(asking.ask, name) for name in web.PORTS},
     "websocket": ask_websocket,
     "grpc": ask_grpc,
     "redis": ask_redis,
@@ -265,4 +233,5 @@ if __name__ == "__main__":
     _, verb, name, where = sys.argv
     if verb == "serve":
         SERVERS[name](Path(where))
-    print(json.dumps(CLIENTS[name](where)))
+    said = asking.refuse(name, where) if verb == "refuse" else CLIENTS[name](where)
+    print(json.dumps(said))
