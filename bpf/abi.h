@@ -979,8 +979,9 @@ enum short_end {
 enum short_limit {
 	SHORT_BYTES_MAX = 131072, /* sent and not read, of each direction; or SO_RCVBUF, if less */
 	SHORT_PIECES_MAX = 256,
-	SHORT_FIRST = 2, /* packet with bytes after which an end takes part */
-	SHORT_LAST = 8,	 /* and with which it does at the latest */
+	SHORT_FIRST = 2,	  /* packet with bytes after which an end takes part */
+	SHORT_LAST = 8,		  /* and with which it does at the latest */
+	SHORT_LOOK_NS = 10000000, /* until the connection is looked at again */
 };
 
 /* An end of a connection. */
@@ -991,12 +992,20 @@ struct short_key {
 
 /* A connection between workloads of this node, its ends in the order of ct_key. */
 struct short_pair {
-	__u64 sock[2];	 /* where the kernel has them; 0: takes no part */
-	__u32 epoch[2];	 /* under which policy allowed what this end sends */
-	__u32 pieces[2]; /* that this end has sent since the other's queue was last looked at */
-	__u32 end[2];	 /* enum short_end, of what this end sends */
+	__u64 sock[2]; /* where the kernel has them; 0: takes no part */
+	__u32 end[2];  /* enum short_end, of what this end sends */
 	__u32 packets[2];
 	__u32 drained[2]; /* 1: behind the end, the other's queue was seen to be empty */
+};
+
+/* What goes with a socket that takes part, so that a message has little to look up. */
+struct short_sender {
+	struct short_key key;
+	__u32 epoch;	 /* under which policy allowed what it sends */
+	__u64 other;	 /* where the kernel has the other end; 0: it takes no part yet */
+	__u64 looked_ns; /* when the connection was last looked at */
+	__u32 pieces;	 /* that it has sent since the other's queue was last looked at */
+	__u32 end;	 /* enum short_end */
 };
 
 /* How full a map is. */
@@ -1222,3 +1231,4 @@ ABI_EXPORT(enum, short_end);
 ABI_EXPORT(enum, short_limit);
 ABI_EXPORT(struct, short_key);
 ABI_EXPORT(struct, short_pair);
+ABI_EXPORT(struct, short_sender);

@@ -70,6 +70,7 @@ MAP(http_counts, PERCPU_HASH, struct http_count_key, struct http_count, LIMIT_HT
  */
 MAP(short_sockets, SOCKHASH, struct short_key, __u32, 2 * LIMIT_SHORTS, 0);
 MAP(shorts, LRU_HASH, struct ct_key, struct short_pair, LIMIT_SHORTS, 0);
+MAP(short_senders, SK_STORAGE, int, struct short_sender, 0, BPF_F_NO_PREALLOC);
 MAP(homes, HASH, __u32, __u32, LIMIT_HOMES, BPF_F_NO_PREALLOC);
 
 /* Only filled while sockets are swept: what vanished, and the key that it had in backends. */

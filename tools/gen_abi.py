@@ -160,7 +160,7 @@ def map_source(abi: Abi) -> str:
 
 
 def size_of(abi: Abi, name: str) -> int:
-    scalars = {"": 0, "__u32": 4, "__u64": 8, "addr": 16}
+    scalars = {"": 0, "int": 4, "__u32": 4, "__u64": 8, "addr": 16}
     return scalars[name] if name in scalars else abi.structs[name].size
 
 

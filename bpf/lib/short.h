@@ -45,6 +45,20 @@ static __always_inline struct bpf_sock *find_sender(struct __sk_buff *skb, const
 	return bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), namespace, 0);
 }
 
+/* A socket that was another connection's may have something of it left. */
+static __always_inline int is_known_to(struct bpf_sock *sock, const struct short_key *own,
+				       __u32 epoch)
+{
+	struct short_sender fresh = {.key = *own, .epoch = epoch};
+	struct short_sender *sender =
+		bpf_sk_storage_get(&short_senders, sock, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!sender)
+		return 0;
+	*sender = fresh;
+	return 1;
+}
+
 /*
  * The namespace is that of the interface that the packet came by: a workload that bears another's
  * address within its own is not found there.
@@ -64,10 +78,9 @@ static __always_inline void take_part(struct __sk_buff *skb, const struct flow *
 	if (!sock)
 		return;
 	if (sock->state == ESTABLISHED && is_nonblocking(SOCK(sock)) &&
-	    !bpf_map_update_elem(&short_sockets, own, sock, BPF_ANY)) {
-		pair->epoch[end] = (__u32)entry->judgement;
+	    is_known_to(sock, own, (__u32)entry->judgement) &&
+	    !bpf_map_update_elem(&short_sockets, own, sock, BPF_ANY))
 		pair->sock[end] = (__u64)sock;
-	}
 	bpf_sk_release(sock);
 }
 
@@ -76,13 +89,18 @@ static __always_inline int is_home(__u32 ifindex)
 	return bpf_map_lookup_elem(&homes, &ifindex) != 0;
 }
 
-static __always_inline int takes_part(const struct ct_key *connection, __u32 end)
+/* Whether that end takes part; no more, from now on. */
+static __always_inline int lose(const struct ct_key *connection, __u32 end)
 {
 	struct short_key key = {.connection = *connection, .end = end};
 	struct bpf_sock *sock = bpf_map_lookup_elem(&short_sockets, &key);
+	struct short_sender *sender;
 
 	if (!sock)
 		return 0;
+	sender = bpf_sk_storage_get(&short_senders, sock, 0, 0);
+	if (sender)
+		sender->end = SHORT_LOST;
 	bpf_sk_release(sock);
 	return 1;
 }
@@ -96,12 +114,15 @@ static __always_inline struct short_pair *begin(const struct ct_key *connection,
 {
 	const struct ct_entry *entry = bpf_map_lookup_elem(&conntrack, connection);
 	struct short_pair fresh = {};
+	int lost = 0;
 
 	if (!entry || !is_home(entry->ifindex[0]) || !is_home(entry->ifindex[1])) {
 		bpf_map_delete_elem(&shorts, connection);
 		return 0;
 	}
-	if (!is_new && (takes_part(connection, 0) || takes_part(connection, 1)))
+	for (__u32 end = 0; !is_new && end < 2; end++)
+		lost |= lose(connection, end);
+	if (lost)
 		fresh.end[0] = fresh.end[1] = SHORT_LOST;
 	bpf_map_update_elem(&shorts, connection, &fresh, BPF_ANY);
 	return bpf_map_lookup_elem(&shorts, connection);

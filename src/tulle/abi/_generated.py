@@ -404,6 +404,7 @@ class ShortLimit(IntEnum):
     PIECES_MAX = 256
     FIRST = 2
     LAST = 8
+    LOOK_NS = 10000000
 
 
 class TalkKind(IntEnum):
@@ -1581,24 +1582,42 @@ class ShortKey(NamedTuple):
         return cls(CtKey.unpack(v[0]), v[1])
 
 
-_ShortPair = Struct("=QQIIIIIIIIII")
+_ShortPair = Struct("=QQIIIIII")
 
 
 class ShortPair(NamedTuple):
     sock: Tuple[int, int] = (0, 0)
-    epoch: Tuple[int, int] = (0, 0)
-    pieces: Tuple[int, int] = (0, 0)
     end: Tuple[int, int] = (0, 0)
     packets: Tuple[int, int] = (0, 0)
     drained: Tuple[int, int] = (0, 0)
 
     def pack(self) -> _Bytes:
-        return _ShortPair.pack(self.sock[0], self.sock[1], self.epoch[0], self.epoch[1], self.pieces[0], self.pieces[1], self.end[0], self.end[1], self.packets[0], self.packets[1], self.drained[0], self.drained[1])
+        return _ShortPair.pack(self.sock[0], self.sock[1], self.end[0], self.end[1], self.packets[0], self.packets[1], self.drained[0], self.drained[1])
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "ShortPair":
         v = _ShortPair.unpack(raw)
-        return cls((v[0], v[1]), (v[2], v[3]), (v[4], v[5]), (v[6], v[7]), (v[8], v[9]), (v[10], v[11]))
+        return cls((v[0], v[1]), (v[2], v[3]), (v[4], v[5]), (v[6], v[7]))
+
+
+_ShortSender = Struct("=44sIQQII")
+
+
+class ShortSender(NamedTuple):
+    key: ShortKey = ShortKey()
+    epoch: int = 0
+    other: int = 0
+    looked_ns: int = 0
+    pieces: int = 0
+    end: int = 0
+
+    def pack(self) -> _Bytes:
+        return _ShortSender.pack(self.key.pack(), self.epoch, self.other, self.looked_ns, self.pieces, self.end)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "ShortSender":
+        v = _ShortSender.unpack(raw)
+        return cls(ShortKey.unpack(v[0]), v[1], v[2], v[3], v[4], v[5])
 
 
 _SlotKey = Struct("=QI4x")
@@ -1769,8 +1788,9 @@ MAPS = {
     "rules": MapSpec(5, 4, 16, 65536),
     "services": MapSpec(1, 20, 64, 262144),
     "short_ends": MapSpec(6, 4, 16, 11),
+    "short_senders": MapSpec(24, 4, 72, 0),
     "short_sockets": MapSpec(18, 44, 4, 32768),
-    "shorts": MapSpec(9, 40, 56, 16384),
+    "shorts": MapSpec(9, 40, 40, 16384),
     "slots": MapSpec(1, 16, 40, 1048576),
     "sock_nat": MapSpec(9, 32, 20, 131072),
     "source_ranges": MapSpec(11, 24, 4, 16384),
@@ -1781,4 +1801,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "1c6c21526234ea0b"
+ABI_HASH = "428c2194c641d743"
