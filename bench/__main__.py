@@ -130,7 +130,7 @@ def _measure(
 def _set_up(suite: Suite, stack: ExitStack, show: Show) -> tuple[dict[str, Client], dict[str, str]]:
     """Build the scenarios; those that cannot be built are told in the second value, with why."""
     usable = sorted(os.sched_getaffinity(0))
-    cores = Cores(client=usable[0], server=usable[-1])
+    cores = Cores(client=usable[0], server=usable[0 if suite.one_core else -1])
     clients: dict[str, Client] = {}
     failed: dict[str, str] = {}
     for name, make in suite.scenarios.items():

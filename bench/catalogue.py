@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from typing import Literal
 
+from .asker import Asked
 from .flood import Flood
 from .load import Phase, Requests
 from .scenarios.judged import Judged, JudgedNodes, rbac
@@ -11,6 +14,7 @@ from .scenarios.mesh import TulleNodePort, TulleNodes
 from .scenarios.nodes import NodePort, PlainNodes
 from .scenarios.plain import Plain, iptables, nftables
 from .scenarios.proxies import ByHand, Sidecars, TulleProxy
+from .scenarios.short import PlainCore, Short
 from .scenarios.tulle import Tulle
 from .suite import PHASE_S, Metric, Suite
 
@@ -75,13 +79,44 @@ STREAM = _HTTP(
         "unjudged": partial(Plain, "unjudged"),
         "unjudged-again": partial(Plain, "unjudged-again"),
         "tulle-l4-alone": partial(Tulle, "tulle-l4-alone", 1),
-        "tulle-short": partial(Tulle, "tulle-short", 1, "--short-circuit"),
+        "tulle-short-nginx": partial(Tulle, "tulle-short-nginx", 1, "--short-circuit"),
         "tulle-http-1": partial(Judged, "tulle-http-1", 1),
         "tulle-http-100": partial(Judged, "tulle-http-100", 100),
         "tulle-http-1000": partial(Judged, "tulle-http-1000", 1000),
         "envoy-rbac-100": partial(ByHand, "envoy-rbac-100", [rbac(100)]),
         "sidecars-rbac-100": partial(Sidecars, "sidecars-rbac-100", [rbac(100)]),
     },
+)
+_SERVERS: tuple[Literal["redis", "bare"], ...] = ("redis", "bare")
+SHORT = Suite(
+    base="one-core",
+    scenarios={
+        "one-core": partial(PlainCore, "one-core"),
+        "one-core-again": partial(PlainCore, "one-core-again"),
+        "tulle-short": partial(Short, "tulle-short"),
+    },
+    phases=(
+        _ONE_CONNECTION,
+        _SIXTEEN,
+        *(Asked(f"{name}, {n}", name, n, PHASE_S) for name in _SERVERS for n in (1, 16)),
+    ),
+    metrics=(
+        replace(_P50, key="nginx_p50", title="nginx p50"),
+        replace(_RPS, key="nginx_rps", title="nginx /s"),
+        *(
+            metric
+            for name in _SERVERS
+            for metric in (
+                Metric(f"{name}_p50", f"{name} p50", f"{name}, 1", "p50_us", "µs"),
+                Metric(
+                    *(f"{name}_rps", f"{name} /s", f"{name}, 16", "requests_per_s", "/s"),
+                    more_is_better=True,
+                ),
+            )
+        ),
+    ),
+    headline=("nginx_p50", "nginx_rps", "redis_p50", "redis_rps", "bare_p50", "bare_rps"),
+    one_core=True,
 )
 STREAM_NODES = _HTTP(
     base="far",
@@ -146,5 +181,5 @@ SUITES = {
     "one node": (ONE_NODE,),
     "nodes": SEVERAL_NODES,
     "proxy": (PROXY,),
-    "stream": (STREAM, STREAM_NODES),
+    "stream": (STREAM, SHORT, STREAM_NODES),
 }

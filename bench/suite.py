@@ -60,3 +60,4 @@ class Suite:
     phases: Sequence[Phase]
     metrics: Sequence[Metric]
     headline: Sequence[str]  # keys of the metrics that a row is judged by
+    one_core: bool = False  # client and server share one: no row shows what waking another costs

@@ -29,9 +29,9 @@ class Plain:
     def setup(self, cores: Cores) -> Target:
         self.network.create()
         self._directory = namespaces.directory(self.name)
-        inside = enter(self.network.server)
+        inside = self.inside_server
         self._server = subprocess.Popen(
-            [*inside, *nginx.command_line(self._directory, cores.server)],
+            [*inside, *self._server_command(self._directory, cores.server)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -40,6 +40,14 @@ class Plain:
         )
         wait_for_listener(inside, nginx.PORT, self._server)
         return Target(enter(self.network.client), SERVER_ADDRESS, nginx.PORT)
+
+    @property
+    def inside_server(self) -> tuple[str, ...]:
+        """The argv that runs what follows it as the server."""
+        return enter(self.network.server)
+
+    def _server_command(self, directory: Path, cpu: int) -> tuple[str, ...]:
+        return nginx.command_line(directory, cpu)
 
     def teardown(self) -> None:
         self.network.remove()

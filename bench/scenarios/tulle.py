@@ -44,8 +44,7 @@ class Tulle:
         services = kubeproxy.services(self._count, endpoint="")
         self._put_in_force(services)
         self._directory = namespaces.directory(self.name)
-        server = nginx.command_line(self._directory, cores.server)
-        self._start("web", *server)
+        self._start("web", *self._server_command(self._directory, cores.server))
         self._start("client", "sleep", "infinity")
         wait_for_listener(self._tulle("exec", "web", "--"), nginx.PORT)
         address = kubeproxy.measured(services).address
@@ -63,6 +62,9 @@ class Tulle:
             if time.monotonic() > deadline:
                 raise SetupError(f"{self._count} services are not in force after {SETUP_S} s")
             time.sleep(0.2)
+
+    def _server_command(self, directory: Path, cpu: int) -> tuple[str, ...]:
+        return nginx.command_line(directory, cpu)
 
     def _manifests(self, services: list[kubeproxy.Service]) -> list[Json]:
         return manifests(services)
