@@ -656,7 +656,7 @@ struct http_args {
 	__u32 size; /* of bytes */
 	__u32 used;
 	__u32 outcome;
-	__u32 pad;
+	__u32 allowed; /* 1: the head that has come to its end, by a rule of its set */
 	__u8 bytes[HTTP_BLOCK + HTTP_WINDOW];
 };
 

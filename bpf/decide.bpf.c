@@ -4,6 +4,7 @@
 #include "lib/conntrack.h"
 #include "lib/dns.h"
 #include "lib/http.h"
+#include "lib/http_rules.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -71,8 +72,22 @@ int read_dns(struct __sk_buff *skb)
 }
 
 MAP(_args, PERCPU_ARRAY, __u32, struct http_args, 1, 0);
+MAP(_rule_key, PERCPU_ARRAY, __u32, struct http_rule_key, 1, 0);
 
-/* Reads the bytes of struct http_args until something has come to its end. */
+static __noinline int judge_head(struct http_args *args)
+{
+	__u32 zero = 0;
+	struct http_rule_key *key = bpf_map_lookup_elem(&_rule_key, &zero);
+	const struct http_rule *rule = 0;
+
+	if (args && key)
+		rule = find_rule(key, &args->http, args->http.set);
+	if (rule)
+		args->allowed = is_allowed_by(rule, &args->http);
+	return 0;
+}
+
+/* Reads the bytes of struct http_args until something has come to its end, and judges heads. */
 SEC("tc")
 int read_http(struct __sk_buff *skb)
 {
@@ -92,5 +107,8 @@ int read_http(struct __sk_buff *skb)
 		args->used = block.at;
 		args->outcome = block.outcome;
 	}
+	args->allowed = 0;
+	if (args->outcome == HTTP_HEAD && args->http.set)
+		judge_head(args);
 	return bpf_skb_store_bytes(skb, 0, args, sizeof(*args), 0);
 }

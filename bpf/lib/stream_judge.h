@@ -2,6 +2,7 @@
 /* Whether a request is allowed by the rules of its connection, and what is told of it. */
 #pragma once
 
+#include "http_rules.h"
 #include "stream_room.h"
 
 static __always_inline void flow_of_message(const struct __sk_buff *skb, struct flow *flow)
@@ -36,54 +37,6 @@ static __always_inline int rules_of(struct room *room)
 	if (!entry || entry->judgement & CT_DENIED)
 		return -1;
 	return bpf_ntohs(entry->proxy);
-}
-
-static __always_inline const struct http_rule *find_rule(struct room *room,
-							 const struct http_stream *http, __u16 set)
-{
-	room->key.prefixlen = 32 + 8 * HTTP_PATH_KEPT;
-	room->key.set = set;
-	__builtin_memcpy(room->key.path, http->path, sizeof(room->key.path));
-	if (http->path_length < HTTP_PATH_KEPT)
-		room->key.path[http->path_length & (HTTP_PATH_KEPT - 1)] = 0;
-	return bpf_map_lookup_elem(&http_rules, &room->key);
-}
-
-static __always_inline int is_met(const void *wanted, const void *found, __u32 words)
-{
-	const __u64 *a = wanted, *b = found;
-
-	for (__u32 i = 0; i < words; i++)
-		if (a[i] != b[i])
-			return 0;
-	return 1;
-}
-
-/* The request is the one that the choice is for; what is longer than what is kept is none's. */
-static __always_inline int is_chosen(const struct http_choice *choice,
-				     const struct http_stream *http)
-{
-	if (choice->headers & ~(http->met & ~http->spoilt))
-		return 0;
-	if (choice->method[0] && !is_met(choice->method, http->method, sizeof(http->method) / 8))
-		return 0;
-	if (!choice->host[0])
-		return 1;
-	return http->host_length <= HTTP_HOST_KEPT &&
-	       is_met(choice->host, http->host, sizeof(http->host) / 8);
-}
-
-static __always_inline int is_allowed_by(const struct http_rule *rule, struct http_stream *http)
-{
-	for (__u32 i = 0; i < HTTP_CHOICES; i++) {
-		if (i >= rule->choices)
-			break;
-		if (is_chosen(&rule->choice[i], http)) {
-			http->rule = rule->choice[i].rule;
-			return 1;
-		}
-	}
-	return 0;
 }
 
 /* By policy; not while somebody else on this CPU asks. */
@@ -148,14 +101,14 @@ static __always_inline __u16 judge_request(struct bytes *bytes)
 	judge_by(http, set > 0 ? set : 0);
 	if (set <= 0)
 		return set ? 403 : 0;
-	rule = find_rule(room, http, set);
+	rule = find_rule(&room->key, http, set);
 	if (!rule) {
 		if (!is_allowed_anew(room))
 			return 403;
 		judge_by(http, bpf_ntohs(room->verdict.proxy));
 		if (!room->verdict.proxy)
 			return 0;
-		rule = find_rule(room, http, http->set);
+		rule = find_rule(&room->key, http, http->set);
 	}
 	return rule && is_allowed_by(rule, http) ? 0 : 403;
 }

@@ -7,6 +7,7 @@ one against the other. What could be read in two ways is refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 from tulle.abi import HttpLimit, HttpRefusal
@@ -35,12 +36,16 @@ class Head(NamedTuple):
     length: int
 
 
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
 class Reading(NamedTuple):
-    """`ended`: how many of the requests have come to their end."""
+    """`ended`: how many of the requests have come to their end. `fields` are those of each head."""
 
     heads: tuple[Head, ...]
     ended: int
     refusal: HttpRefusal | None = None
+    fields: tuple[Fields, ...] = ()
 
 
 class _RefusedError(Exception):
@@ -53,21 +58,26 @@ class _MoreError(Exception):
     """What has come so far says nothing wrong, but is not all."""
 
 
-def read(data: bytes) -> Reading:
-    """All that the bytes say. Of an incomplete last line it does not look at what it may become."""
+def read(data: bytes, asked: Collection[bytes] = ()) -> Reading:
+    """All that the bytes say. Of an incomplete last line it does not look at what it may become.
+
+    `asked` are names of headers that rules look at.
+    """
     heads: list[Head] = []
+    fields: list[Fields] = []
     ended = 0
     try:
         while data:
-            head, data = _head(data)
+            head, said, data = _head(data, asked)
             heads.append(head)
+            fields.append(said)
             data = _chunks(data) if head.length < 0 else _body(data, head.length)
             ended += 1
     except _MoreError:
         pass
     except _RefusedError as refused:
-        return Reading(tuple(heads), ended, refused.why)
-    return Reading(tuple(heads), ended)
+        return Reading(tuple(heads), ended, refused.why, tuple(fields))
+    return Reading(tuple(heads), ended, None, tuple(fields))
 
 
 def _line(data: bytes) -> tuple[bytes, bytes]:
@@ -77,29 +87,30 @@ def _line(data: bytes) -> tuple[bytes, bytes]:
     return line, rest
 
 
-def _head(data: bytes) -> tuple[Head, bytes]:
+def _head(data: bytes, asked: Collection[bytes]) -> tuple[Head, Fields, bytes]:
     end = data.find(_END + _END)
     if (end < 0 and len(data) > HttpLimit.HEAD_MAX) or end + 4 > HttpLimit.HEAD_MAX:
-        _refuse_early(data)
+        _refuse_early(data, asked)
         raise _RefusedError(HttpRefusal.TOO_LONG)
     line, rest = _line(data)
     method, target, old = _request_line(line)
     fields: dict[bytes, bytes] = {}
+    said: list[tuple[bytes, bytes]] = []
     while True:
         line, rest = _line(rest)
         if not line:
-            return _framed(method, target, old, fields), rest
-        _field(line, fields)
+            return _framed(method, target, old, fields), tuple(said), rest
+        said.append(_field(line, fields, asked))
 
 
-def _refuse_early(data: bytes) -> None:
+def _refuse_early(data: bytes, asked: Collection[bytes]) -> None:
     """For what is wrong before it is too long."""
     lines = data[: HttpLimit.HEAD_MAX].split(_END)[:-1]
     if lines:
         _request_line(lines[0])
         fields: dict[bytes, bytes] = {}
         for line in lines[1:]:
-            _field(line, fields)
+            _field(line, fields, asked)
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bool]:
@@ -144,7 +155,9 @@ def is_normal(path: bytes) -> bool:
     return not (b"" in segments[:-1] or b"." in bare or b".." in bare)
 
 
-def _field(line: bytes, fields: dict[bytes, bytes]) -> None:
+def _field(
+    line: bytes, fields: dict[bytes, bytes], asked: Collection[bytes]
+) -> tuple[bytes, bytes]:
     if line[:1] in (b" ", b"\t"):
         raise _RefusedError(HttpRefusal.FOLDED)
     found = _FIELD.fullmatch(line)
@@ -152,13 +165,14 @@ def _field(line: bytes, fields: dict[bytes, bytes]) -> None:
         raise _RefusedError(HttpRefusal.BAD_NAME if b":" not in line else HttpRefusal.BAD_VALUE)
     name, value = found[1].lower(), found[2].strip(b" \t")
     known = name.replace(b"_", b"-")
-    if known not in _KNOWN:
-        return
-    if known != name:
+    if known != name and (known in _KNOWN or known in asked):
         raise _RefusedError(HttpRefusal.BAD_NAME)
+    if name not in _KNOWN:
+        return found[1], value
     if name in fields or not _KNOWN[name][0].fullmatch(value):
         raise _RefusedError(_KNOWN[name][1])
     fields[name] = value
+    return found[1], value
 
 
 _KNOWN = {

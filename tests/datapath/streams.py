@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import product
 from struct import pack, pack_into, unpack_from
 
 from tests.datapath.http_reference import Head, Reading
@@ -18,24 +19,33 @@ from tulle.edges.bpf.loader import Objects
 from tulle.edges.bpf.maps import Map
 
 LIMITS = {name: 64 for name in abi.MAPS if name not in ("reasons", "state", "events")}
+LIMITS |= {"http_rules": 4096, "http_headers": 1024}
 del LIMITS["events_lost"]
-_FRESH = abi.HttpStream()
-_HTTP = len(_FRESH.pack())
+_HTTP = len(abi.HttpStream().pack())
 
 
 class Parser:
     """One struct http_args is the packet, each time: making it anew would take most of the time."""
 
-    def __init__(self, program: int, headers: Map) -> None:
-        self.headers = headers
+    def __init__(self, program: int, maps: Mapping[str, Map]) -> None:
+        self._maps = maps
         raw = ctypes.create_string_buffer(len(abi.HttpArgs().pack()))
         size, place = len(raw), ctypes.addressof(raw)
         self._args = memoryview(raw).cast("B")
         attr = pack("=IIIIQQ56x", program, 0, size, size, place, place)
         self._attr = ctypes.create_string_buffer(attr, len(attr))
 
-    def read(self, pieces: Iterable[bytes], start: abi.HttpStream = _FRESH) -> Reading:
-        self._args[:_HTTP] = start.pack()
+    def hold(self, rows: Mapping[str, Mapping[bytes, bytes]]) -> None:
+        """The rules of a set."""
+        for name, items in rows.items():
+            self._maps[name].update_many(items.items())
+
+    def read(self, pieces: Iterable[bytes], set_number: int = 0) -> Reading:
+        """`allowed` gets, for each head, the place of the rule of the set that allows it, or -1."""
+        looks = abi.HttpHeaderKey(set_number)
+        fresh = abi.HttpStream(set=set_number, looks=set_number > 0, header=looks)
+        self._args[:_HTTP] = fresh.pack()
+        self.allowed: list[int] = []
         heads: list[Head] = []
         ended = 0
         for piece in pieces:
@@ -50,12 +60,14 @@ class Parser:
                     return Reading(tuple(heads), ended, HttpRefusal(http.refusal))
                 if outcome == HttpOutcome.HEAD:
                     heads.append(_head(http))
+                    (allowed,) = unpack_from("=I", self._args, _HTTP + 12)
+                    self.allowed.append(http.rule if allowed else -1)
                 ended += outcome == HttpOutcome.END or http.phase == abi.HttpPhase.START
         return Reading(tuple(heads), ended)
 
     def met(self, pieces: Iterable[bytes], set_number: int) -> int:
         """The conditions of a set that the headers of the one request meet."""
-        self.read(pieces, abi.HttpStream(looks=1, header=abi.HttpHeaderKey(set_number)))
+        self.read(pieces, set_number)
         http = abi.HttpStream.unpack(self._args[:_HTTP])
         return http.met & ~http.spoilt
 
@@ -97,7 +109,7 @@ def parser(name: str) -> Iterator[Parser]:
     try:
         objects = Objects(pins, LIMITS)
         program = objects.load("decide", ("read_http",))["read_http"]
-        yield Parser(program, objects.maps["http_headers"])
+        yield Parser(program, objects.maps)
         os.close(program)
         objects.close()
     finally:
@@ -150,6 +162,12 @@ _FIELDS = (
     ),
     *(b"X", b"X-Y_Z: a\tb", b"Accept: */*", b"X: a\rb", b"X: " + b"a" * 300),
 )
+# Headers that rules may ask for, none of them or some.
+_NOTED = (
+    *(b"X-Role: reader", b"x-role:reader\t", b"X-Role: readers", b"X_Role: reader", b"X-Role:"),
+    *(b"X-Tier: 1", b"X-Tier: 2", b"X-Tiers: 1", b"X-Role: " + b"r" * 65, b"X-Tier: \xe9"),
+)
+_ASKED = (*((),) * 50, *((one,) for one in _NOTED), *product(_NOTED, _NOTED))
 _BODIES = (
     b"",
     b"hello",
@@ -199,7 +217,10 @@ def _request(draw: random.Random) -> bytes:
     sound = draw.random() < 0.7
     version = b"HTTP/1.1" if draw.random() < 0.9 else draw.choice((b"HTTP/1.0", b"HTTP/2.0", b""))
     method, path = draw.choice(_METHODS[:6]), draw.choice(_PATHS[:3])
-    fields, body = [b"Host: web"], b""
+    fields, body = (
+        [draw.choice((b"Host: web", b"Host: web", b"host:a:80")), *draw.choice(_ASKED)],
+        b"",
+    )
     if sound:
         body = draw.choice(_BODIES[:4])
         if body[:1] == b"5":

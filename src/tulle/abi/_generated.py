@@ -1190,7 +1190,7 @@ class HttpStream(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25], v[26], v[27], v[28], v[29], v[30], v[31], v[32], v[33], v[34], HttpHeaderKey.unpack(v[35]))
 
 
-_HttpArgs = Struct("=392sIII4x288s")
+_HttpArgs = Struct("=392sIIII288s")
 
 
 class HttpArgs(NamedTuple):
@@ -1198,15 +1198,16 @@ class HttpArgs(NamedTuple):
     size: int = 0
     used: int = 0
     outcome: int = 0
+    allowed: int = 0
     bytes: _Bytes = _Bytes(288)
 
     def pack(self) -> _Bytes:
-        return _HttpArgs.pack(self.http.pack(), self.size, self.used, self.outcome, self.bytes)
+        return _HttpArgs.pack(self.http.pack(), self.size, self.used, self.outcome, self.allowed, self.bytes)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "HttpArgs":
         v = _HttpArgs.unpack(raw)
-        return cls(HttpStream.unpack(v[0]), v[1], v[2], v[3], v[4])
+        return cls(HttpStream.unpack(v[0]), v[1], v[2], v[3], v[4], v[5])
 
 
 _HttpChoice = Struct("=16s64sII")
@@ -1801,4 +1802,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "428c2194c641d743"
+ABI_HASH = "7d15bc43a77cdbdb"

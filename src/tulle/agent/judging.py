@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tulle.compile.explain import end_at
@@ -15,8 +15,9 @@ from tulle.compile.explain.cilium_requests import (
     port_rule,
     settled,
 )
+from tulle.compile.explain.kernel_requests import unreadable
 from tulle.compile.explain.requests import Request
-from tulle.compile.http import hold
+from tulle.compile.http import Held, hold
 from tulle.compile.proxy import scope_of_rules
 from tulle.compile.speech import unread_ports
 from tulle.compile.translate.layer7 import layer7
@@ -26,6 +27,7 @@ from tulle.model.verdict import Flow, RequestRule, Verdict
 from tulle.model.world import World
 
 Json = dict[str, Any]
+Rules = tuple[RequestRule, ...]  # that one end asks
 RUNG_REASON = "rules of policies read its requests, which the node's proxy does"
 DNS_REASON = "rules of policies read its questions, which the kernel does"
 OWN_REASON = "rules of policies read its requests, in the proxy of {}"
@@ -45,7 +47,11 @@ def judged(world: World, verdict: Verdict, request: Request | None, flow: Flow) 
         return {"allows": [], "answer": None, "request_rules": []}
     if any(is_dns(world, rule) for rule in (*verdict.requests, *verdict.audit_requests)):
         return {"rung": 2, "rung_reason": DNS_REASON} | _of_question(world, verdict, request)
-    rung, reason = _rung(world, verdict, _unread(world, flow))
+    audit = bool(verdict.audit_requests)
+    ends = list(_by_end((*verdict.requests, *verdict.audit_requests)))
+    unread = _unread(world, flow)
+    held = {end: _held(world, end, unread, audit=audit) for end in ends}
+    rung, reason = _rung(world, held)
     read: Json = {"rung": rung, "rung_reason": reason}
     if request is None:
         return read | {
@@ -53,7 +59,12 @@ def judged(world: World, verdict: Verdict, request: Request | None, flow: Flow) 
             "answer": None,
             "request_rules": [],
         }
-    return read | {"allows": []} | _of_request(world, verdict, request)
+    looks = {
+        end[0].rule.direction: found.asked
+        for end, found in held.items()
+        if not isinstance(found, str)
+    }
+    return read | {"allows": []} | _of_request(world, verdict, request, looks)
 
 
 def _of_question(world: World, verdict: Verdict, request: Request | None) -> Json:
@@ -73,16 +84,14 @@ def _of_question(world: World, verdict: Verdict, request: Request | None) -> Jso
     return found
 
 
-def _rung(world: World, verdict: Verdict, unread: str) -> tuple[int, str]:
-    ends = list(_by_end((*verdict.requests, *verdict.audit_requests)))
-    audit = bool(verdict.audit_requests)
-    reasons = [_unheld(world, end, unread, audit=audit) for end in ends]
-    if not any(reasons):
+def _rung(world: World, held: Mapping[Rules, Held | str]) -> tuple[int, str]:
+    """Of the rules of each end, in the kernel's form or with why it does not judge by them."""
+    reasons = {end: found for end, found in held.items() if isinstance(found, str)}
+    if not reasons:
         return 2, HELD_REASON
-    read = [end for end, why in zip(ends, reasons, strict=True) if why]
-    scopes = dict.fromkeys(scope_of_rules(world, (item.rule for item in end)) for end in read)
+    scopes = dict.fromkeys(scope_of_rules(world, (item.rule for item in end)) for end in reasons)
     told = RUNG_REASON if list(scopes) == [NODE] else OWN_REASON.format(" and ".join(scopes))
-    why = f" ({'; '.join(filter(None, reasons))})" if world.settings.stream else ""
+    why = f" ({'; '.join(reasons.values())})" if world.settings.stream else ""
     return 3, told + why
 
 
@@ -93,24 +102,32 @@ def _unread(world: World, flow: Flow) -> str:
     return ports.get(flow.dport, "")
 
 
-def _unheld(world: World, end: Sequence[RequestRule], unread: str, *, audit: bool) -> str:
-    """Why the kernel does not judge by these rules; "" if it does."""
+def _held(world: World, end: Rules, unread: str, *, audit: bool) -> Held | str:
     said = ((str(item.rule), layer7(port_rule(world, item), item.place, [])) for item in end)
     outgoing = any(item.rule.direction == "egress" for item in end)
     parts = [(name, part) for name, part in said if part]
-    found = hold(
+    return hold(
         world.settings.stream, parts, audit=audit, outgoing=outgoing, host=False, unread=unread
     )
-    return found if isinstance(found, str) else ""
 
 
-def _of_request(world: World, verdict: Verdict, request: Request) -> Json:
-    found = settled(request)
+def _of_request(
+    world: World, verdict: Verdict, request: Request, looks: Mapping[str, frozenset[str]]
+) -> Json:
+    """`looks` are the directions in which the kernel judges, with the headers that it looks at.
+
+    It reads what comes as it comes.
+    """
+    found, came = settled(request), request
     if found is None and verdict.requests:
         return _denied(AMBIGUOUS, [])
     passed: list[str] = []
     for rules in _by_end(verdict.requests):
-        name = allowing(world, rules, found or request)
+        asked = looks.get(rules[0].rule.direction)
+        if asked is not None and (what := unreadable(came, asked)):
+            return _denied(f"{AMBIGUOUS}: {what}", passed)
+        came = found or request
+        name = allowing(world, rules, came)
         if not name:
             how = "closed" if is_tls(world, rules, request) else "403: denied by policy"
             return _denied(f"{how}: not allowed by {', '.join(map(str, rules))}", passed)
@@ -133,7 +150,7 @@ def _denied(answer: str, passed: list[str]) -> Json:
     }
 
 
-def _by_end(rules: Sequence[RequestRule]) -> Iterator[tuple[RequestRule, ...]]:
+def _by_end(rules: Sequence[RequestRule]) -> Iterator[Rules]:
     """The client's end is asked first."""
     for direction in ("egress", "ingress"):
         found = tuple(item for item in rules if item.rule.direction == direction)

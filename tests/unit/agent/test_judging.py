@@ -94,6 +94,23 @@ def test_what_can_be_read_in_two_ways_is_refused() -> None:
     assert told("GET /a%2fb", READS)["answer"] == AMBIGUOUS
 
 
+def test_the_kernel_reads_what_comes_as_it_comes() -> None:
+    """Where a proxy made it normal before, it is."""
+    inward = policy("shop/p", ruled("{path: '/a', headers: [X-Role]}"), CNP)
+
+    def answer(text: str, *policies: Any) -> str | None:
+        world = replace(town(*policies), settings=Settings(stream=True))
+        verdict = asked("shop/web > shop/db", *policies)
+        said: str | None = judged(world, verdict, request(text), DB)["answer"]
+        return said
+
+    assert answer("GET /a x-role=1", inward) is None
+    assert answer("GET /b/../a x-role=1", inward) == f"{AMBIGUOUS}: its path"
+    assert answer("GET /a x-role=1 X_Role=1", inward) == f"{AMBIGUOUS}: the header 'X_Role'"
+    assert answer("GET /b/../a x-role=1", inward, OUT) is None
+    assert answer("GET /a%2fb x-role=1", inward, OUT) == AMBIGUOUS
+
+
 def test_audited_rules_are_named_and_deny_nothing() -> None:
     audited = policy("shop/p", ruled("{path: /a}"), CNP, audit="true")
     assert "audit_rule" not in told("GET /a", audited)

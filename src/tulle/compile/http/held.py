@@ -61,6 +61,11 @@ class Held:
         return tuple(sorted(found))
 
     @property
+    def asked(self) -> frozenset[str]:
+        """The names of headers that the kernel looks at, in lower case."""
+        return frozenset(test.name.decode() for test in self.conditions)
+
+    @property
     def sizes(self) -> dict[str, int]:
         """How many rows of each map."""
         found = self.conditions
