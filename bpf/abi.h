@@ -43,6 +43,8 @@ enum limit {
 	LIMIT_HTTP_HEADS = 4096,
 	LIMIT_TALKS = 16384,
 	LIMIT_HTTP_COUNTS = 4096,
+	LIMIT_H2_TALKS = 2048,
+	LIMIT_H2_REQUESTS = 4096,
 	LIMIT_SHORTS = 16384,
 	LIMIT_HOMES = 16384,
 	LIMIT_EVENT_BYTES = 4194304,
@@ -578,7 +580,8 @@ enum talk_kind {
 	TALK_HTTP = 0,
 	TALK_TLS = 1,
 	TALK_HTTP2 = 2,
-	TALK_UPGRADED = 3, /* by a 101 */
+	TALK_UPGRADED = 3,   /* by a 101 */
+	TALK_H2_REQUEST = 4, /* of an event: one of HTTP/2; without a length: not seen */
 };
 
 /* A connection whose requests and the starts of whose answers are told of. */
@@ -648,6 +651,116 @@ struct http_event {
 	__u8 denied;		   /* 1: the kernel gave the answer */
 	__u8 kind;		   /* enum talk_kind */
 	__u8 pad[2];
+};
+
+enum h2_limit {
+	H2_KEPT = 8,	 /* fields of a side's dynamic table whose values are known */
+	H2_WAITING = 64, /* requests that wait for their answers at a time */
+	H2_STEPS = 8192, /* frames and parts of them that are read of a packet */
+};
+
+/* A field that means something here. */
+enum h2_field {
+	H2_OTHER = 0,
+	H2_METHOD = 1,
+	H2_PATH = 2,
+	H2_AUTHORITY = 3,
+	H2_STATUS = 4,
+	H2_FIELDS = 5,
+};
+
+/* What a block of HPACK (RFC 7541) goes on with. */
+enum hpack_phase {
+	HPACK_FIELD = 0, /* the first byte of a field */
+	HPACK_INDEX = 1, /* more of its number */
+	HPACK_SIZE = 2,	 /* the first byte of a string's length */
+	HPACK_SIZE_MORE = 3,
+	HPACK_STRING = 4,
+};
+
+enum hpack_kind {
+	HPACK_INDEXED = 0,
+	HPACK_ADDED = 1, /* to the dynamic table */
+	HPACK_LITERAL = 2,
+	HPACK_RESIZED = 3,
+};
+
+struct hpack_value {
+	__u32 number; /* of all fields that were ever added, from 1 */
+	__u16 length; /* of the text, of which less may be kept */
+	__u8 field;   /* enum h2_field */
+	__u8 pad;
+	__u8 text[HTTP_PATH_KEPT];
+};
+
+/* How far one side's blocks have been read. */
+struct hpack {
+	__u32 added; /* to its dynamic table */
+	__u32 number;
+	__u32 left; /* bytes of the string at hand */
+	__u32 code; /* as far as it has come, of `bits` bits */
+	__u8 bits;
+	__u8 shift;
+	__u8 phase; /* enum hpack_phase */
+	__u8 kind;  /* enum hpack_kind */
+	__u8 field; /* enum h2_field, of the field at hand */
+	__u8 names; /* 1: the string is its name */
+	__u8 huffman;
+	__u8 wanted;	      /* bits by enum h2_field */
+	__u8 seen;	      /* the same, of this block */
+	__u8 turn[H2_FIELDS]; /* which of `kept` the next one replaces */
+	__u16 status;
+	struct hpack_value value; /* at hand */
+	struct hpack_value kept[H2_KEPT];
+};
+
+/* What one end sends on a connection of HTTP/2 (RFC 9113). */
+struct h2_side {
+	__u32 next;  /* by TCP's sequence numbers */
+	__u32 left;  /* bytes of the frame */
+	__u32 block; /* of which so many are of a block */
+	__u32 stream;
+	__u8 head[9];
+	__u8 have;   /* of `head` */
+	__u8 padded; /* 1: the length of its padding comes next */
+	__u8 before; /* bytes before the block */
+	__u8 opened; /* the type of the frame whose block has not ended; 0: none */
+	__u8 begun;
+	__u8 lost; /* 1: bytes are missing, or make no sense */
+	__u8 pad;
+	struct hpack hpack;
+};
+
+/* 0 as stream: none. */
+struct h2_waiting {
+	__u64 asked_ns;
+	__u32 stream;
+	__u32 told;
+};
+
+struct h2_head {
+	__u32 path_length;
+	__u8 method_length;
+	__u8 host_length;
+	__u8 pad[2];
+	__u8 method[16];
+	__u8 host[HTTP_HOST_KEPT];
+	__u8 path[HTTP_PATH_KEPT];
+};
+
+struct h2_talk {
+	__u64 id;
+	__u32 last;		/* stream that the client has opened */
+	__u32 early;		/* 1: the server has spoken, the client not yet */
+	struct h2_side side[2]; /* 1: the server's */
+	struct h2_head request;
+	struct h2_waiting waiting[H2_WAITING];
+};
+
+struct h2_request_key {
+	__u64 talk; /* its id */
+	__u32 stream;
+	__u32 pad;
 };
 
 /* The test harness's way into lib/http.h. */
@@ -1162,6 +1275,7 @@ ABI_EXPORT(enum, http_limit);
 ABI_EXPORT(enum, talk_kind);
 ABI_EXPORT(enum, http_class);
 ABI_EXPORT(enum, http_bucket);
+ABI_EXPORT(enum, h2_limit);
 ABI_EXPORT(struct, endpoint);
 ABI_EXPORT(struct, ipcache_key);
 ABI_EXPORT(struct, ipcache_entry);
@@ -1226,6 +1340,13 @@ ABI_EXPORT(struct, http_event);
 ABI_EXPORT(struct, http_talk);
 ABI_EXPORT(struct, http_count_key);
 ABI_EXPORT(struct, http_count);
+ABI_EXPORT(struct, hpack_value);
+ABI_EXPORT(struct, hpack);
+ABI_EXPORT(struct, h2_side);
+ABI_EXPORT(struct, h2_waiting);
+ABI_EXPORT(struct, h2_head);
+ABI_EXPORT(struct, h2_talk);
+ABI_EXPORT(struct, h2_request_key);
 ABI_EXPORT(struct, http_args);
 ABI_EXPORT(enum, short_end);
 ABI_EXPORT(enum, short_limit);

@@ -342,6 +342,11 @@ static __always_inline __u32 ct_open(struct judging *judging, const struct flow 
 		verdict->action = ACTION_REJECT;
 		return REASON_NOT_HELD;
 	}
+	if (verdict->watched) {
+		/* What was said on an earlier one between the same ports. */
+		bpf_map_delete_elem(&talks, &judging->key);
+		bpf_map_delete_elem(&h2_talks, &judging->key);
+	}
 	ct_describe(flow, end, now, epoch, verdict, &judging->entry);
 	return bpf_map_update_elem(&conntrack, &judging->key, &judging->entry, BPF_ANY)
 		       ? REASON_CONNTRACK_FULL

@@ -270,8 +270,8 @@ static __always_inline int settle(struct __sk_buff *skb, const struct flow *flow
 {
 	if (is_heeded(flow, verdict, reason))
 		reason = heed(skb, flow, verdict) ?: reason;
-	if (verdict->heard && reason < REASON_DROP)
-		watch(skb, flow, verdict->reply);
+	if (verdict->heard && reason < REASON_DROP && watch(skb, flow, verdict->reply))
+		watch_h2(skb, verdict->reply, flow->tcp_flags);
 	verdict->reason = reason;
 	count(&reasons, reason, skb->len);
 	if (reason >= REASON_DROP || is_allowed(reason))

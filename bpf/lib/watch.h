@@ -6,21 +6,16 @@
 #pragma once
 
 #include "conntrack.h"
+#include "h2.h"
 #include "hello.h"
 #include "http.h"
+#include "segment.h"
 #include "talk.h"
 
 #define WATCH_STEPS 1024
 #define STATUS_LINE 13 /* HTTP/1.1 200 and one more */
 #define EARLY_HINTS 3  /* 1xx before the answer, that may come with it */
 #define SWITCHING 101
-
-/* What TCP says of a packet's bytes. */
-struct said {
-	__u32 seq, ack;
-	__u32 at; /* in the packet */
-	__u32 size;
-};
 
 /* Beside the stack. */
 struct watching {
@@ -40,52 +35,6 @@ static __always_inline struct watching *get_watching(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&_watching, &zero);
-}
-
-static __always_inline __u32 find_tcp(struct __sk_buff *skb, int v4, __u32 *end)
-{
-	struct ipv6hdr ip6;
-	struct iphdr ip;
-
-	if (v4) {
-		if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) ||
-		    ip.frag_off & bpf_htons(IP_OFFSET | IP_MORE_FRAGMENTS))
-			return 0;
-		*end = ip.tot_len ? ETH_HLEN + bpf_ntohs(ip.tot_len) : skb->len;
-		return ETH_HLEN + ip.ihl * 4;
-	}
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip6, sizeof(ip6)) || ip6.nexthdr != IPPROTO_TCP)
-		return 0;
-	*end = ip6.payload_len ? ETH_HLEN + sizeof(ip6) + bpf_ntohs(ip6.payload_len) : skb->len;
-	return ETH_HLEN + sizeof(ip6);
-}
-
-/* Returns 0 if it could be found. */
-static __noinline int load_segment(struct __sk_buff *skb, int v4, struct said *segment)
-{
-	struct tcp_start tcp;
-	__u32 end = 0, at = find_tcp(skb, v4, &end);
-
-	if (!at || bpf_skb_load_bytes(skb, at, &tcp, sizeof(tcp)))
-		return 1;
-	segment->seq = bpf_ntohl(tcp.seq);
-	segment->ack = bpf_ntohl(tcp.ack);
-	segment->at = at + (tcp.offset >> 4) * 4;
-	if (end > skb->len || end < segment->at)
-		return 1;
-	segment->size = end - segment->at;
-	return 0;
-}
-
-/* Up to HTTP_BLOCK of the bytes that are `left`. Returns how many. */
-static __always_inline __u32 load_some(struct __sk_buff *skb, __u32 at, __u32 left, __u8 *bytes)
-{
-	__u32 size = left < HTTP_BLOCK ? left : HTTP_BLOCK;
-
-	barrier_var(size);
-	if (size < 1 || size > HTTP_BLOCK || bpf_skb_load_bytes(skb, at, bytes, size))
-		return 0;
-	return size;
 }
 
 /* --- answers --- */
@@ -267,7 +216,9 @@ static __noinline int greet(struct __sk_buff *skb, struct watching *watching,
 	for (__u32 i = 0; i < sizeof(preface) - 1; i++)
 		if (watching->bytes[i] != preface[i])
 			return 1;
-	tell_kind(watching, talk, TALK_HTTP2);
+	talk->kind = TALK_HTTP2;
+	if (h2_greet(&watching->key, segment))
+		tell_kind(watching, talk, TALK_HTTP2);
 	return 0;
 }
 
@@ -325,7 +276,7 @@ static __noinline int watch_request(struct __sk_buff *skb, struct watching *watc
 	return 0;
 }
 
-/* A packet that passes. A global function, as track() is. */
+/* A packet that passes. Returns 1 if it may be of HTTP/2. A global function, as track() is. */
 __noinline int watch(struct __sk_buff *skb, const struct flow *flow, int reply)
 {
 	struct watching *watching = get_watching();
@@ -341,6 +292,8 @@ __noinline int watch(struct __sk_buff *skb, const struct flow *flow, int reply)
 	talk = bpf_map_lookup_elem(&talks, &watching->key);
 	if (!talk && !reply && watching->segment.size)
 		talk = begin_talk(skb, watching);
+	if (talk ? talk->kind == TALK_HTTP2 : watching->segment.size)
+		return 1;
 	if (!talk)
 		return 0;
 	if (reply)
@@ -350,5 +303,24 @@ __noinline int watch(struct __sk_buff *skb, const struct flow *flow, int reply)
 	/* Who half-closes may still be answered. */
 	if (talk->waiting && (flow->tcp_flags & TCP_RST || (reply && flow->tcp_flags & TCP_FIN)))
 		settle_talk(talk, &watching->flow, 0, &watching->event);
+	return 0;
+}
+
+/* What watch() has left to it. The packet may be a server's that speaks first. */
+__noinline int watch_h2(struct __sk_buff *skb, __u32 reply, __u32 tcp_flags)
+{
+	struct watching *watching = get_watching();
+	struct h2_packet packet = {.skb = skb, .reply = reply & 1};
+
+	if (!watching)
+		return 0;
+	packet.flow = &watching->flow;
+	packet.talk = bpf_map_lookup_elem(&talks, &watching->key);
+	packet.h2 = bpf_map_lookup_elem(&h2_talks, &watching->key);
+	packet.scratch = get_h2_scratch();
+	if (!packet.h2 && !packet.talk && reply)
+		packet.h2 = h2_begin_early(skb, &watching->key, &watching->segment);
+	if (packet.h2 && packet.scratch && packet.h2->early == !packet.talk)
+		h2_watch(&packet, &watching->segment, tcp_flags);
 	return 0;
 }

@@ -81,8 +81,10 @@ def udp(sport: int, dport: int, payload: bytes = b"") -> bytes:
     return pack("!HHHH", sport, dport, 8 + len(payload), 0) + payload
 
 
-def tcp(sport: int, dport: int, flags: int = SYN, *, words: int = 5, seq: int = 1) -> bytes:
-    return pack("!HHIIBBHHH", sport, dport, seq, 0, words << 4, flags, 64, 0, 0)
+def tcp(
+    sport: int, dport: int, flags: int = SYN, *, words: int = 5, seq: int = 1, ack: int = 0
+) -> bytes:
+    return pack("!HHIIBBHHH", sport, dport, seq, ack, words << 4, flags, 64, 0, 0)
 
 
 def icmp(kind: int, payload: bytes = b"", *, ident: int = 9, code: int = 0) -> bytes:

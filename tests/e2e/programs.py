@@ -24,6 +24,7 @@ from tests.e2e.running import become, digest, run
 
 PORTS = {"nginx": 80, "websocket": 82, "grpc": 83, "redis": 6379, "postgres": 5432, **web.PORTS}
 LARGE = 3_000_000
+GRPC_MORE = 9  # calls, and one that is large
 _NGINX = """
 daemon off; worker_processes 1; pid {place}/pid; error_log stderr;
 events {{}}
@@ -146,8 +147,10 @@ def ask_grpc(host: str) -> Any:
         method: Any = StreamStreamMethod(channel, "/test.Echo/Talk", bytes, bytes)
         try:
             async with asyncio.timeout(10):
-                sizes = (1, 20_000, 500_000)
-                return [digest(item) for item in await method([b"ab" * size for size in sizes])]
+                sent = [b"ab" * size for size in (1, 20_000, 500_000)]
+                said = [[digest(item) for item in await method(sent)]]
+                said += [await method([b"%d" % number]) for number in range(GRPC_MORE)]
+                return [[str(item) for item in items] for items in said]
         except (GRPCError, StreamTerminatedError, OSError) as error:
             return type(error).__name__
         finally:

@@ -166,10 +166,13 @@ def test_each_request_is_counted_once(town: Town) -> None:
     }
 
 
-def test_a_protocol_that_is_not_read_is_told_of_and_refused_under_rules(town: Town) -> None:
-    """HTTP/2 passes where nobody judges requests; where the kernel does, it cannot."""
+def test_calls_of_grpc_are_seen_once_each_and_refused_under_rules(town: Town) -> None:
+    """Where nobody judges requests HTTP/2 passes; where the kernel does, it cannot."""
     flows = town.mesh.flows("--to-pod", "shop/grpc", "--last", "200")
-    assert "HTTP/2, requests not seen" in {flow["Summary"] for flow in flows}
+    url = f"http://{town.addresses['grpc']}:{programs.PORTS['grpc']}/test.Echo/Talk"
+    call = {"code": 200, "method": "POST", "url": url, "protocol": "HTTP/2"}
+    seen = [flow["l7"]["http"] for flow in flows if "l7" in flow]
+    assert seen == [call] * (1 + programs.GRPC_MORE)
     refused = requests(town)["-", "refused"]
     assert isinstance(town.ask("grpc"), str)
     wait_for(lambda: requests(town)["-", "refused"] == refused + 1)

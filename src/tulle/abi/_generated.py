@@ -84,6 +84,12 @@ class GoneService(IntEnum):
     UNREAD = 2147483647
 
 
+class H2Limit(IntEnum):
+    KEPT = 8
+    WAITING = 64
+    STEPS = 8192
+
+
 class HearerLimit(IntEnum):
     NAMES = 512
     ADDRESSES = 1024
@@ -236,6 +242,8 @@ class Limit(IntEnum):
     HTTP_HEADS = 4096
     TALKS = 16384
     HTTP_COUNTS = 4096
+    H2_TALKS = 2048
+    H2_REQUESTS = 4096
     SHORTS = 16384
     HOMES = 16384
     EVENT_BYTES = 4194304
@@ -412,6 +420,7 @@ class TalkKind(IntEnum):
     TLS = 1
     HTTP2 = 2
     UPGRADED = 3
+    H2_REQUEST = 4
 
 
 class Vni(IntEnum):
@@ -1078,6 +1087,153 @@ class GoneKey(NamedTuple):
     def unpack(cls, raw: _Bytes) -> "GoneKey":
         v = _GoneKey.unpack(raw)
         return cls(v[0], v[1], _be16(v[2]))
+
+
+_H2Head = Struct("=IBB2x16s64s128s")
+
+
+class H2Head(NamedTuple):
+    path_length: int = 0
+    method_length: int = 0
+    host_length: int = 0
+    method: _Bytes = _Bytes(16)
+    host: _Bytes = _Bytes(64)
+    path: _Bytes = _Bytes(128)
+
+    def pack(self) -> _Bytes:
+        return _H2Head.pack(self.path_length, self.method_length, self.host_length, self.method, self.host, self.path)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "H2Head":
+        v = _H2Head.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5])
+
+
+_H2RequestKey = Struct("=QI4x")
+
+
+class H2RequestKey(NamedTuple):
+    talk: int = 0
+    stream: int = 0
+
+    def pack(self) -> _Bytes:
+        return _H2RequestKey.pack(self.talk, self.stream)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "H2RequestKey":
+        v = _H2RequestKey.unpack(raw)
+        return cls(v[0], v[1])
+
+
+_HpackValue = Struct("=IHB1x128s")
+
+
+class HpackValue(NamedTuple):
+    number: int = 0
+    length: int = 0
+    field: int = 0
+    text: _Bytes = _Bytes(128)
+
+    def pack(self) -> _Bytes:
+        return _HpackValue.pack(self.number, self.length, self.field, self.text)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HpackValue":
+        v = _HpackValue.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3])
+
+
+_Hpack = Struct("=IIIIBBBBBBBBB5sH136s136s136s136s136s136s136s136s136s")
+
+
+class Hpack(NamedTuple):
+    added: int = 0
+    number: int = 0
+    left: int = 0
+    code: int = 0
+    bits: int = 0
+    shift: int = 0
+    phase: int = 0
+    kind: int = 0
+    field: int = 0
+    names: int = 0
+    huffman: int = 0
+    wanted: int = 0
+    seen: int = 0
+    turn: _Bytes = _Bytes(5)
+    status: int = 0
+    value: HpackValue = HpackValue()
+    kept: Tuple[HpackValue, HpackValue, HpackValue, HpackValue, HpackValue, HpackValue, HpackValue, HpackValue] = (HpackValue(), HpackValue(), HpackValue(), HpackValue(), HpackValue(), HpackValue(), HpackValue(), HpackValue())
+
+    def pack(self) -> _Bytes:
+        return _Hpack.pack(self.added, self.number, self.left, self.code, self.bits, self.shift, self.phase, self.kind, self.field, self.names, self.huffman, self.wanted, self.seen, self.turn, self.status, self.value.pack(), self.kept[0].pack(), self.kept[1].pack(), self.kept[2].pack(), self.kept[3].pack(), self.kept[4].pack(), self.kept[5].pack(), self.kept[6].pack(), self.kept[7].pack())
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "Hpack":
+        v = _Hpack.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], HpackValue.unpack(v[15]), (HpackValue.unpack(v[16]), HpackValue.unpack(v[17]), HpackValue.unpack(v[18]), HpackValue.unpack(v[19]), HpackValue.unpack(v[20]), HpackValue.unpack(v[21]), HpackValue.unpack(v[22]), HpackValue.unpack(v[23])))
+
+
+_H2Side = Struct("=IIII9sB1xBBBB1x1256s")
+
+
+class H2Side(NamedTuple):
+    next: int = 0
+    left: int = 0
+    block: int = 0
+    stream: int = 0
+    head: _Bytes = _Bytes(9)
+    have: int = 0
+    before: int = 0
+    opened: int = 0
+    begun: int = 0
+    lost: int = 0
+    hpack: Hpack = Hpack()
+
+    def pack(self) -> _Bytes:
+        return _H2Side.pack(self.next, self.left, self.block, self.stream, self.head, self.have, self.before, self.opened, self.begun, self.lost, self.hpack.pack())
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "H2Side":
+        v = _H2Side.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], Hpack.unpack(v[10]))
+
+
+_H2Waiting = Struct("=QII")
+
+
+class H2Waiting(NamedTuple):
+    asked_ns: int = 0
+    stream: int = 0
+    told: int = 0
+
+    def pack(self) -> _Bytes:
+        return _H2Waiting.pack(self.asked_ns, self.stream, self.told)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "H2Waiting":
+        v = _H2Waiting.unpack(raw)
+        return cls(v[0], v[1], v[2])
+
+
+_H2Talk = Struct("=QII1288s1288s216s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s")
+
+
+class H2Talk(NamedTuple):
+    id: int = 0
+    last: int = 0
+    early: int = 0
+    side: Tuple[H2Side, H2Side] = (H2Side(), H2Side())
+    request: H2Head = H2Head()
+    waiting: Tuple[H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting, H2Waiting] = (H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting(), H2Waiting())
+
+    def pack(self) -> _Bytes:
+        return _H2Talk.pack(self.id, self.last, self.early, self.side[0].pack(), self.side[1].pack(), self.request.pack(), self.waiting[0].pack(), self.waiting[1].pack(), self.waiting[2].pack(), self.waiting[3].pack(), self.waiting[4].pack(), self.waiting[5].pack(), self.waiting[6].pack(), self.waiting[7].pack(), self.waiting[8].pack(), self.waiting[9].pack(), self.waiting[10].pack(), self.waiting[11].pack(), self.waiting[12].pack(), self.waiting[13].pack(), self.waiting[14].pack(), self.waiting[15].pack(), self.waiting[16].pack(), self.waiting[17].pack(), self.waiting[18].pack(), self.waiting[19].pack(), self.waiting[20].pack(), self.waiting[21].pack(), self.waiting[22].pack(), self.waiting[23].pack(), self.waiting[24].pack(), self.waiting[25].pack(), self.waiting[26].pack(), self.waiting[27].pack(), self.waiting[28].pack(), self.waiting[29].pack(), self.waiting[30].pack(), self.waiting[31].pack(), self.waiting[32].pack(), self.waiting[33].pack(), self.waiting[34].pack(), self.waiting[35].pack(), self.waiting[36].pack(), self.waiting[37].pack(), self.waiting[38].pack(), self.waiting[39].pack(), self.waiting[40].pack(), self.waiting[41].pack(), self.waiting[42].pack(), self.waiting[43].pack(), self.waiting[44].pack(), self.waiting[45].pack(), self.waiting[46].pack(), self.waiting[47].pack(), self.waiting[48].pack(), self.waiting[49].pack(), self.waiting[50].pack(), self.waiting[51].pack(), self.waiting[52].pack(), self.waiting[53].pack(), self.waiting[54].pack(), self.waiting[55].pack(), self.waiting[56].pack(), self.waiting[57].pack(), self.waiting[58].pack(), self.waiting[59].pack(), self.waiting[60].pack(), self.waiting[61].pack(), self.waiting[62].pack(), self.waiting[63].pack())
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "H2Talk":
+        v = _H2Talk.unpack(raw)
+        return cls(v[0], v[1], v[2], (H2Side.unpack(v[3]), H2Side.unpack(v[4])), H2Head.unpack(v[5]), (H2Waiting.unpack(v[6]), H2Waiting.unpack(v[7]), H2Waiting.unpack(v[8]), H2Waiting.unpack(v[9]), H2Waiting.unpack(v[10]), H2Waiting.unpack(v[11]), H2Waiting.unpack(v[12]), H2Waiting.unpack(v[13]), H2Waiting.unpack(v[14]), H2Waiting.unpack(v[15]), H2Waiting.unpack(v[16]), H2Waiting.unpack(v[17]), H2Waiting.unpack(v[18]), H2Waiting.unpack(v[19]), H2Waiting.unpack(v[20]), H2Waiting.unpack(v[21]), H2Waiting.unpack(v[22]), H2Waiting.unpack(v[23]), H2Waiting.unpack(v[24]), H2Waiting.unpack(v[25]), H2Waiting.unpack(v[26]), H2Waiting.unpack(v[27]), H2Waiting.unpack(v[28]), H2Waiting.unpack(v[29]), H2Waiting.unpack(v[30]), H2Waiting.unpack(v[31]), H2Waiting.unpack(v[32]), H2Waiting.unpack(v[33]), H2Waiting.unpack(v[34]), H2Waiting.unpack(v[35]), H2Waiting.unpack(v[36]), H2Waiting.unpack(v[37]), H2Waiting.unpack(v[38]), H2Waiting.unpack(v[39]), H2Waiting.unpack(v[40]), H2Waiting.unpack(v[41]), H2Waiting.unpack(v[42]), H2Waiting.unpack(v[43]), H2Waiting.unpack(v[44]), H2Waiting.unpack(v[45]), H2Waiting.unpack(v[46]), H2Waiting.unpack(v[47]), H2Waiting.unpack(v[48]), H2Waiting.unpack(v[49]), H2Waiting.unpack(v[50]), H2Waiting.unpack(v[51]), H2Waiting.unpack(v[52]), H2Waiting.unpack(v[53]), H2Waiting.unpack(v[54]), H2Waiting.unpack(v[55]), H2Waiting.unpack(v[56]), H2Waiting.unpack(v[57]), H2Waiting.unpack(v[58]), H2Waiting.unpack(v[59]), H2Waiting.unpack(v[60]), H2Waiting.unpack(v[61]), H2Waiting.unpack(v[62]), H2Waiting.unpack(v[63]), H2Waiting.unpack(v[64]), H2Waiting.unpack(v[65]), H2Waiting.unpack(v[66]), H2Waiting.unpack(v[67]), H2Waiting.unpack(v[68]), H2Waiting.unpack(v[69])))
 
 
 _Hearer = Struct("=QQQQQQQQQQQII")
@@ -1773,6 +1929,8 @@ MAPS = {
     "fragments": MapSpec(9, 44, 4, 8192),
     "globs": MapSpec(1, 4, 536, 8192),
     "gone": MapSpec(1, 24, 8, 65536),
+    "h2_requests": MapSpec(9, 16, 280, 4096),
+    "h2_talks": MapSpec(9, 40, 3832, 2048),
     "hearers": MapSpec(1, 4, 96, 16384),
     "homes": MapSpec(1, 4, 4, 16384),
     "http": MapSpec(1, 8, 392, 65536),
@@ -1802,4 +1960,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "7d15bc43a77cdbdb"
+ABI_HASH = "9725df387633fe9c"

@@ -13,6 +13,7 @@ from tulle.compile.rule_sets import RuleSet
 from tulle.model.access import Access, Opening, Request, Socket
 from tulle.model.dns import legible
 
+_REQUESTS = (TalkKind.HTTP, TalkKind.H2_REQUEST)
 WATCHED = "watched"  # for a listener's name, where no rule reads requests
 REFUSALS: Mapping[int, str] = {
     HttpRefusal.BAD_METHOD: "its method is none, or too long",
@@ -50,11 +51,11 @@ class Judged:
             source=Socket(unpacked(event.src), event.sport),
             asked=target,
             backend=None if event.denied else target,
-            request=_request(event) if event.kind == TalkKind.HTTP else None,
+            request=_request(event) if event.kind in _REQUESTS else None,
             status=event.status,
             front=f"policy/{event.set}" if event.set else WATCHED,
             rule="" if event.denied or not rules else rules.rules[event.rule],
-            details="" if event.denied else REFUSALS.get(event.refusal, ""),
+            details="" if event.denied else REFUSALS.get(event.refusal) or _not_seen(event),
             denied_by=_denied_by(event, rules) if event.denied else "",
             kernel=True,
             opening=_opening(event),
@@ -77,16 +78,30 @@ def _protocols(listed: bytes) -> Iterator[str]:
         listed = listed[1 + listed[0] :]
 
 
+def _not_seen(event: HttpEvent) -> str:
+    """What HPACK's dynamic table hides of a request."""
+    if event.kind != TalkKind.H2_REQUEST:
+        return ""
+    lengths = (("method", event.method_length), ("path", event.path_length))
+    hidden = [name for name, length in lengths if not length]
+    return f"{' and '.join(hidden)} not seen" if hidden else ""
+
+
+def _protocol(event: HttpEvent) -> str:
+    if event.kind == TalkKind.H2_REQUEST:
+        return "HTTP/2"
+    return "HTTP/1.0" if event.seen & HttpSeen.OLD else "HTTP/1.1"
+
+
 def _request(event: HttpEvent) -> Request:
-    old = event.seen & HttpSeen.OLD
-    path = legible(event.path[: event.path_length])
+    path = legible(event.path[: event.path_length]) or "/…"
     cut = "…" if event.path_length > len(event.path) else ""
     return Request(
-        method=legible(event.method[: event.method_length]),
+        method=legible(event.method[: event.method_length]) or "?",
         scheme="http",
         authority=legible(event.host[: event.host_length]),
         path=path + cut,
-        protocol="HTTP/1.0" if old else "HTTP/1.1",
+        protocol=_protocol(event),
     )
 
 

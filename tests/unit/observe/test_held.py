@@ -98,3 +98,13 @@ def test_what_begins_with_no_request_is_told_by_what_it_is() -> None:
     assert told(PLAIN._replace(set=0, kind=TalkKind.HTTP2))["Summary"] == (
         "HTTP/2, requests not seen"
     )
+
+
+def test_a_request_of_http2_says_what_of_it_is_hidden() -> None:
+    seen = PLAIN._replace(set=0, kind=TalkKind.H2_REQUEST, status=200, duration_ns=1_000_000)
+    flow = told(seen)
+    assert flow["Summary"] == "HTTP/2 200 1.00ms (GET http://web/a)"
+    assert flow["rule"] == "no rule reads it"
+    hidden = told(seen._replace(method_length=0, path_length=0))
+    assert hidden["rule"] == "no rule reads it: method and path not seen"
+    assert hidden["Summary"] == "HTTP/2 200 1.00ms (? http://web/…)"
