@@ -7,18 +7,26 @@ from typing import Any
 
 from tulle.compile.isolation import Isolation
 from tulle.compile.rule_sets import RuleSet
+from tulle.model.bandwidth import UNLIMITED
+from tulle.model.kubernetes import OBSERVE_LABEL
 from tulle.model.verdict import Rule
+from tulle.model.world import Workload
 
 from .agent import Agent, Pass
+from .homes import LABEL
 
 Json = dict[str, Any]
 PACKET = "addresses, protocol and port decide it"
 DNS = "the kernel judges its questions in their packets"
 STREAM = "the kernel judges its requests at the server's socket"
+NOT_SHORT = "this node was not started with --short-circuit"
+ALONE = "no other workload of this node takes part"
+SHORT = "TCP with others of this node that take part goes from socket to socket"
+SHORT_BUT = f"{SHORT}, where no rule of layer 7 reads it"
 
 
 def rungs(_: Agent, now: Pass) -> list[Json]:
-    """A row for each rule and each place where it stands."""
+    """A row for each rule and each place where it stands, and for each workload's short circuit."""
     isolation = now.compiled.memo.isolation
     sets = [*_for_requests(isolation), *isolation.dns.values()]
     reading = {part.rule for item in sets for part in item.parts}
@@ -29,7 +37,8 @@ def rungs(_: Agent, now: Pass) -> list[Json]:
     }
     rows = [_row(rule, str(rule), 1, PACKET, 0) for rule in plain]
     rows += [row for item in sets for row in _of(item)]
-    return sorted(rows, key=lambda row: (row["rule"], row["set"]))
+    rows.sort(key=lambda row: (row["rule"], row["set"]))
+    return [*rows, *short_circuits(now)]
 
 
 def _for_requests(isolation: Isolation) -> Iterable[RuleSet]:
@@ -51,3 +60,43 @@ def _row(rule: Rule, name: str, rung: int, why: str, number: int) -> Json:
     assert rule.policy is not None
     namespace = rule.policy.namespace
     return {"namespace": namespace, "rule": name, "rung": rung, "why": why, "set": number}
+
+
+# --- from socket to socket ---
+
+
+def short_circuits(now: Pass) -> Iterator[Json]:
+    """Which workloads take part, and what keeps the others; one row where nobody was asked to."""
+    world, isolation = now.world, now.compiled.memo.isolation
+    if not world.settings.short_circuit:
+        yield _short("", "short circuit", NOT_SHORT)
+        return
+    reading = {item.content.number for item in isolation.known.values() if item.rule_sets}
+    read = {who for who, numbers in isolation.sets.items() if reading.intersection(numbers)}
+    kept = {key: _kept(item) for key, item in world.workloads.items()}
+    for key, why in sorted(kept.items()):
+        others = any(not reason for other, reason in kept.items() if other != key)
+        why = why or ("" if others else ALONE)
+        words = why or (SHORT_BUT if key in read else SHORT)
+        yield _short(key[0], f"short circuit of {key[0]}/{key[1]}", words, takes_part=not why)
+
+
+def _kept(workload: Workload) -> str:
+    """What keeps a workload of this node from taking part; "" if nothing does."""
+    if workload.labels.get(LABEL) == "false":
+        return f"its label {LABEL} is false"
+    if workload.labels.get(OBSERVE_LABEL) == "http":
+        return f"its label {OBSERVE_LABEL} is http: what it says is read on its way"
+    if workload.bandwidth != UNLIMITED:
+        return "its bandwidth is limited"
+    return "" if workload.ifindex else "it has no interface of its own"
+
+
+def _short(namespace: str, name: str, why: str, *, takes_part: bool = False) -> Json:
+    return {
+        "namespace": namespace,
+        "rule": name,
+        "rung": 2 if takes_part else 1,
+        "why": why,
+        "set": 0,
+    }

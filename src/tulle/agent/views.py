@@ -17,7 +17,7 @@ from tulle.model.scopes import NODE
 
 from . import listings, placement, proxies, requests, routed, rungs
 from .agent import Agent, Pass
-from .homes import counted
+from .homes import counted, short_circuited
 from .pressure import Fill
 
 Json = dict[str, Any]
@@ -118,6 +118,8 @@ def _rungs(agent: Agent, now: Pass | None) -> list[Json]:
     held = len(isolation.rule_sets) - len(isolation.listened)
     names = len(isolation.dns) + len(isolation.selectors)
     rule_sets = len(isolation.listened)
+    short = len(short_circuited(now.world)) if now else 0
+    short_circuit = f"; {_several(short, 'workload')} from socket to socket" if short else ""
     judged = f"{_several(fronts, 'front')} and {_several(rule_sets, 'rule set')} of layer 7"
     envoys = [_envoy(item) for item in agent.proxy.status()["envoys"]]
     return [
@@ -136,9 +138,9 @@ def _rungs(agent: Agent, now: Pass | None) -> list[Json]:
         {
             "rung": 2,
             "name": "stream",
-            "in_use": held + names > 0,
+            "in_use": held + names + short > 0,
             "detail": f"requests under {_several(held, 'rule set')}, at servers' sockets; "
-            f"{_several(names, 'rule')} of names in DNS",
+            f"{_several(names, 'rule')} of names in DNS{short_circuit}",
         },
         {
             "rung": 3,

@@ -75,6 +75,7 @@ def _parts(answer: Json) -> list[str]:
                 for item in answer["rungs"]
             ],
         ),
+        _short_circuit(answer.get("short_circuit")),
         _section(
             "Verdicts",
             [
@@ -140,6 +141,14 @@ def _clusters(answer: Json) -> str:
     ]
     headers = ("CLUSTER", "API SERVER", "STATE", "NODES", "WORKLOADS")
     return _section("Joined clusters", rows, headers)
+
+
+def _short_circuit(counts: Json | None) -> str:
+    """What goes from socket to socket, and why directions went over to the interface."""
+    if counts is None:
+        return ""
+    ended = [[f"ended: {why}", count] for why, count in counts["ended"].items()]
+    return _section("Short circuit", [["connections now", counts["connections"]], *ended])
 
 
 def _section(title: str, rows: list[list[object]], headers: tuple[str, ...] = ()) -> str:

@@ -8,15 +8,20 @@ from typing import Any
 
 from tests.unit.compile.explain.request_rows import ruled
 from tests.unit.compile.explain.town import policy, service, town
-from tulle.agent.rungs import PACKET, STREAM, rungs
+from tulle.agent.rungs import ALONE, NOT_SHORT, PACKET, SHORT, SHORT_BUT, STREAM, rungs
 from tulle.compile import Ids, compile_world
-from tulle.model.world import Settings
+from tulle.model.bandwidth import Bandwidth, limit_of
+from tulle.model.world import Settings, World
 
 CNP = "CiliumNetworkPolicy"
 
 
+def passed(world: World) -> Any:
+    """`rungs` reads the world and what was compiled of it, and nothing else of a pass."""
+    return SimpleNamespace(world=world, compiled=compile_world(world, Ids()))
+
+
 def test_each_rule_has_a_rung_and_a_reason() -> None:
-    """`rungs` reads what a pass has compiled, and nothing else of it."""
     plain = "{endpointSelector: {}, ingress: [{fromEndpoints: [{}], toPorts: [{ports: "
     policies = (
         policy("shop/a", ruled("{path: /a}").replace("'80'", "'81'"), CNP),
@@ -24,7 +29,7 @@ def test_each_rule_has_a_rung_and_a_reason() -> None:
         policy("shop/c", plain + "[{port: '82', protocol: TCP}]}]}]}", CNP),
     )
     world = replace(town(*policies), settings=Settings(stream=True))
-    now: Any = SimpleNamespace(compiled=compile_world(world, Ids()))
+    now = passed(world)
     rows = {(row["rule"], row["rung"]): row["why"] for row in rungs(now, now)}
     assert rows[f"{CNP} shop/c ingress[0]", 1] == PACKET
     assert {rung for rule, rung in rows if " shop/b " in rule} >= {3}
@@ -45,7 +50,7 @@ def test_what_forces_a_rule_up_is_named() -> None:
         for app, spoken in (("web", "grpc"), ("vault", "https"))
     ]
     world = replace(town(*both, *speaking), settings=Settings(stream=True))
-    now: Any = SimpleNamespace(compiled=compile_world(world, Ids()))
+    now = passed(world)
     whys: dict[str, set[str]] = {}
     for row in rungs(now, now):
         if row["rung"] == 3:
@@ -58,3 +63,37 @@ def test_what_forces_a_rule_up_is_named() -> None:
             "port 80 speaks TLS: appProtocol https in Service bank/vault",
         },
     }
+
+
+def test_who_takes_part_in_the_short_circuit_and_what_keeps_others() -> None:
+    def shown(world: World) -> dict[str, tuple[int, str]]:
+        now = passed(world)
+        rows = (row for row in rungs(now, now) if row["rule"].startswith("short circuit"))
+        return {row["rule"].rpartition(" ")[2]: (row["rung"], row["why"]) for row in rows}
+
+    reads = policy("shop/a", ruled("{path: /a}").replace("{}", "{matchLabels: {app: db}}"), CNP)
+    plain = town(reads)
+    assert shown(plain) == {"circuit": (1, NOT_SHORT)}
+    changes: dict[str, dict[str, Any]] = {
+        "api": {"labels": {"tulle.io/short-circuit": "false"}},
+        "web": {"labels": {"tulle.io/observe": "http"}},
+        "vault": {"bandwidth": Bandwidth(egress=limit_of("1M"))},
+    }
+    workloads = {
+        key: replace(item, **changes.get(key[1], {}))
+        for key, item in plain.workloads.items()
+        if key != ("bank", "web")
+    }
+    asked = replace(plain, settings=Settings(short_circuit=True), workloads=workloads)
+    found = shown(asked)
+    assert {name: why for name, (rung, why) in found.items() if rung == 2} == {
+        "shop/db": SHORT_BUT,
+        "park/tree": SHORT,
+    }
+    assert {name: why.partition(":")[0] for name, (rung, why) in found.items() if rung == 1} == {
+        "shop/api": "its label tulle.io/short-circuit is false",
+        "shop/web": "its label tulle.io/observe is http",
+        "bank/vault": "its bandwidth is limited",
+    }
+    del workloads["park", "tree"]
+    assert shown(asked)["shop/db"] == (1, ALONE)

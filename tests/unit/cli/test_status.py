@@ -91,6 +91,19 @@ def test_joined_clusters(agent: FakeAgent, cli: Cli) -> None:
     assert lines[at + 3].split() == ["west", "https://192.0.2.9:6443", "synced", "3", "40"]
 
 
+def test_short_circuit(agent: FakeAgent, cli: Cli) -> None:
+    counts = {"connections": 3, "ended": {"policy": 1, "blocking": 20}}
+    agent.answers = {"GET /v1/status": (200, {**STATUS, "short_circuit": counts})}
+    lines = cli("status").stdout.splitlines()
+    at = lines.index("Short circuit")
+    assert [line.split() for line in lines[at + 1 : at + 5]] == [
+        ["connections", "now", "3"],
+        ["ended:", "policy", "1"],
+        ["ended:", "blocking", "20"],
+        [],
+    ]
+
+
 def test_before_the_first_pass(agent: FakeAgent, cli: Cli) -> None:
     empty = {**STATUS, "counts": {}, "apply": {}, "maps": [], "packets": {}, "events_lost": 0}
     agent.answers = {"GET /v1/status": (200, empty)}
