@@ -43,6 +43,7 @@ enum limit {
 	LIMIT_HTTP_HEADS = 4096,
 	LIMIT_TALKS = 16384,
 	LIMIT_HTTP_COUNTS = 4096,
+	LIMIT_HELLOS = 1024,
 	LIMIT_H2_TALKS = 2048,
 	LIMIT_H2_REQUESTS = 4096,
 	LIMIT_SHORTS = 16384,
@@ -651,6 +652,24 @@ struct http_event {
 	__u8 denied;		   /* 1: the kernel gave the answer */
 	__u8 kind;		   /* enum talk_kind */
 	__u8 pad[2];
+};
+
+/* How far the start of TLS has been read. */
+struct hello {
+	__u32 next;   /* by TCP's sequence numbers */
+	__u32 skip;   /* bytes that say nothing */
+	__u32 rest;   /* of the extensions */
+	__u16 size;   /* of the extension or text at hand */
+	__u16 behind; /* the text, of the extension */
+	__u16 kind;   /* of the extension */
+	__u8 step;
+	__u8 half; /* 1: of a number, its high byte */
+	__u8 high;
+	__u8 host_length;
+	__u8 path_length;
+	__u8 pad;
+	__u8 host[HTTP_HOST_KEPT]; /* as http_event has them */
+	__u8 path[HTTP_PATH_KEPT];
 };
 
 enum h2_limit {
@@ -1340,6 +1359,7 @@ ABI_EXPORT(struct, http_event);
 ABI_EXPORT(struct, http_talk);
 ABI_EXPORT(struct, http_count_key);
 ABI_EXPORT(struct, http_count);
+ABI_EXPORT(struct, hello);
 ABI_EXPORT(struct, hpack_value);
 ABI_EXPORT(struct, hpack);
 ABI_EXPORT(struct, h2_side);

@@ -24,6 +24,7 @@ struct watching {
 	struct flow flow; /* of the client's direction */
 	struct said segment;
 	struct http_talk fresh;
+	struct hello hello;
 	struct http_event event;
 	struct telling telling;
 };
@@ -198,6 +199,44 @@ static __always_inline void tell_kind(struct watching *watching, struct http_tal
 	tell_event(&watching->event);
 }
 
+static __always_inline void tell_hello(struct watching *watching, struct http_talk *talk,
+				       const struct hello *hello)
+{
+	talk->http.host_length = hello->host_length;
+	talk->http.path_length = hello->path_length;
+	__builtin_memcpy(talk->http.host, hello->host, sizeof(hello->host));
+	__builtin_memcpy(talk->http.path, hello->path, sizeof(hello->path));
+	tell_kind(watching, talk, TALK_TLS);
+}
+
+/* The first packet's bytes are at hand. */
+static __always_inline void greet_tls(struct __sk_buff *skb, struct watching *watching,
+				      struct http_talk *talk)
+{
+	const struct said *segment = &watching->segment;
+	struct hello *hello = &watching->hello;
+
+	if (hello_begin(hello, watching->bytes, segment->seq) && !hello_read(skb, hello, segment) &&
+	    !bpf_map_update_elem(&hellos, &watching->key, hello, BPF_ANY))
+		return;
+	tell_hello(watching, talk, hello);
+}
+
+/* More of a client's hello, or its end. */
+static __noinline int watch_hello(struct __sk_buff *skb, struct watching *watching,
+				  struct http_talk *talk, __u32 tcp_flags)
+{
+	struct hello *hello = bpf_map_lookup_elem(&hellos, &watching->key);
+
+	if (!hello ||
+	    (!hello_read(skb, hello, &watching->segment) && !(tcp_flags & (TCP_FIN | TCP_RST))))
+		return 0;
+	hello_give_up(hello);
+	tell_hello(watching, talk, hello);
+	bpf_map_delete_elem(&hellos, &watching->key);
+	return 0;
+}
+
 /* What the client begins with. Returns whether it may be HTTP/1. */
 static __noinline int greet(struct __sk_buff *skb, struct watching *watching,
 			    struct http_talk *talk)
@@ -209,8 +248,8 @@ static __noinline int greet(struct __sk_buff *skb, struct watching *watching,
 	if (size < sizeof(preface))
 		return 1;
 	if (watching->bytes[0] == HELLO_HANDSHAKE && watching->bytes[1] == HELLO_MAJOR) {
-		read_hello(skb, segment->at, segment->size, &talk->http);
-		tell_kind(watching, talk, TALK_TLS);
+		talk->kind = TALK_TLS;
+		greet_tls(skb, watching, talk);
 		return 0;
 	}
 	for (__u32 i = 0; i < sizeof(preface) - 1; i++)
@@ -296,6 +335,8 @@ __noinline int watch(struct __sk_buff *skb, const struct flow *flow, int reply)
 		return 1;
 	if (!talk)
 		return 0;
+	if (talk->kind == TALK_TLS)
+		return reply ? 0 : watch_hello(skb, watching, talk, flow->tcp_flags);
 	if (reply)
 		watch_answer(skb, watching, talk);
 	else if (watching->segment.size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from struct import pack
 from typing import NamedTuple
@@ -210,18 +210,3 @@ class Connection:
 def _cut(draw: random.Random, data: bytes, times: int) -> list[bytes]:
     cuts = sorted(draw.randrange(len(data) + 1) for _ in range(times))
     return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
-
-
-def segments(draw: random.Random, data: bytes, largest: int = 1400) -> Iterator[tuple[int, bytes]]:
-    """Places and bytes, cut anywhere but in the preface; now and then some come again."""
-    at = 0
-    if data.startswith(PREFACE):
-        yield 0, data[: len(PREFACE)]
-        at = len(PREFACE)
-    while at < len(data):
-        size = draw.choice((largest, largest, 100, 9, draw.randint(1, 40)))
-        yield at, data[at : at + size]
-        at += size
-        if draw.random() < 0.1:
-            back = draw.randint(1, min(at, 200))
-            yield at - back, data[at - back : at + draw.randint(0, 50) - back]

@@ -206,14 +206,14 @@ _HOSTILE = (
 
 def stream(draw: random.Random) -> bytes:
     """One to three requests, most of them sound, some changed in a byte or two."""
-    whole = b"".join(_request(draw) for _ in range(draw.randint(1, 3)))
+    whole = b"".join(request(draw) for _ in range(draw.randint(1, 3)))
     for _ in range(draw.choice((0, 0, 1, 1, 2, 4))):
-        whole = _mutated(draw, whole)
+        whole = mutated(draw, whole)
     # So that no line is left of which a reader of lines could not tell what it says.
     return whole + b"\r\n\r\n\r\n"
 
 
-def _request(draw: random.Random) -> bytes:
+def request(draw: random.Random) -> bytes:
     sound = draw.random() < 0.7
     version = b"HTTP/1.1" if draw.random() < 0.9 else draw.choice((b"HTTP/1.0", b"HTTP/2.0", b""))
     method, path = draw.choice(_METHODS[:6]), draw.choice(_PATHS[:3])
@@ -234,7 +234,7 @@ def _request(draw: random.Random) -> bytes:
     return b"\r\n".join([b"%s %s %s" % (method, path, version), *fields, b"", body])
 
 
-def _mutated(draw: random.Random, data: bytes) -> bytes:
+def mutated(draw: random.Random, data: bytes) -> bytes:
     at = draw.randrange(len(data) + 1)
     kind = draw.randrange(4)
     if kind == 0:

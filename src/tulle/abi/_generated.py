@@ -242,6 +242,7 @@ class Limit(IntEnum):
     HTTP_HEADS = 4096
     TALKS = 16384
     HTTP_COUNTS = 4096
+    HELLOS = 1024
     H2_TALKS = 2048
     H2_REQUESTS = 4096
     SHORTS = 16384
@@ -1279,6 +1280,33 @@ class HearerPlace(NamedTuple):
         return cls(v[0], v[1])
 
 
+_Hello = Struct("=IIIHHHBBBBB1x64s128s")
+
+
+class Hello(NamedTuple):
+    next: int = 0
+    skip: int = 0
+    rest: int = 0
+    size: int = 0
+    behind: int = 0
+    kind: int = 0
+    step: int = 0
+    half: int = 0
+    high: int = 0
+    host_length: int = 0
+    path_length: int = 0
+    host: _Bytes = _Bytes(64)
+    path: _Bytes = _Bytes(128)
+
+    def pack(self) -> _Bytes:
+        return _Hello.pack(self.next, self.skip, self.rest, self.size, self.behind, self.kind, self.step, self.half, self.high, self.host_length, self.path_length, self.host, self.path)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "Hello":
+        v = _Hello.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12])
+
+
 _HttpHeaderKey = Struct("=I32s64s")
 
 
@@ -1932,6 +1960,7 @@ MAPS = {
     "h2_requests": MapSpec(9, 16, 280, 4096),
     "h2_talks": MapSpec(9, 40, 3832, 2048),
     "hearers": MapSpec(1, 4, 96, 16384),
+    "hellos": MapSpec(9, 40, 216, 1024),
     "homes": MapSpec(1, 4, 4, 16384),
     "http": MapSpec(1, 8, 392, 65536),
     "http_counts": MapSpec(5, 16, 208, 4096),
@@ -1960,4 +1989,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "9725df387633fe9c"
+ABI_HASH = "c49e315c37d5b9e8"
