@@ -612,7 +612,7 @@ struct http_count_key {
 	__u32 rule; /* place in its set */
 	__u16 set;
 	__u8 status_class; /* enum http_class, or the first digit of the answer's status */
-	__u8 pad;
+	__u8 folded; /* 1: of rules that have gone, `rule` is a route's; no program counts here */
 };
 
 enum http_class {

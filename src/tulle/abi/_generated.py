@@ -1429,7 +1429,7 @@ class HttpCount(NamedTuple):
         return cls(v[0], v[1], (v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25]))
 
 
-_HttpCountKey = Struct("=IIIHB1x")
+_HttpCountKey = Struct("=IIIHBB")
 
 
 class HttpCountKey(NamedTuple):
@@ -1438,14 +1438,15 @@ class HttpCountKey(NamedTuple):
     rule: int = 0
     set: int = 0
     status_class: int = 0
+    folded: int = 0
 
     def pack(self) -> _Bytes:
-        return _HttpCountKey.pack(self.src_identity, self.dst_identity, self.rule, self.set, self.status_class)
+        return _HttpCountKey.pack(self.src_identity, self.dst_identity, self.rule, self.set, self.status_class, self.folded)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "HttpCountKey":
         v = _HttpCountKey.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4])
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5])
 
 
 _HttpEvent = Struct("=QQ16s16sHHHHIIBBBB16s64s128sBB2x")
@@ -1989,4 +1990,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "c49e315c37d5b9e8"
+ABI_HASH = "aa578b3cbbf892a4"

@@ -56,6 +56,7 @@ from .pressure import Pressure
 from .proxy_scopes import ProxyScopes
 from .sandboxes import Sandboxes
 from .source import Sources, standalone
+from .tally import Tally
 from .transitions import Transitions
 from .vanished import Vanished
 from .workloads import Workloads
@@ -68,6 +69,7 @@ EXIT_PERIOD_S = 0.5
 REREAD_PERIOD_S = 30.0
 PRESSURE_PERIOD_S = 30.0
 HEARING_PERIOD_S = 5.0
+TALLY_PERIOD_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ class Agent:
             paths.netns,
             lambda: self.current.world if self.current else None,
         )
+        self.tally = Tally(self.datapath)
         self.flows = FlowLog()
         self.proxy = ProxyScopes(
             paths,
@@ -182,6 +185,7 @@ class Agent:
             partial(_every, EXIT_PERIOD_S, self._collect_ended),
             partial(_every, REREAD_PERIOD_S, self._reread),
             partial(_every, PRESSURE_PERIOD_S, partial(asyncio.to_thread, self.pressure.warn)),
+            partial(_every, TALLY_PERIOD_S, self._prune_counts),
             partial(_every, HEARING_PERIOD_S, partial(asyncio.to_thread, self.hearing.look)),
             self.vanished.run,
             self.proxy.run,
@@ -216,6 +220,10 @@ class Agent:
         await self.flows.add(Asked(raw, dns) for raw in self.datapath.questions())
         sets = now.compiled.memo.isolation.rule_sets if now else {}
         await self.flows.add(Judged(raw, sets) for raw in self.datapath.requests())
+
+    async def _prune_counts(self) -> None:
+        if self.current:
+            await asyncio.to_thread(self.tally.prune, self.current.compiled)
 
     async def _collect_ended(self) -> None:
         """One that cannot be removed now does not keep the others."""
@@ -306,6 +314,7 @@ class Agent:
             self._look_for_drift()
         number = self.current.number + 1 if self.current else 1
         took_ms = (time.monotonic() - began) * 1000
+        self.tally.note(outcome.compiled)
         self.current = Pass(**{**vars(outcome), "took_ms": took_ms, "number": number})
         for told in self.after_pass:
             told()

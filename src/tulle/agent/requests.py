@@ -5,39 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tulle.abi import HttpClass, HttpCount, HttpCountKey
-from tulle.compile.rule_sets import RuleSet
+from tulle.abi import HttpClass, HttpCount
 
 from .agent import Agent, Pass
+from .tally import Series
 
 Json = dict[str, Any]
-OTHER, GONE = "other", "rules that are gone"  # no rule reads it, or did
 _CLASSES: Mapping[int, str] = {HttpClass.UNSEEN: "not seen", HttpClass.REFUSED: "refused"}
 NO_ROOM = "more than there is room for"
 
 
 def requests(agent: Agent, now: Pass) -> list[Json]:
     """A row for each source, destination, route and class of status, since the node is up."""
-    sets = now.compiled.memo.isolation.rule_sets
-    rows = [
-        _row(key, count, now.compiled.identities, sets.get(key.set))
-        for key, count in agent.datapath.request_counts().items()
-        if count.requests
-    ]
+    rows = [_row(name, count) for name, count in agent.tally.series(now.compiled).items()]
     return sorted(
         rows, key=lambda row: (row["destination"], row["source"], row["route"], row["status"])
     )
 
 
-def _row(
-    key: HttpCountKey, count: HttpCount, identities: Mapping[int, str], rules: RuleSet | None
-) -> Json:
+def _row(name: Series, count: HttpCount) -> Json:
+    source, destination, route, status = name
     seen = sum(count.bucket)
     return {
-        "source": _name(key.src_identity, identities),
-        "destination": _name(key.dst_identity, identities),
-        "route": _route(key, rules),
-        "status": _status(key.status_class),
+        "source": source or NO_ROOM,
+        "destination": destination or NO_ROOM,
+        "route": route,
+        "status": _status(status),
         "requests": count.requests,
         "mean_us": count.time_ns / seen / 1000 if seen else None,
         "p50_us": percentile(count.bucket, 0.5),
@@ -47,23 +40,8 @@ def _row(
     }
 
 
-def _name(number: int, identities: Mapping[int, str]) -> str:
-    return identities.get(number) or (f"identity {number}" if number else NO_ROOM)
-
-
 def _status(number: int) -> str:
     return _CLASSES.get(number, f"{number}xx")
-
-
-def _route(key: HttpCountKey, rules: RuleSet | None) -> str:
-    """What the rule that allowed it says of paths; nothing of what no rule allowed."""
-    if key.status_class == HttpClass.REFUSED:
-        return "-"
-    if rules is None:
-        return GONE if key.set else OTHER
-    wanted = [rule for part in rules.parts for rule in part.layer7.http]
-    # The number may have been another set's before.
-    return (wanted[key.rule].path or "/.*") if key.rule < len(wanted) else GONE
 
 
 def _cumulative(buckets: tuple[int, ...]) -> Iterator[tuple[str, int]]:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from tulle.abi import HttpBucket, HttpClass, HttpCount, HttpCountKey
 from tulle.agent.requests import percentile, requests
+from tulle.agent.tally import Tally
 from tulle.compile.rule_sets import Part, RuleSet
 from tulle.compile.rules import HttpRule, Layer7
 from tulle.model.kubernetes import ObjectRef
@@ -25,8 +26,10 @@ def buckets(**at: int) -> Any:
 def listed(counts: dict[HttpCountKey, HttpCount]) -> dict[tuple[str, str], dict[str, Any]]:
     isolation = SimpleNamespace(rule_sets=SETS)
     compiled = SimpleNamespace(identities=NAMES, memo=SimpleNamespace(isolation=isolation))
-    agent = SimpleNamespace(datapath=SimpleNamespace(request_counts=lambda: counts))
-    rows = requests(cast(Any, agent), cast(Any, SimpleNamespace(compiled=compiled)))
+    tally = Tally(cast(Any, SimpleNamespace(request_counts=lambda: counts)))
+    tally.note(cast(Any, compiled))
+    agent, now = SimpleNamespace(tally=tally), SimpleNamespace(compiled=compiled)
+    rows = requests(cast(Any, agent), cast(Any, now))
     return {(row["route"], row["status"]): row for row in rows}
 
 

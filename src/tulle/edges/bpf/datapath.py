@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
-from struct import iter_unpack
+from struct import iter_unpack, pack, unpack
 from typing import Literal
 
 from tulle import abi
@@ -267,6 +267,21 @@ class Datapath:
             for key, value in self.maps["http_counts"].items()
         }
 
+    def fold_requests(self, moves: Mapping[abi.HttpCountKey, abi.HttpCountKey]) -> None:
+        """Adds rows that no program counts to any more to others of which that is so, too."""
+        counts = self.maps["http_counts"]
+        for old, new in moves.items():
+            with suppress(KeyError):
+                moved = _numbers(counts[old.pack()])
+                del counts[old.pack()]  # first: it makes the room that the other may need
+                counts.create(new.pack())
+                pairs = zip(moved, _numbers(counts[new.pack()]), strict=True)
+                total = [one + other for one, other in pairs]
+                counts[new.pack()] = pack(f"={len(total)}Q", *total)
+
+    def forget_requests(self, gone: Iterable[abi.HttpCountKey]) -> None:
+        self.maps["http_counts"].delete_many(key.pack() for key in gone)
+
     def close(self) -> None:
         """Lets go of it; everything pinned stays in force."""
         self._ring.close()
@@ -299,6 +314,10 @@ def switch_off(directory: Path) -> None:
             Map("state", fd, spec=spec)[_ZERO] = bytes(spec.value_size)
         finally:
             os.close(fd)
+
+
+def _numbers(raw: bytes) -> tuple[int, ...]:
+    return unpack(f"={len(raw) // 8}Q", raw)
 
 
 def _total(per_cpu: bytes) -> abi.Counter:
