@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "answer.h"
 #include "conntrack.h"
 #include "emit.h"
 #include "short_kernel.h"
@@ -89,6 +90,16 @@ static __always_inline int is_home(__u32 ifindex)
 	return bpf_map_lookup_elem(&homes, &ifindex) != 0;
 }
 
+static __always_inline int takes_part(const struct short_key *own)
+{
+	struct bpf_sock *sock = bpf_map_lookup_elem(&short_sockets, own);
+
+	if (!sock)
+		return 0;
+	bpf_sk_release(sock);
+	return 1;
+}
+
 /* Whether that end takes part; no more, from now on. */
 static __always_inline int lose(const struct ct_key *connection, __u32 end)
 {
@@ -142,7 +153,16 @@ static __always_inline int has_queued(const struct short_key *key)
 }
 
 /*
- * A packet of a local connection, with bytes or a SYN. Its bytes come after those that went past
+ * TCP resets who wrote what is closed unread, and knows nothing of what went past it. The queue goes
+ * some time after the socket has left the map, and is charged to it until then.
+ */
+static __always_inline int is_left_unread(const struct short_key *own, const struct sock *closed)
+{
+	return !takes_part(own) && closed->sk_backlog.rmem_alloc.counter;
+}
+
+/*
+ * A packet of a local connection, with bytes, a SYN or a FIN. Its bytes come after those that went past
  * the interface, and must not wait beside them: who reads less than he asked for may take it that
  * nothing is left, and would not be woken again. So they fall until then; TCP sends them again.
  */
@@ -161,6 +181,11 @@ __noinline int watch_short(struct __sk_buff *skb, const struct flow *flow)
 		pair = begin(&key.connection, flow->tcp_flags & TCP_SYN);
 	if (!pair || flow->tcp_flags & TCP_SYN)
 		return 0;
+	if (flow->tcp_flags & TCP_FIN && pair->sock[end] &&
+	    is_left_unread(&key, SOCK(pair->sock[end])))
+		become_reset(skb, flow);
+	if (!flow->payload)
+		return 0;
 	if (!pair->sock[end] && !pair->end[end] && pair->packets[end] <= SHORT_LAST &&
 	    pair->packets[end]++ >= SHORT_FIRST)
 		take_part(skb, flow, &key, pair);
@@ -175,7 +200,8 @@ static __always_inline int is_behind(struct __sk_buff *skb, const struct state *
 				     const struct flow *flow)
 {
 	if (!(state->flags & NODE_SHORT) || flow->proto != IPPROTO_TCP || flow->icmp_error ||
-	    (!flow->payload && !(flow->tcp_flags & TCP_SYN)) || !watch_short(skb, flow))
+	    (!flow->payload && !(flow->tcp_flags & (TCP_SYN | TCP_FIN))) ||
+	    !watch_short(skb, flow))
 		return 0;
 	count(&reasons, REASON_BEHIND, skb->len);
 	return 1;

@@ -1,11 +1,13 @@
 """Both ends of connections whose every byte is known: what each sent, got, and in which order.
 
     ledger.py serve PORT
-    ledger.py send ADDRESS PORT CONNECTIONS BYTES SEED
-    ledger.py die ADDRESS PORT SEED
+    ledger.py send ADDRESS PORT CONNECTIONS BYTES SEED TRADE
+        so many bytes each way as the style has it, after TRADE in turns of random sizes
+    ledger.py die ADDRESS PORT SEED TRADE
     ledger.py ask ADDRESS PORT     "turns" of WARM bytes each way for every line of stdin
     ledger.py stall ADDRESS PORT SIZE TOTAL
         sends TOTAL in pieces of SIZE to who does not read for a while, and waits for his answer
+    ledger.py leave ADDRESS PORT   sends TURN bytes to who closes without reading them
 
 A line of JSON for each connection at each end. Readers do what edges of epoll allow: after less
 than they asked for they wait to be woken. Runs in a workload, with the standard library only.
@@ -23,13 +25,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-STYLES = ("half", "both", "stop", "pieces", "turns", "kill", "reset")  # and, by itself, "stall"
+STYLES = ("half", "both", "stop", "pieces", "turns", "kill", "reset")
+BY_THEMSELVES = ("stall", "leave")
 BLOCK = random.Random(0).randbytes(1 << 20) * 2
-HEAD = struct.Struct("=IIB")  # seed, bytes each way, style
+HEAD = struct.Struct("=IIIB")  # seed, bytes each way, of these in turns of random sizes, style
 TURN, WARM = 2000, 8000  # of what both say in turns, and with what they begin
+TRADED = 60_000  # at most in a turn, so that it fits into a queue
 STALLED_S = 60
 STALL_S = 2
 EDGES = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
@@ -38,6 +43,21 @@ EDGES = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 def part(seed: int, at: int, size: int) -> bytes:
     start = (at + seed * 7919) % (1 << 20)
     return BLOCK[start : start + size]
+
+
+def turns(start: int, total: int) -> Iterator[int]:
+    """Up to where each turn goes."""
+    for upto in range(start + TURN, total + TURN, TURN):
+        yield min(upto, total)
+
+
+def trade(seed: int, total: int) -> Iterator[int]:
+    """The same of random sizes, for a connection's first bytes."""
+    yield from turns(0, WARM)
+    sizes, upto = random.Random(seed), WARM
+    while upto < total:
+        upto = min(upto + sizes.randint(1, sizes.choice((100, 5000, TRADED))), total)
+        yield upto
 
 
 class End:
@@ -49,6 +69,7 @@ class End:
         self._edges = select.epoll()
         self._edges.register(made, EDGES)
         self._ready = self._ended = False
+        self._traded = 0
         self._out, self._in = seed * 2 + side, seed * 2 + 1 - side
         self._random = random.Random(f"{seed} {side}")
         self.told = {"seed": seed, "style": style, "sent": 0, "got": 0, "wrong": -1, "end": ""}
@@ -69,10 +90,11 @@ class End:
                 return
 
     def _size(self) -> int:
-        if self._style in ("turns", "stall"):
-            return TURN
-        if self._style == "pieces":
-            return self._random.randint(1, 40)
+        if self.told["sent"] >= self._traded:
+            if self._style in ("turns", "stall"):
+                return TURN
+            if self._style == "pieces":
+                return self._random.randint(1, 40)
         return self._random.randint(1, self._random.choice((100, 4096, 70_000, 400_000)))
 
     def read(self, upto: int | None = None) -> None:
@@ -124,27 +146,30 @@ class End:
         self.read()
         writer.join()
 
-    def take_turns(self, total: int, *, first: bool) -> None:
-        for upto in range(self.told["got"] + TURN, total + TURN, TURN):
-            upto = min(upto, total)
+    def trade(self, total: int, *, first: bool) -> None:
+        self._traded = total
+        self.take_turns(trade(self.told["seed"], total), first=first)
+
+    def take_turns(self, ends: Iterable[int], *, first: bool) -> None:
+        for upto in ends:
             if self.told["end"]:
                 return
             for step in (self.write, self.read) if first else (self.read, self.write):
                 step(upto)
 
 
-def client(address: str, port: int, seed: int, total: int) -> None:
+def client(address: str, port: int, seed: int, total: int, traded: int) -> None:
     style = STYLES[seed % len(STYLES)]
     if style == "kill":
-        kill(address, port, seed)
+        kill(address, port, seed, traded)
         return
-    total = total // 50 if style in ("pieces", "turns") else total
+    total = traded + (total // 50 if style in ("pieces", "turns") else total)
     with socket.create_connection((address, port)) as made:
-        made.sendall(HEAD.pack(seed, total, STYLES.index(style)))
+        made.sendall(HEAD.pack(seed, total, traded, STYLES.index(style)))
         end = End(made, seed, total, style, 0)
-        end.take_turns(WARM, first=True)
+        end.trade(traded, first=True)
         if style == "turns":
-            end.take_turns(total, first=True)
+            end.take_turns(turns(traded, total), first=True)
             end.half_close()
             end.read()
         elif style == "half":
@@ -152,44 +177,47 @@ def client(address: str, port: int, seed: int, total: int) -> None:
             end.half_close()
             end.read()
         elif style == "reset":
-            end.write(random.Random(seed).randrange(total))
+            end.write(random.Random(seed).randrange(traded, total))
             made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         else:
             end.both()
     tell(end)
 
 
-def kill(address: str, port: int, seed: int) -> None:
-    words = [sys.executable, __file__, "die", address, str(port), str(seed)]
+def kill(address: str, port: int, seed: int, traded: int) -> None:
+    words = [sys.executable, __file__, "die", address, str(port), str(seed), str(traded)]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as child:
         assert child.stdout and child.stdout.readline()
         time.sleep(random.Random(seed).random() / 5)
         child.send_signal(signal.SIGKILL)
 
 
-def die(address: str, port: int, seed: int) -> None:
+def die(address: str, port: int, seed: int, traded: int) -> None:
     made = socket.create_connection((address, port))
-    made.sendall(HEAD.pack(seed, 1 << 31, STYLES.index("kill")))
+    made.sendall(HEAD.pack(seed, 1 << 31, traded, STYLES.index("kill")))
     end = End(made, seed, 1 << 31, "kill", 0)
-    end.take_turns(WARM, first=True)
+    end.trade(0, first=True)
     print("goes on", flush=True)
+    end.trade(traded, first=True)
     end.write()
 
 
 def answer(made: socket.socket) -> None:
     with made:
-        seed, total, number = HEAD.unpack(made.recv(HEAD.size))
-        style = (*STYLES, "stall")[number]
+        seed, total, traded, number = HEAD.unpack(made.recv(HEAD.size))
+        style = (*STYLES, *BY_THEMSELVES)[number]
         end = End(made, seed, total, style, 1)
-        end.take_turns(WARM, first=False)
+        end.trade(traded, first=False)
         if style == "turns":
-            end.take_turns(total, first=False)
+            end.take_turns(turns(traded, total), first=False)
             end.read()
         elif style == "half":
             end.read()
             end.write()
         elif style in ("kill", "reset"):
             end.read()
+        elif style == "leave":
+            end.look(STALLED_S)
         elif style == "stall":
             time.sleep(STALL_S)
             end.look(0)
@@ -203,22 +231,33 @@ def answer(made: socket.socket) -> None:
 
 def ask(address: str, port: int) -> None:
     with socket.create_connection((address, port)) as made:
-        made.sendall(HEAD.pack(0, 1 << 31, STYLES.index("turns")))
+        made.sendall(HEAD.pack(0, 1 << 31, 0, STYLES.index("turns")))
         end = End(made, 0, 1 << 31, "turns", 0)
         for _ in sys.stdin:
-            end.take_turns(end.told["got"] + WARM, first=True)
+            end.take_turns(turns(end.told["got"], end.told["got"] + WARM), first=True)
             tell(end)
 
 
 def stall(address: str, port: int, size: int, total: int) -> None:
     """Nobody else wakes the one who has not read: the answer comes when he has it all."""
     with socket.create_connection((address, port)) as made:
-        made.sendall(HEAD.pack(size, total, len(STYLES)))
+        made.sendall(HEAD.pack(size, total, 0, len(STYLES)))
         end = End(made, size, total, "stall", 0)
-        end.take_turns(WARM, first=True)
+        end.trade(0, first=True)
         while end.told["sent"] < WARM + total and not end.told["end"]:
             end.write(min(end.told["sent"] + size, WARM + total))
         end.read(WARM + TURN)
+    tell(end)
+
+
+def leave(address: str, port: int) -> None:
+    """To who closes without having read."""
+    with socket.create_connection((address, port)) as made:
+        made.sendall(HEAD.pack(0, WARM, 0, len(STYLES) + 1))
+        end = End(made, 0, WARM + TURN, "leave", 0)
+        end.trade(0, first=True)
+        end.write()
+        end.read()
     tell(end)
 
 
@@ -233,7 +272,7 @@ def _listener(port: int) -> socket.socket:
     )
 
 
-VERBS = {"die": die, "ask": ask, "stall": stall}
+VERBS = {"die": die, "ask": ask, "stall": stall, "leave": leave}
 
 
 def main(verb: str, *words: str) -> None:
@@ -247,10 +286,10 @@ def main(verb: str, *words: str) -> None:
     if verb in VERBS:
         VERBS[verb](address, int(port), *map(int, numbers))
         return
-    count, total, first = map(int, numbers)
+    count, total, first, traded = map(int, numbers)
     with ThreadPoolExecutor(16) as pool:
         made = [
-            pool.submit(client, address, int(port), seed, total)
+            pool.submit(client, address, int(port), seed, total, traded)
             for seed in range(first, first + count)
         ]
     for future in made:
