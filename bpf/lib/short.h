@@ -153,8 +153,8 @@ static __always_inline int has_queued(const struct short_key *key)
 }
 
 /*
- * TCP resets who wrote what is closed unread, and knows nothing of what went past it. The queue goes
- * some time after the socket has left the map, and is charged to it until then.
+ * TCP resets who wrote what is closed unread, and knows nothing of what went past it. The queue
+ * goes some time after the socket has left the map, and is charged to it until then.
  */
 static __always_inline int is_left_unread(const struct short_key *own, const struct sock *closed)
 {
@@ -162,9 +162,10 @@ static __always_inline int is_left_unread(const struct short_key *own, const str
 }
 
 /*
- * A packet of a local connection, with bytes, a SYN or a FIN. Its bytes come after those that went past
- * the interface, and must not wait beside them: who reads less than he asked for may take it that
- * nothing is left, and would not be woken again. So they fall until then; TCP sends them again.
+ * A packet of a local connection, with bytes, a SYN or a FIN. Its bytes come after those that went
+ * past the interface, and must not wait beside them: who reads less than he asked for may take it
+ * that nothing is left, and would not be woken again. So they fall until then; TCP sends them
+ * again.
  */
 __noinline int watch_short(struct __sk_buff *skb, const struct flow *flow)
 {
@@ -200,8 +201,7 @@ static __always_inline int is_behind(struct __sk_buff *skb, const struct state *
 				     const struct flow *flow)
 {
 	if (!(state->flags & NODE_SHORT) || flow->proto != IPPROTO_TCP || flow->icmp_error ||
-	    (!flow->payload && !(flow->tcp_flags & (TCP_SYN | TCP_FIN))) ||
-	    !watch_short(skb, flow))
+	    (!flow->payload && !(flow->tcp_flags & (TCP_SYN | TCP_FIN))) || !watch_short(skb, flow))
 		return 0;
 	count(&reasons, REASON_BEHIND, skb->len);
 	return 1;

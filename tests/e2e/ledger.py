@@ -7,6 +7,8 @@
     ledger.py ask ADDRESS PORT     "turns" of WARM bytes each way for every line of stdin
     ledger.py stall ADDRESS PORT SIZE TOTAL
         sends TOTAL in pieces of SIZE to who does not read for a while, and waits for his answer
+    ledger.py forge ADDRESS PORT SOURCE SOURCE_PORT
+        sends TURN bytes in pieces from a socket that is made to look like another's end
     ledger.py leave ADDRESS PORT   sends TURN bytes to who closes without reading them
 
 A line of JSON for each connection at each end. Readers do what edges of epoll allow: after less
@@ -35,6 +37,7 @@ BLOCK = random.Random(0).randbytes(1 << 20) * 2
 HEAD = struct.Struct("=IIIB")  # seed, bytes each way, of these in turns of random sizes, style
 TURN, WARM = 2000, 8000  # of what both say in turns, and with what they begin
 TRADED = 60_000  # at most in a turn, so that it fits into a queue
+TCP_REPAIR, TCP_REPAIR_WINDOW = 19, 29  # include/uapi/linux/tcp.h
 STALLED_S = 60
 STALL_S = 2
 EDGES = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
@@ -235,6 +238,7 @@ def ask(address: str, port: int) -> None:
         end = End(made, 0, 1 << 31, "turns", 0)
         for _ in sys.stdin:
             end.take_turns(turns(end.told["got"], end.told["got"] + WARM), first=True)
+            end.told["port"] = made.getsockname()[1]
             tell(end)
 
 
@@ -248,6 +252,23 @@ def stall(address: str, port: int, size: int, total: int) -> None:
             end.write(min(end.told["sent"] + size, WARM + total))
         end.read(WARM + TURN)
     tell(end)
+
+
+def forge(address: str, port: str, source: str, source_port: str) -> None:
+    """Without a handshake, as who restores a process makes its sockets."""
+    with socket.socket() as made:
+        made.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((source, int(source_port)))
+        made.connect((address, int(port)))
+        window = struct.pack("IIIII", 0, 65535, 65535, 65535, 0)
+        made.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR_WINDOW, window)
+        made.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 0)
+        end = End(made, 1, TURN, "pieces", 0)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        end.write()
+        tell(end)
+        time.sleep(1)
 
 
 def leave(address: str, port: int) -> None:
@@ -283,6 +304,9 @@ def main(verb: str, *words: str) -> None:
                 made, _ = listener.accept()
                 threading.Thread(target=answer, args=(made,), daemon=True).start()
     address, port, *numbers = words
+    if verb == "forge":
+        forge(*words)
+        return
     if verb in VERBS:
         VERBS[verb](address, int(port), *map(int, numbers))
         return

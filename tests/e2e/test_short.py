@@ -17,6 +17,7 @@ from tulle.abi import ABI_HASH, ShortLimit
 from tulle.edges.bpf.datapath import switch_off
 
 WORDS = (sys.executable, str(Path(__file__).with_name("ledger.py")))
+CROWD = (sys.executable, str(Path(__file__).with_name("crowd.py")))
 PORT = "8080"
 BYTES = int(os.environ.get("TULLE_SHORT_BYTES", "60000000"))  # to be short-circuited
 SEED = int(os.environ.get("TULLE_SHORT_SEED", "1"))
@@ -28,24 +29,24 @@ class Field:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster, self.mesh = cluster, cluster["a"]
-        self._addresses: dict[str, dict[int, str]] = {}
+        self.addresses: dict[str, dict[int, str]] = {}
         self.mesh.run("client", "sleep", "inf")
 
-    def serve(self, name: str, *labels: str) -> None:
+    def serve(self, name: str, *labels: str, program: tuple[str, ...] = WORDS) -> None:
         options = [word for label in (f"app={name}", *labels) for word in ("-l", label)]
         run = ("run", "-d", "-n", "shop", "--name", name, *options, "--")
-        said = self.mesh.tulle(*run, *WORDS, "serve", PORT)
+        said = self.mesh.tulle(*run, *program, "serve", PORT)
         four, six = said.splitlines()[0].partition(" runs at ")[2].split(", ")
-        self._addresses[name] = {4: four, 6: six}
+        self.addresses[name] = {4: four, 6: six}
         listening = ("ss", "-Hltn", f"sport = :{PORT}")
         wait_for(lambda: self.mesh.exec(name, *listening).strip() != "")
 
     def send(self, verb: str, to: str, *numbers: int, family: int = 4) -> list[Json]:
-        words = (*WORDS, verb, self._addresses[to][family], PORT, *map(str, numbers))
+        words = (*WORDS, verb, self.addresses[to][family], PORT, *map(str, numbers))
         return told(self.mesh.spawn("client", *words).communicate(timeout=3600)[0])
 
-    def asking(self, to: str) -> Popen[str]:
-        return self.mesh.spawn("client", *WORDS, "ask", self._addresses[to][4], PORT)
+    def asking(self, to: str, of: str = "client") -> Popen[str]:
+        return self.mesh.spawn(of, *WORDS, "ask", self.addresses[to][4], PORT)
 
     def counted(self, reason: str = "SHORT") -> Json:
         return self.mesh.status()["packets"].get(reason, {"packets": 0, "bytes": 0})
@@ -141,6 +142,49 @@ def test_who_asks_not_to_be_is_not(field: Field) -> None:
     asking = field.asking("plain")
     assert ask(asking)["got"] == TURN and ask(asking)["got"] == 2 * TURN
     assert field.counted() == before
+
+
+@pytest.mark.parametrize(("of", "short"), [("client", 1), ("web", 0)])
+def test_a_message_goes_past_the_interface_once(field: Field, of: str, short: int) -> None:
+    """Also where both ends are in one workload, the server's: there by TCP."""
+    asking = field.asking("web", of)
+    ask(asking)
+    before = field.counted()
+    assert ask(asking)["got"] == 2 * TURN
+    after = field.counted()
+    went = {key: after[key] - before[key] for key in after}
+    assert went == {"packets": short * 2 * TURN // 2000, "bytes": short * 2 * TURN}
+    asking.kill()
+
+
+def test_who_claims_anothers_address_gets_nothing_in(field: Field) -> None:
+    field.mesh.run("stranger", "sleep", "inf")
+    asking = field.asking("web")
+    port = ask(asking)["port"]
+    (client,) = field.mesh.exec("client", "hostname", "-I").split()[:1]
+    field.mesh.exec("stranger", "ip", "address", "add", f"{client}/32", "dev", "eth0")
+    before, dropped = field.counted(), field.counted("SPOOFED_SOURCE")["packets"]
+    words = (*WORDS, "forge", field.addresses["web"][4], PORT, client, str(port))
+    (forged,) = told(field.mesh.exec("stranger", *words))
+    assert forged["sent"] == 2000
+    assert field.counted("SPOOFED_SOURCE")["packets"] - dropped > ShortLimit.FIRST
+    assert field.counted() == before
+    own = ask(asking)
+    assert (own["got"], own["wrong"]) == (2 * TURN, -1)
+    assert field.counted()["bytes"] - before["bytes"] == 2 * TURN
+    asking.kill()
+
+
+def test_ten_thousand_connections_at_once(field: Field) -> None:
+    """Some are forgotten for others, whose places the kernel takes from anybody, and go by TCP."""
+    count = 10_000
+    field.serve("crowd", program=CROWD)
+    before = field.status()["connections"]
+    words = (*CROWD, "ask", field.addresses["crowd"][4], PORT, str(count))
+    crowd = field.mesh.spawn("client", *words)
+    assert crowd.stdout and crowd.stdout.readline() == "6\n"
+    assert field.status()["connections"] - before > 0.95 * count
+    crowd.kill()
 
 
 def test_a_changed_policy_reaches_connections_that_stand(field: Field) -> None:
