@@ -91,8 +91,7 @@ def _rung(world: World, held: Mapping[Rules, Held | str]) -> tuple[int, str]:
         return 2, HELD_REASON
     scopes = dict.fromkeys(scope_of_rules(world, (item.rule for item in end)) for end in reasons)
     told = RUNG_REASON if list(scopes) == [NODE] else OWN_REASON.format(" and ".join(scopes))
-    why = f" ({'; '.join(reasons.values())})" if world.settings.stream else ""
-    return 3, told + why
+    return 3, f"{told} ({'; '.join(dict.fromkeys(reasons.values()))})"
 
 
 def _unread(world: World, flow: Flow) -> str:

@@ -35,7 +35,9 @@ def test_where_no_rule_reads_requests_nothing_is_said() -> None:
 
 def test_of_a_connection_all_that_is_allowed() -> None:
     found = told(None, READS, OUT)
-    assert (found["rung"], found["rung_reason"]) == (3, RUNG_REASON)
+    outwards = "egress: what leaves is judged before it leaves, and the kernel reads at the server"
+    why = f"({outwards}; nodes were not started with --stream)"
+    assert (found["rung"], found["rung_reason"]) == (3, f"{RUNG_REASON} {why}")
     assert found["allows"] == [
         {"rule": EGRESS, "requests": ["path /a.*"]},
         {"rule": INGRESS, "requests": ["method GET, path /a"]},
@@ -134,6 +136,8 @@ def test_the_name_of_a_tls_server_is_the_host() -> None:
     ):
         found = told(f"GET / host={host}", item, flow="shop/web > internet TCP 443")
         assert (found["answer"] is None) is passes, host
+        why = "(toPorts[0].serverNames: the proxy judges names in TLS)"
+        assert (found["rung"], found["rung_reason"]) == (3, f"{RUNG_REASON} {why}")
 
 
 def test_where_names_and_requests_count_it_is_said_which_is_meant() -> None:

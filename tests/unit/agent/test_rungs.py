@@ -65,6 +65,17 @@ def test_what_forces_a_rule_up_is_named() -> None:
     }
 
 
+def test_names_in_tls_are_the_proxys_with_or_without_the_option() -> None:
+    text = "{endpointSelector: {}, egress: [{toPorts: [{ports: [{port: '443', protocol: TCP}], "
+    item = policy("shop/a", text + "serverNames: [a.test]}]}]}", CNP)
+    for stream in (True, False):
+        now = passed(replace(town(item), settings=Settings(stream=stream)))
+        (row,) = (row for row in rungs(now, now) if row["set"])
+        assert row["rule"] == f"{CNP} shop/a egress[0].toPorts[0]"
+        why = "toPorts[0].serverNames: the proxy judges names in TLS"
+        assert (row["rung"], row["why"]) == (3, why)
+
+
 def test_who_takes_part_in_the_short_circuit_and_what_keeps_others() -> None:
     def shown(world: World) -> dict[str, tuple[int, str]]:
         now = passed(world)

@@ -90,20 +90,12 @@ def hold(
 ) -> Held | str:
     """Rules, with whose they are, in the kernel's form, or why they are the proxy's to judge.
 
-    `unread` is why that is so of the port, whatever they say.
+    `unread` is why that is so of the port, whatever they say. What no option would change is told
+    before that no option asked for it.
     """
-    if not wanted:
-        return "nodes were not started with --stream"
-    if outgoing:
-        return "egress: what leaves is judged before it leaves, and the kernel reads at the server"
-    if host:
-        return "the server is the node itself, whose sockets the kernel does not read"
-    if audit:
-        return "audit: what no rule allows passes, also what the kernel cannot read"
-    if any(part.server_names for _, part in named):
-        return "serverNames: TLS"
-    if unread:
-        return unread
+    why = next(_never(named, audit=audit, outgoing=outgoing, host=host), unread)
+    if why or not wanted:
+        return why or "nodes were not started with --stream"
     rules = list(_rules(named))
     try:
         met = [item for place, rule in enumerate(rules) for item in _met(rule, place)]
@@ -113,6 +105,21 @@ def hold(
     if len(found.conditions) > HttpLimit.CONDITIONS:
         return f"more than {HttpLimit.CONDITIONS:d} conditions on headers"
     return found
+
+
+def _never(
+    named: Sequence[tuple[str, Layer7]], *, audit: bool, outgoing: bool, host: bool
+) -> Iterator[str]:
+    for name, part in named:
+        if part.server_names:
+            whose = f"{name}." if len(named) > 1 else ""
+            yield f"{whose}{part.place}.serverNames: the proxy judges names in TLS"
+    if outgoing:
+        yield "egress: what leaves is judged before it leaves, and the kernel reads at the server"
+    if host:
+        yield "the server is the node itself, whose sockets the kernel does not read"
+    if audit:
+        yield "audit: what no rule allows passes, also what the kernel cannot read"
 
 
 def _rules(named: Sequence[tuple[str, Layer7]]) -> Iterator[HttpRule]:

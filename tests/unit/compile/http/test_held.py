@@ -113,9 +113,13 @@ def test_what_is_not_the_kernels_to_judge() -> None:
     rule = HttpRule("r", path="/a")
     assert str(held(rule, audit=True)).startswith("audit")
     assert str(held(rule, outgoing=True)).startswith("egress")
-    assert "TLS" in str(
-        hold(True, [("", Layer7("", (), ("a.test",)))], audit=False, outgoing=False, host=False)
-    )
+    tls = Layer7("toPorts[1]", (), ("a.test",))
+    for wanted in (True, False):
+        said = hold(wanted, [("a", tls)], audit=False, outgoing=True, host=False)
+        assert said == "toPorts[1].serverNames: the proxy judges names in TLS"
+    both = [("a", Layer7("toPorts[0]", (rule,))), ("b", tls)]
+    said = hold(True, both, audit=False, outgoing=False, host=False)
+    assert str(said).startswith("b.toPorts[1].serverNames: ")
     assert "node itself" in str(hold(True, [], audit=False, outgoing=False, host=True))
     unwanted = hold(False, [("", Layer7("", (rule,)))], audit=False, outgoing=False, host=False)
     assert unwanted == "nodes were not started with --stream"
