@@ -673,9 +673,9 @@ struct hello {
 };
 
 enum h2_limit {
-	H2_KEPT = 8,	 /* fields of a side's dynamic table whose values are known */
-	H2_WAITING = 64, /* requests that wait for their answers at a time */
-	H2_STEPS = 8192, /* frames and parts of them that are read of a packet */
+	H2_KEPT = 8,	  /* fields of a side's dynamic table whose values are known */
+	H2_WAITING = 128, /* requests that wait for their answers at a time */
+	H2_STEPS = 8192,  /* frames and parts of them that are read of a packet */
 };
 
 /* A field that means something here. */

@@ -14,7 +14,8 @@
 
 #define WATCH_STEPS 1024
 #define STATUS_LINE 13 /* HTTP/1.1 200 and one more */
-#define EARLY_HINTS 3  /* 1xx before the answer, that may come with it */
+#define PREFACE_LEAST 5
+#define EARLY_HINTS 3 /* 1xx before the answer, that may come with it */
 #define SWITCHING 101
 
 /* Beside the stack. */
@@ -245,15 +246,15 @@ static __noinline int greet(struct __sk_buff *skb, struct watching *watching,
 	const struct said *segment = &watching->segment;
 	__u32 size = load_some(skb, segment->at, segment->size, watching->bytes);
 
-	if (size < sizeof(preface))
-		return 1;
-	if (watching->bytes[0] == HELLO_HANDSHAKE && watching->bytes[1] == HELLO_MAJOR) {
+	if (size >= HELLO_HEADS && watching->bytes[0] == HELLO_HANDSHAKE &&
+	    watching->bytes[1] == HELLO_MAJOR) {
 		talk->kind = TALK_TLS;
 		greet_tls(skb, watching, talk);
 		return 0;
 	}
+	/* A part of it tells enough: no target of HTTP/1 is an asterisk but that of OPTIONS. */
 	for (__u32 i = 0; i < sizeof(preface) - 1; i++)
-		if (watching->bytes[i] != preface[i])
+		if (i < size ? watching->bytes[i] != preface[i] : i < PREFACE_LEAST)
 			return 1;
 	talk->kind = TALK_HTTP2;
 	if (h2_greet(&watching->key, segment))
@@ -268,6 +269,7 @@ static __always_inline struct http_talk *begin_talk(struct __sk_buff *skb,
 
 	__builtin_memset(talk, 0, sizeof(*talk));
 	talk->next = watching->segment.seq;
+	talk->answer = watching->segment.ack;
 	if (bpf_map_update_elem(&talks, &watching->key, talk, BPF_ANY))
 		return 0;
 	talk = bpf_map_lookup_elem(&talks, &watching->key);
