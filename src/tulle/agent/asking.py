@@ -26,6 +26,7 @@ from tulle.model.world import IPAddress, Key
 
 from .agent import Pass
 from .explaining import Learnt, explain_request, key_of
+from .rungs import NAMES
 
 Json = dict[str, Any]
 RUNG_REASON = "its rules read requests, which the node's proxy does"
@@ -51,7 +52,7 @@ def explain_asked(
     front = _front(now, target, protocol, port)
     if front is None:
         answer = explain_request(now, learnt, source, target, protocol, port, request)
-        read = any(item["rung"] >= 2 for item in answer["results"])
+        read = any(item["rung"] >= 2 and item["rung_reason"] != NAMES for item in answer["results"])
         asks = request is not None and bool(request.question)
         passed = any(item["verdict"] == "FORWARDED" for item in answer["results"]) or not asks
         why = NOTHING_ASKS if asks else NOTHING_READS

@@ -24,12 +24,12 @@ from tulle.observe.reasons import text_of
 
 from .agent import Pass
 from .judging import judged
+from .rungs import NAMES, PACKET, by_names
 from .ways import Served, Views, Way, ways
 
 Json = dict[str, Any]
 Named = tuple[str, Sequence[IPAddress]]
 SOCKET_REASON = "the kernel chooses a backend at connect()"
-PACKET_REASON = "addresses, protocol and port decide it"
 _OUTER = (Kind.LOAD_BALANCER, Kind.EXTERNAL_IP, Kind.NODE_PORT)
 
 
@@ -280,11 +280,19 @@ def _result(
         "reject": verdict.reject,
         "nodes": [node for node, _ in way.legs],
         "route": list(way.words) if verdict.allowed or way.drop else [],
-        "rung": 0 if way.drop is Reason.NO_BACKEND and _at_socket(way) else 1,
-        "rung_reason": SOCKET_REASON if way.drop and _at_socket(way) else PACKET_REASON,
+        **_rung(now, verdict, way),
         "share": way.share,
         "notes": [*_hypothetical(source, way), *_notes(now, verdict)],
     } | judged(now.world, verdict, request, way.flow)
+
+
+def _rung(now: Pass, verdict: Verdict, way: Way) -> Json:
+    """Of what is decided without reading what the connection carries."""
+    if way.drop is Reason.NO_BACKEND and _at_socket(way):
+        return {"rung": 0, "rung_reason": SOCKET_REASON}
+    if verdict.egress in by_names(now.compiled.memo.isolation):
+        return {"rung": 2, "rung_reason": NAMES}
+    return {"rung": 1, "rung_reason": PACKET}
 
 
 def _at_socket(way: Way) -> bool:

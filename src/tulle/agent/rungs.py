@@ -14,10 +14,12 @@ from tulle.model.world import Workload
 
 from .agent import Agent, Pass
 from .homes import LABEL
+from .routed_rungs import routed
 
 Json = dict[str, Any]
 PACKET = "addresses, protocol and port decide it"
 DNS = "the kernel judges its questions in their packets"
+NAMES = "the kernel learns the addresses of its names from DNS answers"
 STREAM = "the kernel judges its requests at the server's socket"
 NOT_SHORT = "this node was not started with --short-circuit"
 ALONE = "no other workload of this node takes part"
@@ -30,15 +32,29 @@ def rungs(_: Agent, now: Pass) -> list[Json]:
     isolation = now.compiled.memo.isolation
     sets = [*_for_requests(isolation), *isolation.dns.values()]
     reading = {part.rule for item in sets for part in item.parts}
+    named = by_names(isolation)
     plain = {
         rule
         for rule in now.compiled.rules.values()
         if rule.policy is not None and rule not in reading
     }
-    rows = [_row(rule, str(rule), 1, PACKET, 0) for rule in plain]
+    rows = [
+        _row(rule, str(rule), *((2, NAMES) if rule in named else (1, PACKET))) for rule in plain
+    ]
     rows += [row for item in sets for row in _of(item)]
+    rows += [_line(of.namespace, name, 3, why) for (of, name), why in routed(now.routing).items()]
     rows.sort(key=lambda row: (row["rule"], row["set"]))
     return [*rows, *short_circuits(now)]
+
+
+def by_names(isolation: Isolation) -> set[Rule]:
+    """Rules whose peers have names of DNS."""
+    return {
+        line.rule
+        for known in isolation.known.values()
+        for line in known.lines
+        if any(term.kind == "fqdn" for term in line.terms or ())
+    }
 
 
 def _for_requests(isolation: Isolation) -> Iterable[RuleSet]:
@@ -56,9 +72,12 @@ def _of(item: RuleSet) -> Iterator[Json]:
         yield _row(part.rule, f"{part.rule}.{part.layer7.place}", rung, why, item.number)
 
 
-def _row(rule: Rule, name: str, rung: int, why: str, number: int) -> Json:
+def _row(rule: Rule, name: str, rung: int, why: str, number: int = 0) -> Json:
     assert rule.policy is not None
-    namespace = rule.policy.namespace
+    return _line(rule.policy.namespace, name, rung, why, number)
+
+
+def _line(namespace: str, name: str, rung: int, why: str, number: int = 0) -> Json:
     return {"namespace": namespace, "rule": name, "rung": rung, "why": why, "set": number}
 
 
@@ -93,10 +112,4 @@ def _kept(workload: Workload) -> str:
 
 
 def _short(namespace: str, name: str, why: str, *, takes_part: bool = False) -> Json:
-    return {
-        "namespace": namespace,
-        "rule": name,
-        "rung": 2 if takes_part else 1,
-        "why": why,
-        "set": 0,
-    }
+    return _line(namespace, name, 2 if takes_part else 1, why)

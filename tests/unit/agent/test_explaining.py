@@ -12,6 +12,7 @@ from tests.unit.agent.passes import FakeLearnt, pass_of
 from tests.unit.compile.objects import workload, world_of
 from tulle.agent.agent import Pass
 from tulle.agent.explaining import explain_request
+from tulle.agent.rungs import NAMES
 from tulle.compile import Ids, compile_world
 from tulle.compile.capacity import DENIALS, LIMITS
 from tulle.compile.explain.requests import Request
@@ -264,7 +265,7 @@ def test_a_name_means_the_addresses_that_the_source_has_learnt() -> None:
     for target, name in (("API.example", "api.example (203.0.113.7)"), ("203.0.113.7",) * 2):
         [found] = ask("shop/web-1", target, 443, now=now)
         assert (found["destination"], found["egress_rule"]) == (name, rule)
-        assert found["notes"] == []
+        assert (found["rung"], found["rung_reason"], found["notes"]) == (2, NAMES, [])
     [found] = ask("shop/web-1", "api.example", 80, now=now)
     assert found["verdict"] == "DROPPED"
     [found] = ask("shop/web-1", "203.0.113.8", 443, now=now)

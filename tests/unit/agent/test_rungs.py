@@ -8,9 +8,10 @@ from typing import Any
 
 from tests.unit.compile.explain.request_rows import ruled
 from tests.unit.compile.explain.town import policy, service, town
-from tulle.agent.rungs import ALONE, NOT_SHORT, PACKET, SHORT, SHORT_BUT, STREAM, rungs
+from tulle.agent.rungs import ALONE, NAMES, NOT_SHORT, PACKET, SHORT, SHORT_BUT, STREAM, rungs
 from tulle.compile import Ids, compile_world
 from tulle.model.bandwidth import Bandwidth, limit_of
+from tulle.model.routing import Routing
 from tulle.model.world import Settings, World
 
 CNP = "CiliumNetworkPolicy"
@@ -18,7 +19,7 @@ CNP = "CiliumNetworkPolicy"
 
 def passed(world: World) -> Any:
     """`rungs` reads the world and what was compiled of it, and nothing else of a pass."""
-    return SimpleNamespace(world=world, compiled=compile_world(world, Ids()))
+    return SimpleNamespace(world=world, compiled=compile_world(world, Ids()), routing=Routing())
 
 
 def test_each_rule_has_a_rung_and_a_reason() -> None:
@@ -74,6 +75,14 @@ def test_names_in_tls_are_the_proxys_with_or_without_the_option() -> None:
         assert row["rule"] == f"{CNP} shop/a egress[0].toPorts[0]"
         why = "toPorts[0].serverNames: the proxy judges names in TLS"
         assert (row["rung"], row["why"]) == (3, why)
+
+
+def test_rules_by_names_stand_where_dns_is_read() -> None:
+    text = "{endpointSelector: {}, egress: [{toFQDNs: [{matchName: a.test}]}, {toEntities: [all]}]}"
+    now = passed(town(policy("shop/a", text, CNP)))
+    rows = {row["rule"]: (row["rung"], row["why"]) for row in rungs(now, now)}
+    assert rows[f"{CNP} shop/a egress[0]"] == (2, NAMES)
+    assert rows[f"{CNP} shop/a egress[1]"] == (1, PACKET)
 
 
 def test_who_takes_part_in_the_short_circuit_and_what_keeps_others() -> None:
