@@ -48,7 +48,8 @@ from tulle.edges.bpf.loader import Objects
 SHOT, REDIRECT = 2, 7
 XDP_PASS, XDP_TX = 2, 3
 PORT = 30080
-LIMITS = {name: 1024 for name in abi.MAPS if name not in ("reasons", "state", "events")}
+FIXED = ("reasons", "state", "events", "short_senders")  # the last has one for each socket
+LIMITS = {name: 1024 for name in abi.MAPS if name not in FIXED}
 del LIMITS["events_lost"]
 FRAGMENT = 44
 

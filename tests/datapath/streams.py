@@ -18,7 +18,8 @@ from tulle.edges.bpf.datapath import remove
 from tulle.edges.bpf.loader import Objects
 from tulle.edges.bpf.maps import Map
 
-LIMITS = {name: 64 for name in abi.MAPS if name not in ("reasons", "state", "events")}
+_FIXED = ("reasons", "state", "events", "short_senders")  # the last has one for each socket
+LIMITS = {name: 64 for name in abi.MAPS if name not in _FIXED}
 LIMITS |= {"http_rules": 4096, "http_headers": 1024}
 del LIMITS["events_lost"]
 _HTTP = len(abi.HttpStream().pack())
