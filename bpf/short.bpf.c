@@ -9,8 +9,7 @@
  * read, and no program stands at that queue.
  */
 #include "lib/short.h"
-
-#define AF_INET 2
+#include "lib/socket_flow.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -33,25 +32,6 @@ static __always_inline const struct state *get_state(void)
 	return bpf_map_lookup_elem(&state, &zero);
 }
 
-/* Each field by a load of its own: no context takes another. */
-static __always_inline void flow_of(const volatile struct sk_msg_md *message, struct flow *flow)
-{
-	__be32 local[] = {0, 0, bpf_htonl(0xffff), message->local_ip4};
-	__be32 remote[] = {0, 0, bpf_htonl(0xffff), message->remote_ip4};
-
-	if (message->family != AF_INET) {
-		for (int i = 0; i < 4; i++) {
-			local[i] = message->local_ip6[i];
-			remote[i] = message->remote_ip6[i];
-		}
-	}
-	flow->proto = IPPROTO_TCP;
-	flow->src = addr_v6(local);
-	flow->dst = addr_v6(remote);
-	flow->sport = bpf_htons(message->local_port);
-	flow->dport = message->remote_port >> 16;
-}
-
 /* By policy, as it is now; not while another task on this CPU asks, as judge() has one room. */
 static __always_inline int is_allowed_anew(struct sending *sending)
 {
@@ -64,7 +44,7 @@ static __always_inline int is_allowed_anew(struct sending *sending)
 
 	if (!door || __sync_lock_test_and_set(door, 1))
 		return 0;
-	flow_of(sending->message, &flow);
+	FLOW_OF_SOCKET(&flow, sending->message, local, remote);
 	allowed = judge(&flow, end != entry->initiator, 0, &verdict) == REASON_ALLOWED;
 	__sync_lock_test_and_set(door, 0);
 	return allowed && !verdict.proxy && !verdict.held && !verdict.dns && !verdict.watched &&
