@@ -37,6 +37,7 @@ enum limit {
 	LIMIT_LEARNED = 131072,
 	LIMIT_NAMES = 65536,
 	LIMIT_ASKED = 32768,
+	LIMIT_DNS_TALKS = 2048,
 	LIMIT_HTTP_RULES = 131072,
 	LIMIT_HTTP_HEADERS = 16384,
 	LIMIT_STREAMS = 65536,
@@ -88,8 +89,8 @@ enum reason {
 	REASON_OTHER_RULES = 84,    /* other L7 rules than those it was opened under judge it */
 	REASON_OVER_BANDWIDTH = 85, /* more than the workload's bandwidth lets through */
 	REASON_DNS_REFUSED = 86,    /* a question that no DNS rule allows: answered REFUSED */
-	REASON_DNS_UNREADABLE = 87, /* under DNS rules, but no plain question of one datagram */
-	REASON_DNS_BY_TCP = 88,	    /* DNS rules are judged in datagrams only */
+	REASON_DNS_UNREADABLE = 87, /* under DNS rules, but no plain question of one packet */
+	REASON_DNS_PROTOCOL = 88,   /* under DNS rules, by neither UDP nor TCP */
 	REASON_NOT_HELD = 89, /* HTTP that no stream program reads: accepted before, or no room */
 	REASON_HTTP_CUT = 90, /* behind a request that was refused: the connection has ended */
 	REASON_BEHIND = 91, /* sent again until its reader has read what came past the interface */
@@ -272,6 +273,9 @@ enum name_limit {
 	NAME_ASKED_S = 30,	  /* how long an answer is waited for */
 	NAME_SELECTOR = 16777216, /* the first: no identity is as large */
 	NAME_TOLD = 16,		  /* addresses of an answer that are told of */
+	NAME_RECENT = 1024,	  /* bytes that were asked by TCP, should they come again */
+	NAME_STUCK = 16,	  /* segments of a connection that come too soon, one by one */
+	NAME_IDLE_S = 120,	  /* after which a connection gives way if there is no room */
 };
 
 /* Of each workload: what comes next takes the place of its own oldest. Powers of two. */
@@ -279,6 +283,7 @@ enum hearer_limit {
 	HEARER_NAMES = 512,
 	HEARER_ADDRESSES = 1024,
 	HEARER_QUESTIONS = 256,
+	HEARER_TALKS = 16, /* connections to resolvers */
 	HEARER_TOLD = 128, /* of what it asks in a second; and as many that are denied */
 };
 
@@ -354,6 +359,7 @@ struct hearer {
 	__u64 names;
 	__u64 addresses;
 	__u64 questions;
+	__u64 talks;
 	__u64 forgotten; /* addresses before their time, as there were too many */
 	__u64 displaced; /* names, likewise */
 	__u64 refused;	 /* for which the node has no room */
@@ -408,7 +414,36 @@ struct asked_key {
 	__be16 port;
 	__be16 resolver_port;
 	__be16 id;
-	__u16 pad;
+	__u16 proto;
+};
+
+/*
+ * A connection to a resolver, by asked_key with an id of 0. Positions are TCP's sequence numbers;
+ * its questions are judged at no other place than `asked`.
+ */
+struct dns_talk {
+	__u64 seen_ns;
+	__u32 place; /* of the workload's, behind those of questions */
+	__u32 first; /* of the client's bytes */
+	__u32 asked; /* the next one */
+	__u32 known; /* bytes before it that are in `recent` */
+	__u32 due;   /* length of a question, if that has come by itself; 0: it is yet to come */
+	__u32 first_answered; /* of the server's bytes */
+	__u32 answered;
+	__u32 read;	   /* bytes of an answer, with those of its length */
+	__u32 length;	   /* of that answer */
+	__u32 busy_asking; /* 1: a CPU reads what the client sent */
+	__u32 busy_answering;
+	__u8 started;	    /* 1: `first` is known, */
+	__u8 begun;	    /* and 1: first_answered, be it of the connection before */
+	__u8 open;	    /* 1: the server has accepted it */
+	__u8 asked_lost;    /* 1: nobody knows where the next question begins */
+	__u8 answered_lost; /* nor the next answer */
+	__u8 asked_stuck;
+	__u8 answered_stuck;
+	__u8 pad[5];
+	__u8 recent[2 * NAME_RECENT];  /* by position, in its first half */
+	__u8 answer[2 * NAME_MESSAGE]; /* as far as it has come, in its first half */
 };
 
 /* How far HTTP has been read on a connection: what the next byte is. */
@@ -831,7 +866,7 @@ struct dns_event {
 	__u32 found; /* addresses, of which there may be fewer */
 	__u32 ttl_s; /* of the first */
 	__u32 bits;  /* of the name */
-	__u32 pad;
+	__u32 proto;
 	struct dns_text text;
 	struct addr address[NAME_TOLD];
 };
@@ -1316,6 +1351,7 @@ ABI_EXPORT(struct, dns_named);
 ABI_EXPORT(struct, known_name);
 ABI_EXPORT(struct, asked_key);
 ABI_EXPORT(struct, asked);
+ABI_EXPORT(struct, dns_talk);
 ABI_EXPORT(struct, dns_message);
 ABI_EXPORT(struct, service_key);
 ABI_EXPORT(struct, service);

@@ -52,7 +52,9 @@ MAP(dns_learned_at, HASH, struct hearer_place, struct addr, LIMIT_LEARNED, BPF_F
 MAP(dns_names, HASH, struct hearer_place, struct dns_named, LIMIT_NAMES, BPF_F_NO_PREALLOC);
 MAP(dns_numbers, HASH, struct number_key, __u64, LIMIT_NAMES, BPF_F_NO_PREALLOC);
 MAP(dns_asked, HASH, struct asked_key, struct asked, LIMIT_ASKED, BPF_F_NO_PREALLOC);
-MAP(dns_asked_at, HASH, struct hearer_place, struct asked_key, LIMIT_ASKED, BPF_F_NO_PREALLOC);
+MAP(dns_talks, HASH, struct asked_key, struct dns_talk, LIMIT_DNS_TALKS, BPF_F_NO_PREALLOC);
+MAP(dns_asked_at, HASH, struct hearer_place, struct asked_key, LIMIT_ASKED + LIMIT_DNS_TALKS,
+    BPF_F_NO_PREALLOC);
 
 /* Sockets whose HTTP is judged, and how far it has been read; keyed by their cookies. */
 MAP(streams, SOCKHASH, __u64, __u32, LIMIT_STREAMS, 0);

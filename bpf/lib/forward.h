@@ -6,6 +6,7 @@
 #include "bandwidth.h"
 #include "emit.h"
 #include "heed.h"
+#include "heed_stream.h"
 #include "nat.h"
 #include "network.h"
 #include "rewrite.h"
@@ -260,7 +261,8 @@ __noinline int fit_overlay(struct __sk_buff *skb, const struct flow *flow)
 static __always_inline int is_told(__u32 reason)
 {
 	return reason == REASON_POLICY_DENIED || reason == REASON_NO_PROXY ||
-	       reason == REASON_OTHER_RULES || reason == REASON_DNS_BY_TCP ||
+	       reason == REASON_OTHER_RULES || reason == REASON_DNS_PROTOCOL ||
+	       reason == REASON_DNS_REFUSED || reason == REASON_DNS_UNREADABLE ||
 	       reason == REASON_NOT_HELD || reason == REASON_HTTP_CUT;
 }
 
@@ -269,7 +271,9 @@ static __always_inline int settle(struct __sk_buff *skb, const struct flow *flow
 				  struct verdict *verdict, __u32 reason, __u32 service)
 {
 	if (is_heeded(flow, verdict, reason))
-		reason = heed(skb, flow, verdict) ?: reason;
+		reason = (flow->proto == IPPROTO_TCP ? heed_segment(skb, flow, verdict)
+						     : heed(skb, flow, verdict))
+				 ?: reason;
 	if (verdict->heard && reason < REASON_DROP && watch(skb, flow, verdict->reply))
 		watch_h2(skb, verdict->reply, flow->tcp_flags);
 	verdict->reason = reason;

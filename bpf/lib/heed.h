@@ -20,8 +20,7 @@
 static __always_inline int is_heeded(const struct flow *flow, const struct verdict *verdict,
 				     __u32 reason)
 {
-	if (reason >= REASON_DROP || !verdict->dns || flow->proto != IPPROTO_UDP ||
-	    flow->icmp_error)
+	if (reason >= REASON_DROP || !verdict->dns || flow->icmp_error)
 		return 0;
 	return !!(verdict->reply ? verdict->dst_ifindex : verdict->src_ifindex);
 }
@@ -182,7 +181,7 @@ __noinline int tell_question(const struct verdict *verdict, __u32 reason, int un
 	event->found = dns->out.found;
 	event->ttl_s = dns->out.found ? dns->out.addresses.item[0].ttl_s : 0;
 	event->bits = dns->out.asked.name.bits;
-	event->pad = 0;
+	event->proto = dns->question.proto;
 	event->text = dns->out.asked.name.text;
 	for (int i = 0; i < NAME_TOLD; i++)
 		event->address[i] = dns->out.addresses.item[i].addr;

@@ -119,7 +119,7 @@ static __always_inline const struct policy_entry *policy_match(__u64 set, __u32 
 	return bpf_map_lookup_elem(&policy, &key);
 }
 
-/* What is asked within a connection: by the proxy or, of DNS, here, which reads datagrams only. */
+/* What is asked within a connection: by the proxy or, of DNS, here. */
 static __always_inline __u32 judge_further(const struct policy_entry *entry,
 					   const struct flow *flow, __be16 *further, __u16 *held,
 					   struct verdict *verdict)
@@ -129,9 +129,9 @@ static __always_inline __u32 judge_further(const struct policy_entry *entry,
 		*held = entry->flags & POLICY_HELD;
 		return REASON_ALLOWED;
 	}
-	if (flow->proto != IPPROTO_UDP) {
+	if (flow->proto != IPPROTO_UDP && flow->proto != IPPROTO_TCP) {
 		verdict->action = ACTION_REJECT;
-		return REASON_DNS_BY_TCP;
+		return REASON_DNS_PROTOCOL;
 	}
 	verdict->dns = entry->proxy;
 	return REASON_ALLOWED;

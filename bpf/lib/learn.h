@@ -216,6 +216,7 @@ static __always_inline void set_question(struct dns_scratch *dns, const struct f
 	key->resolver_port = answer ? flow->sport : flow->dport;
 	key->ifindex = ifindex;
 	key->id = dns->out.id;
+	key->proto = flow->proto;
 }
 
 static __always_inline void forget_question(const struct asked_key *question, __u32 place)

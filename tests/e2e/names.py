@@ -2,7 +2,9 @@
 
 `ask SERVER NAME TYPE` prints the response code and the addresses of an answer; `reach SERVER NAME`
 asks for both and connects to what it got at once, `storm SERVER NAMES SECONDS` does so on and on.
-`connect ADDRESS` tells whether it can.
+`connect ADDRESS` tells whether it can. `tcp SERVER NAME SIZE` asks by TCP, so many bytes at once.
+`resolve SERVER NAME` is what programs do: it leaves to the C library how to ask, and prints how
+many addresses that found, and whether it can connect to the first and to the last.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ from __future__ import annotations
 import random
 import socket
 import struct
+import subprocess
 import sys
 import time
 from ipaddress import ip_address
+from tempfile import NamedTemporaryFile
 
 TYPES = {"A": 1, "AAAA": 28}
 
@@ -56,6 +60,42 @@ def ask(server: str, name: str, kind: str, timeout_s: float = 2.0) -> tuple[int,
             return -1, []
 
 
+def receive(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        if not (more := sock.recv(size - len(data))):
+            raise ConnectionError("ended")
+        data += more
+    return data
+
+
+def ask_by_tcp(server: str, name: str, size: int) -> str:
+    """In pieces of so many bytes, each a segment of its own."""
+    message = question(random.randrange(1 << 16), name, "A")
+    data = struct.pack("!H", len(message)) + message
+    try:
+        with socket.create_connection((server, 53), 2.0) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for at in range(0, len(data), size):
+                sock.send(data[at : at + size])
+                time.sleep(0.05)
+            code, found = answer(receive(sock, int.from_bytes(receive(sock, 2), "big")))
+    except OSError as error:
+        return type(error).__name__
+    return f"{code} {' '.join(found)}"
+
+
+def resolve(server: str, name: str) -> str:
+    """Needs a mount namespace of its own."""
+    with NamedTemporaryFile("w") as file:
+        file.write(f"nameserver {server}\noptions timeout:2 attempts:1\n")
+        file.flush()
+        subprocess.run(["mount", "--bind", file.name, "/etc/resolv.conf"], check=True)
+    rows = socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)
+    found = sorted({str(row[4][0]) for row in rows}, key=ip_address)
+    return f"{len(found)} {connects(found[0])} {connects(found[-1])}"
+
+
 def connects(address: str, timeout_s: float = 1.0) -> bool:
     try:
         socket.create_connection((address, 80), timeout_s).close()
@@ -69,6 +109,10 @@ def main() -> None:
     name, *rest = more or [""]
     if verb == "connect":
         print(connects(server))
+    elif verb == "tcp":
+        print(ask_by_tcp(server, name, int(rest[0])))
+    elif verb == "resolve":
+        print(resolve(server, name))
     elif verb == "ask":
         code, found = ask(server, name, *rest)
         print(code, *found)

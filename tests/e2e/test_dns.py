@@ -11,12 +11,15 @@ import pytest
 
 from tests.e2e.conftest import Clusters
 from tests.e2e.mesh import Cluster, Json, wait_for
+from tulle.abi import NameLimit
 from tulle.agent.agent import HEARING_PERIOD_S
 
 NAMES = (sys.executable, str(Path(__file__).with_name("names.py")))
 # In the block that is routed to the host outside. Many more of one name share its first bytes.
 WANTED4, WANTED6, OTHER4 = "203.0.113.10", "2001:db8:5::10", "203.0.113.20"
 STORM = 32
+MANY = "many.shop.example"  # of so many addresses that no datagram holds them
+CROWD = [f"203.0.113.{number}" for number in range(140, 240)]
 POLICY = "CiliumNetworkPolicy shop/names"
 HOSTS = {
     "api.shop.example": (WANTED4, WANTED6),
@@ -64,9 +67,10 @@ class Field:
         self.cluster, self.mesh = cluster, cluster["a"]
         self.mesh.run("client", "sleep", "inf")
         self.resolver = self._outside_address()
-        for address in sorted({item for items in HOSTS.values() for item in items}):
+        for address in sorted({item for items in HOSTS.values() for item in items} | set(CROWD)):
             cluster.outside("ip", "address", "add", address, "dev", "lo")
         hosts = [f"--host-record={name},{','.join(items)}" for name, items in HOSTS.items()]
+        hosts += [f"--host-record={MANY},{item}" for item in CROWD]
         aliases = [f"--cname={name},{target}" for name, target in ALIASES.items()]
         cluster.spawn_outside(
             *("dnsmasq", "-k", "--no-resolv", "--no-hosts", "--conf-file=/dev/null"),
@@ -81,6 +85,9 @@ class Field:
 
     def reach(self, name: str) -> str:
         return self.mesh.exec("client", *NAMES, "reach", self.resolver, name).strip()
+
+    def ask_by_tcp(self, name: str, size: int = 4096) -> str:
+        return self.mesh.exec("client", *NAMES, "tcp", self.resolver, name, str(size)).strip()
 
     def ask(self, name: str) -> str:
         return self.mesh.exec("client", *NAMES, "ask", self.resolver, name, "A").strip()
@@ -123,7 +130,7 @@ def test_a_policy_that_comes_later_knows_what_was_learnt_before(field: Field) ->
 
 
 def test_what_may_be_asked_is_a_rule_of_its_own(field: Field) -> None:
-    """A refused question is answered, by its rule, and one by TCP is reset."""
+    """A refused question is answered, by its rule; by TCP it is reset."""
     mesh, resolver = field.mesh, field.resolver
     mesh.apply(
         questions(resolver, {"matchName": "api.shop.example"}, {"matchPattern": "*.storm.*"})
@@ -132,22 +139,29 @@ def test_what_may_be_asked_is_a_rule_of_its_own(field: Field) -> None:
     assert field.ask("h1.storm.example") == "0 203.0.113.101"
     assert field.ask("evil.example") == "5"
     assert field.ask("API.shop.example") == f"0 {WANTED4}"
-    script = f"import socket; socket.create_connection(({resolver!r}, 53), 1)"
-    said = mesh.tulle(
-        *("exec", "-n", "shop", "client", "--", "sh", "-c"),
-        f'{sys.executable} -c "{script}" 2>&1',
-        check=False,
-    )
-    assert "ConnectionRefusedError" in said
+    assert field.ask_by_tcp("api.shop.example") == f"0 {WANTED4}"
+    assert field.ask_by_tcp("api.shop.example", 2) == "ConnectionResetError"
+    assert field.ask_by_tcp("evil.example") == "ConnectionResetError"
     flows = mesh.flows("--verdict", "DROPPED", "--last", "1000")
     told = {flow["reason"]: flow["rule"] for flow in flows}
-    for reason in ("DNS_REFUSED", "DNS_BY_TCP"):
+    for reason in ("DNS_REFUSED", "DNS_UNREADABLE"):
         assert told[reason] == "CiliumNetworkPolicy shop/names egress[0]"
     answer = mesh.tulle("explain", "shop/client", resolver, "--dns", "evil.example", check=False)
     assert f"REFUSED: not allowed by {POLICY} egress[0].toPorts[0]" in answer
-    for protocol, words in (("UDP", "questions for api.shop.example"), ("TCP", "DNS_BY_TCP")):
+    for protocol in ("UDP", "TCP"):
         asked = ("--port", "53", "--protocol", protocol)
-        assert words in mesh.tulle("explain", "shop/client", resolver, *asked, check=False)
+        told = mesh.tulle("explain", "shop/client", resolver, *asked, check=False)
+        assert "questions for api.shop.example" in told
+
+
+def test_what_no_datagram_holds_is_asked_by_tcp(field: Field) -> None:
+    """By the C library itself, and every address that it finds can be reached at once."""
+    field.mesh.apply(by_name(field.resolver, {"matchPattern": "*.shop.example"}))
+    found = field.mesh.exec("client", "unshare", "-m", *NAMES, "resolve", field.resolver, MANY)
+    assert found.split() == [str(len(CROWD)), "True", "True"]
+    flows = field.mesh.flows("--protocol", "tcp", "--dns-query", "^many", "--last", "1000")
+    answers = [flow["l7"]["dns"]["ips"] for flow in flows if flow["l7"]["type"] == "RESPONSE"]
+    assert len(answers[0]) == NameLimit.TOLD and {*answers[0]} < {*CROWD}
 
 
 def test_an_agent_that_is_killed_in_a_storm_of_questions_is_not_missed(field: Field) -> None:

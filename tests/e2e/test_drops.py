@@ -42,7 +42,7 @@ from tulle.observe.reasons import TEXT
 # which a container runtime asks for, are in tests/kubernetes/test_cni_capabilities.py.
 NOT_BY_TRAFFIC = {
     *("DROP", "MAX", "NO_POLICY", "CONNTRACK_FULL", "NAT_FULL", "NAT_PORTS_EXHAUSTED"),
-    *("NO_PROXY", "OTHER_RULES", "OVER_BANDWIDTH", "DNS_REFUSED", "DNS_UNREADABLE", "DNS_BY_TCP"),
+    *("NO_PROXY", "OTHER_RULES", "OVER_BANDWIDTH", "DNS_REFUSED", "DNS_UNREADABLE", "DNS_PROTOCOL"),
     *("NOT_HELD", "HTTP_CUT", "BEHIND"),
 }
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 80), timeout=1)"

@@ -94,6 +94,7 @@ class HearerLimit(IntEnum):
     NAMES = 512
     ADDRESSES = 1024
     QUESTIONS = 256
+    TALKS = 16
     TOLD = 128
 
 
@@ -236,6 +237,7 @@ class Limit(IntEnum):
     LEARNED = 131072
     NAMES = 65536
     ASKED = 32768
+    DNS_TALKS = 2048
     HTTP_RULES = 131072
     HTTP_HEADERS = 16384
     STREAMS = 65536
@@ -276,6 +278,9 @@ class NameLimit(IntEnum):
     ASKED_S = 30
     SELECTOR = 16777216
     TOLD = 16
+    RECENT = 1024
+    STUCK = 16
+    IDLE_S = 120
 
 
 class NameMatch(IntEnum):
@@ -370,7 +375,7 @@ class Reason(IntEnum):
     OVER_BANDWIDTH = 85
     DNS_REFUSED = 86
     DNS_UNREADABLE = 87
-    DNS_BY_TCP = 88
+    DNS_PROTOCOL = 88
     NOT_HELD = 89
     HTTP_CUT = 90
     BEHIND = 91
@@ -515,7 +520,7 @@ class Asked(NamedTuple):
         return cls(v[0], v[1], v[2], KnownName.unpack(v[3]), v[4])
 
 
-_AskedKey = Struct("=16s16sIHHH2x")
+_AskedKey = Struct("=16s16sIHHHH")
 
 
 class AskedKey(NamedTuple):
@@ -525,14 +530,15 @@ class AskedKey(NamedTuple):
     port: int = 0
     resolver_port: int = 0
     id: int = 0
+    proto: int = 0
 
     def pack(self) -> _Bytes:
-        return _AskedKey.pack(self.client, self.resolver, self.ifindex, _be16(self.port), _be16(self.resolver_port), _be16(self.id))
+        return _AskedKey.pack(self.client, self.resolver, self.ifindex, _be16(self.port), _be16(self.resolver_port), _be16(self.id), self.proto)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "AskedKey":
         v = _AskedKey.unpack(raw)
-        return cls(v[0], v[1], v[2], _be16(v[3]), _be16(v[4]), _be16(v[5]))
+        return cls(v[0], v[1], v[2], _be16(v[3]), _be16(v[4]), _be16(v[5]), v[6])
 
 
 _Backend = Struct("=IH2x16s")
@@ -811,7 +817,7 @@ class DecideArgs(NamedTuple):
         return cls(Flow.unpack(v[0]), Verdict.unpack(v[1]), Service.unpack(v[2]), Slot.unpack(v[3]), v[4], v[5], (v[6], v[7]))
 
 
-_DnsEvent = Struct("=Q16s16sHHHHIIIIIII4x256s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s")
+_DnsEvent = Struct("=Q16s16sHHHHIIIIIIII256s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s")
 
 
 class DnsEvent(NamedTuple):
@@ -829,16 +835,17 @@ class DnsEvent(NamedTuple):
     found: int = 0
     ttl_s: int = 0
     bits: int = 0
+    proto: int = 0
     text: _Bytes = _Bytes(256)
     address: Tuple[_Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Bytes] = (_Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16), _Bytes(16))
 
     def pack(self) -> _Bytes:
-        return _DnsEvent.pack(self.time_ns, self.client, self.resolver, _be16(self.port), _be16(self.resolver_port), self.qtype, self.flags, self.reason, self.rule, self.rules, self.unmet, self.found, self.ttl_s, self.bits, self.text, self.address[0], self.address[1], self.address[2], self.address[3], self.address[4], self.address[5], self.address[6], self.address[7], self.address[8], self.address[9], self.address[10], self.address[11], self.address[12], self.address[13], self.address[14], self.address[15])
+        return _DnsEvent.pack(self.time_ns, self.client, self.resolver, _be16(self.port), _be16(self.resolver_port), self.qtype, self.flags, self.reason, self.rule, self.rules, self.unmet, self.found, self.ttl_s, self.bits, self.proto, self.text, self.address[0], self.address[1], self.address[2], self.address[3], self.address[4], self.address[5], self.address[6], self.address[7], self.address[8], self.address[9], self.address[10], self.address[11], self.address[12], self.address[13], self.address[14], self.address[15])
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "DnsEvent":
         v = _DnsEvent.unpack(raw)
-        return cls(v[0], v[1], v[2], _be16(v[3]), _be16(v[4]), v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], (v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25], v[26], v[27], v[28], v[29], v[30]))
+        return cls(v[0], v[1], v[2], _be16(v[3]), _be16(v[4]), v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], (v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25], v[26], v[27], v[28], v[29], v[30], v[31]))
 
 
 _DnsMessage = Struct("=IHHHH264sI2560s")
@@ -893,6 +900,41 @@ class DnsRules(NamedTuple):
     def unpack(cls, raw: _Bytes) -> "DnsRules":
         v = _DnsRules.unpack(raw)
         return cls(v[0])
+
+
+_DnsTalk = Struct("=QIIIIIIIIIIIBBBBBBB5x2048s8192s")
+
+
+class DnsTalk(NamedTuple):
+    seen_ns: int = 0
+    place: int = 0
+    first: int = 0
+    asked: int = 0
+    known: int = 0
+    due: int = 0
+    first_answered: int = 0
+    answered: int = 0
+    read: int = 0
+    length: int = 0
+    busy_asking: int = 0
+    busy_answering: int = 0
+    started: int = 0
+    begun: int = 0
+    open: int = 0
+    asked_lost: int = 0
+    answered_lost: int = 0
+    asked_stuck: int = 0
+    answered_stuck: int = 0
+    recent: _Bytes = _Bytes(2048)
+    answer: _Bytes = _Bytes(8192)
+
+    def pack(self) -> _Bytes:
+        return _DnsTalk.pack(self.seen_ns, self.place, self.first, self.asked, self.known, self.due, self.first_answered, self.answered, self.read, self.length, self.busy_asking, self.busy_answering, self.started, self.begun, self.open, self.asked_lost, self.answered_lost, self.asked_stuck, self.answered_stuck, self.recent, self.answer)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "DnsTalk":
+        v = _DnsTalk.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20])
 
 
 _EgressGateway = Struct("=16s16sI4x")
@@ -1237,13 +1279,14 @@ class H2Talk(NamedTuple):
         return cls(v[0], v[1], v[2], (H2Side.unpack(v[3]), H2Side.unpack(v[4])), H2Head.unpack(v[5]), (H2Waiting.unpack(v[6]), H2Waiting.unpack(v[7]), H2Waiting.unpack(v[8]), H2Waiting.unpack(v[9]), H2Waiting.unpack(v[10]), H2Waiting.unpack(v[11]), H2Waiting.unpack(v[12]), H2Waiting.unpack(v[13]), H2Waiting.unpack(v[14]), H2Waiting.unpack(v[15]), H2Waiting.unpack(v[16]), H2Waiting.unpack(v[17]), H2Waiting.unpack(v[18]), H2Waiting.unpack(v[19]), H2Waiting.unpack(v[20]), H2Waiting.unpack(v[21]), H2Waiting.unpack(v[22]), H2Waiting.unpack(v[23]), H2Waiting.unpack(v[24]), H2Waiting.unpack(v[25]), H2Waiting.unpack(v[26]), H2Waiting.unpack(v[27]), H2Waiting.unpack(v[28]), H2Waiting.unpack(v[29]), H2Waiting.unpack(v[30]), H2Waiting.unpack(v[31]), H2Waiting.unpack(v[32]), H2Waiting.unpack(v[33]), H2Waiting.unpack(v[34]), H2Waiting.unpack(v[35]), H2Waiting.unpack(v[36]), H2Waiting.unpack(v[37]), H2Waiting.unpack(v[38]), H2Waiting.unpack(v[39]), H2Waiting.unpack(v[40]), H2Waiting.unpack(v[41]), H2Waiting.unpack(v[42]), H2Waiting.unpack(v[43]), H2Waiting.unpack(v[44]), H2Waiting.unpack(v[45]), H2Waiting.unpack(v[46]), H2Waiting.unpack(v[47]), H2Waiting.unpack(v[48]), H2Waiting.unpack(v[49]), H2Waiting.unpack(v[50]), H2Waiting.unpack(v[51]), H2Waiting.unpack(v[52]), H2Waiting.unpack(v[53]), H2Waiting.unpack(v[54]), H2Waiting.unpack(v[55]), H2Waiting.unpack(v[56]), H2Waiting.unpack(v[57]), H2Waiting.unpack(v[58]), H2Waiting.unpack(v[59]), H2Waiting.unpack(v[60]), H2Waiting.unpack(v[61]), H2Waiting.unpack(v[62]), H2Waiting.unpack(v[63]), H2Waiting.unpack(v[64]), H2Waiting.unpack(v[65]), H2Waiting.unpack(v[66]), H2Waiting.unpack(v[67]), H2Waiting.unpack(v[68]), H2Waiting.unpack(v[69]), H2Waiting.unpack(v[70]), H2Waiting.unpack(v[71]), H2Waiting.unpack(v[72]), H2Waiting.unpack(v[73]), H2Waiting.unpack(v[74]), H2Waiting.unpack(v[75]), H2Waiting.unpack(v[76]), H2Waiting.unpack(v[77]), H2Waiting.unpack(v[78]), H2Waiting.unpack(v[79]), H2Waiting.unpack(v[80]), H2Waiting.unpack(v[81]), H2Waiting.unpack(v[82]), H2Waiting.unpack(v[83]), H2Waiting.unpack(v[84]), H2Waiting.unpack(v[85]), H2Waiting.unpack(v[86]), H2Waiting.unpack(v[87]), H2Waiting.unpack(v[88]), H2Waiting.unpack(v[89]), H2Waiting.unpack(v[90]), H2Waiting.unpack(v[91]), H2Waiting.unpack(v[92]), H2Waiting.unpack(v[93]), H2Waiting.unpack(v[94]), H2Waiting.unpack(v[95]), H2Waiting.unpack(v[96]), H2Waiting.unpack(v[97]), H2Waiting.unpack(v[98]), H2Waiting.unpack(v[99]), H2Waiting.unpack(v[100]), H2Waiting.unpack(v[101]), H2Waiting.unpack(v[102]), H2Waiting.unpack(v[103]), H2Waiting.unpack(v[104]), H2Waiting.unpack(v[105]), H2Waiting.unpack(v[106]), H2Waiting.unpack(v[107]), H2Waiting.unpack(v[108]), H2Waiting.unpack(v[109]), H2Waiting.unpack(v[110]), H2Waiting.unpack(v[111]), H2Waiting.unpack(v[112]), H2Waiting.unpack(v[113]), H2Waiting.unpack(v[114]), H2Waiting.unpack(v[115]), H2Waiting.unpack(v[116]), H2Waiting.unpack(v[117]), H2Waiting.unpack(v[118]), H2Waiting.unpack(v[119]), H2Waiting.unpack(v[120]), H2Waiting.unpack(v[121]), H2Waiting.unpack(v[122]), H2Waiting.unpack(v[123]), H2Waiting.unpack(v[124]), H2Waiting.unpack(v[125]), H2Waiting.unpack(v[126]), H2Waiting.unpack(v[127]), H2Waiting.unpack(v[128]), H2Waiting.unpack(v[129]), H2Waiting.unpack(v[130]), H2Waiting.unpack(v[131]), H2Waiting.unpack(v[132]), H2Waiting.unpack(v[133])))
 
 
-_Hearer = Struct("=QQQQQQQQQQQII")
+_Hearer = Struct("=QQQQQQQQQQQQII")
 
 
 class Hearer(NamedTuple):
     names: int = 0
     addresses: int = 0
     questions: int = 0
+    talks: int = 0
     forgotten: int = 0
     displaced: int = 0
     refused: int = 0
@@ -1256,12 +1299,12 @@ class Hearer(NamedTuple):
     told_denied: int = 0
 
     def pack(self) -> _Bytes:
-        return _Hearer.pack(self.names, self.addresses, self.questions, self.forgotten, self.displaced, self.refused, self.asked, self.answered, self.denied, self.untold, self.second, self.told, self.told_denied)
+        return _Hearer.pack(self.names, self.addresses, self.questions, self.talks, self.forgotten, self.displaced, self.refused, self.asked, self.answered, self.denied, self.untold, self.second, self.told, self.told_denied)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Hearer":
         v = _Hearer.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12])
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13])
 
 
 _HearerPlace = Struct("=II")
@@ -1944,12 +1987,13 @@ MAPS = {
     "buckets": MapSpec(9, 8, 16, 8192),
     "conntrack": MapSpec(9, 40, 48, 262144),
     "dns_asked": MapSpec(1, 44, 280, 32768),
-    "dns_asked_at": MapSpec(1, 8, 44, 32768),
+    "dns_asked_at": MapSpec(1, 8, 44, 34816),
     "dns_learned": MapSpec(1, 20, 128, 131072),
     "dns_learned_at": MapSpec(1, 8, 16, 131072),
     "dns_names": MapSpec(1, 8, 280, 65536),
     "dns_numbers": MapSpec(1, 268, 8, 65536),
     "dns_rules": MapSpec(1, 4, 4, 65536),
+    "dns_talks": MapSpec(1, 44, 10304, 2048),
     "egress_gateway": MapSpec(11, 36, 40, 65536),
     "endpoints": MapSpec(1, 16, 48, 524288),
     "events": MapSpec(27, 0, 0, 4194304),
@@ -1960,7 +2004,7 @@ MAPS = {
     "gone": MapSpec(1, 24, 8, 65536),
     "h2_requests": MapSpec(9, 16, 280, 4096),
     "h2_talks": MapSpec(9, 40, 4856, 2048),
-    "hearers": MapSpec(1, 4, 96, 16384),
+    "hearers": MapSpec(1, 4, 104, 16384),
     "hellos": MapSpec(9, 40, 216, 1024),
     "homes": MapSpec(1, 4, 4, 16384),
     "http": MapSpec(1, 8, 392, 65536),
@@ -1990,4 +2034,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "1612034e1cf7c288"
+ABI_HASH = "90df6aa68555c2ba"

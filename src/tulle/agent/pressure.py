@@ -24,7 +24,12 @@ WARNING = 0.8
 FRESH_S = 5.0  # a walk is not made again before
 TOP = 5
 RECYCLED = ("conntrack", "nat", "affinity", "sock_nat", "fragments")
-HEARD = ("dns_names", "dns_learned", "dns_asked")  # workloads make room among their own
+HEARD = (
+    "dns_names",
+    "dns_learned",
+    "dns_asked",
+    "dns_talks",
+)  # workloads make room among their own
 WALKS: Mapping[str, Callable[[Map, int], Use]] = {"conntrack": conntrack_use, "nat": nat_use}
 
 

@@ -25,6 +25,7 @@ from .rule_sets import Numbering
 from .rules import Action
 
 _FROM_NODE = -2  # as a line: this node always passes
+_DNS = (PROTOCOLS["UDP"], PROTOCOLS["TCP"])  # what the kernel reads questions in
 
 
 class Subject(NamedTuple):
@@ -167,14 +168,14 @@ def _packed(
 def _further(cell: Cell, lines: Sequence[Line], listeners: Numbering) -> tuple[int, int]:
     """The number of the rules of layer 7, and whether they are the kernel's.
 
-    DNS rules are for datagrams; elsewhere they allow everything if they do so of names, or nothing,
-    which the kernel tells by name.
+    Of UDP and TCP the kernel reads the questions, of TCP only where no other rule of layer 7 reads
+    it. What comes by another protocol falls, by name, unless everything may be asked for.
     """
     asked = [line.layer7 for line in map(lines.__getitem__, cell.decision.asked) if line.layer7]
     is_dns = [item.dns is not None for item in asked]
     if any(is_dns) and (cell.protocol == PROTOCOLS["UDP"] or all(is_dns)):
         every = any("*" in (item.dns or ()) for item in asked)
-        if cell.protocol != PROTOCOLS["UDP"] and (cell.decision.shadows or every):
+        if cell.protocol not in _DNS and (cell.decision.shadows or every):
             return 0, 0
         return listeners.dns_number(cell.decision), int(PolicyFlag.DNS)
     found = listeners.find(cell.decision)

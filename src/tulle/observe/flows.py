@@ -169,7 +169,7 @@ def _service(event: Event, destination: IPAddress | None, names: Names) -> Objec
 # What a rule decides: that of DNS is the one under whose rules the question is.
 _BY_RULES = (
     *(Reason.ALLOWED, Reason.POLICY_DENIED),
-    *(Reason.DNS_REFUSED, Reason.DNS_UNREADABLE, Reason.DNS_BY_TCP),
+    *(Reason.DNS_REFUSED, Reason.DNS_UNREADABLE, Reason.DNS_PROTOCOL),
 )
 
 

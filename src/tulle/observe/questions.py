@@ -15,7 +15,7 @@ from tulle.compile.rule_sets import RuleSet
 from tulle.model.dns import name_of
 from tulle.model.world import IPAddress
 
-from .flows import FlowDict, endpoint, timestamp
+from .flows import PROTOCOLS, FlowDict, endpoint, timestamp
 from .names import Names
 from .reasons import name_of as reason_name
 from .requests import EVENT_ACCESS_LOG
@@ -55,7 +55,7 @@ class Asked:
                 "destination": str(destination),
                 "ipVersion": f"IPv{source.version}",
             },
-            "l4": {"UDP": {"source_port": sport, "destination_port": dport}},
+            "l4": {PROTOCOLS[event.proto]: {"source_port": sport, "destination_port": dport}},
             "source": endpoint(source, 0, names),
             "destination": endpoint(destination, 0, names),
             "l7": _l7(event),

@@ -295,8 +295,10 @@ def test_a_question_names_what_allows_it() -> None:
     assert refused["answer"] == f"REFUSED: not allowed by {place}"
 
 
-def test_tcp_passes_where_every_name_may_be_asked_for() -> None:
+def test_another_protocol_passes_where_every_name_may_be_asked_for() -> None:
     every = NAMED.replace('[{matchPattern: "*.example"}]}}]', '[{matchPattern: "*"}]}}]', 1)
-    for text, reason in ((NAMED, "DNS_BY_TCP"), (every, "ALLOWED")):
+    for text, reason in ((NAMED, "DNS_PROTOCOL"), (every, "ALLOWED")):
         now = pass_of(world_of(WEB, DB, text=text))
-        assert ask("shop/web-1", "192.0.2.53", 53, now=now)[0]["reason"] == reason
+        for protocol, expected in (("SCTP", reason), ("TCP", "ALLOWED")):
+            [found] = ask("shop/web-1", "192.0.2.53", 53, protocol, now=now)
+            assert found["reason"] == expected

@@ -147,7 +147,7 @@ def test_sets_of_others_have_names_of_their_own() -> None:
     assert not any(pattern.startswith("z") for pattern in lost)
 
 
-def test_where_every_name_may_be_asked_for_tcp_passes_unread() -> None:
+def test_where_every_name_may_be_asked_for_other_protocols_pass_unread() -> None:
     text = (POLICY % "").replace("protocol: UDP", "protocol: ANY")
     compiled = compile_world(world_of(workload("client-1", app="client"), text=text), Ids())
     entries = {
@@ -155,6 +155,7 @@ def test_where_every_name_may_be_asked_for_tcp_passes_unread() -> None:
         for key, value in flat(compiled.image)["policy"].items()
         if abi.PolicyKey.unpack(key).port == 53
     }
+    assert entries[17] == entries[6]
     assert entries[17].flags & PolicyFlag.DNS
-    assert (entries[6].action, entries[6].proxy) == (Action.ALLOW, 0)
-    assert not entries[6].flags & PolicyFlag.DNS
+    assert (entries[132].action, entries[132].proxy) == (Action.ALLOW, 0)
+    assert not entries[132].flags & PolicyFlag.DNS

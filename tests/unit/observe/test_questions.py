@@ -36,6 +36,7 @@ def told(flags: int = 0x0100, *addresses: str, **changes: int) -> FlowDict:
     filled = [packed(ip_address(item)) for item in addresses]
     filled += [bytes(16)] * (NameLimit.TOLD - len(filled))
     asked = DnsEvent(
+        proto=17,
         client=packed(ip_address("10.244.0.2")),
         resolver=packed(RESOLVER),
         port=40000,
@@ -81,7 +82,10 @@ def test_refused_and_audited_ones_name_all_that_they_could_have_met() -> None:
     assert (refused["verdict"], refused["reason"]) == ("DROPPED", "DNS_REFUSED")
     assert refused["rule"] == audited["audit_rule"]["rule"] == f"not allowed by {PLACE}"
     assert audited["verdict"] == "AUDIT"
-    gone = Asked(DnsEvent(rule=300, client=bytes(16), resolver=bytes(16)).pack(), {}).flow(NAMES)
+    gone = Asked(DnsEvent(rule=300, client=bytes(16), resolver=bytes(16), proto=6).pack(), {}).flow(
+        NAMES
+    )
+    assert "TCP" in gone["l4"]
     assert gone["rule"] == str(NAMES.rules[300])
 
 

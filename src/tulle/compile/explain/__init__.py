@@ -44,7 +44,7 @@ def explain(world: World, flow: Flow) -> Verdict:
         asked = _by_protocol(world, flow, egress)
         every = asks_anything(world, egress.requests)
         if not asked.requests and not every:
-            return Verdict(Reason.DNS_BY_TCP, egress=egress.rule, reject=True)
+            return Verdict(Reason.DNS_PROTOCOL, egress=egress.rule, reject=True)
         egress = asked
     audit = egress.audit if egress else None
     ingress = _judge(Question(world, "ingress", destination, source, flow))
@@ -78,9 +78,12 @@ def seen_from(world: World, node: str) -> World:
 
 
 def _by_protocol(world: World, flow: Flow, decision: Decision) -> Decision:
-    """DNS rules are about datagrams, and all others of layer 7 about TCP."""
-    datagrams = flow.protocol == "UDP"
-    requests = (item for item in decision.requests if is_dns(world, item) is datagrams)
+    """DNS rules are about datagrams and, where no others of layer 7 stand, about TCP."""
+    others = [item for item in decision.requests if not is_dns(world, item)]
+    if flow.protocol == "TCP" and not others:
+        return decision
+    is_datagram = flow.protocol == "UDP"
+    requests = (item for item in decision.requests if is_dns(world, item) is is_datagram)
     return replace(decision, requests=tuple(requests))
 
 

@@ -21,6 +21,7 @@ _OF_HEARER: Mapping[str, type] = {
     "dns_names": abi.HearerPlace,
     "dns_asked": abi.AskedKey,
     "dns_asked_at": abi.HearerPlace,
+    "dns_talks": abi.AskedKey,
 }
 
 
