@@ -15,20 +15,6 @@ from tests.kubernetes.control_plane import ControlPlane, control_plane
 from tests.kubernetes.known import knowing
 from tests.kubernetes.mesh import lab_cluster
 
-HERE = Path(__file__).parent
-# with several processes: what comes last is waited for
-LONGEST = ("test_daemonset.py", "test_pods.py", "test_install.py", "test_clusters.py")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if all(item.path.parent == HERE for item in items):
-        items.sort(key=_turn)
-
-
-def _turn(item: pytest.Item) -> int:
-    name = item.path.name
-    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
-
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
