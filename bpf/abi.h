@@ -686,7 +686,8 @@ struct http_event {
 	__u8 path[HTTP_PATH_KEPT]; /* TALK_TLS: protocols, as RFC 7301 has them */
 	__u8 denied;		   /* 1: the kernel gave the answer */
 	__u8 kind;		   /* enum talk_kind */
-	__u8 pad[2];
+	__u8 grpc;		   /* its status and 1; 0: none was seen */
+	__u8 pad;
 };
 
 /* How far the start of TLS has been read. */
@@ -720,7 +721,9 @@ enum h2_field {
 	H2_PATH = 2,
 	H2_AUTHORITY = 3,
 	H2_STATUS = 4,
-	H2_FIELDS = 5,
+	H2_CONTENT_TYPE = 5,
+	H2_GRPC_STATUS = 6,
+	H2_FIELDS = 7,
 };
 
 /* What a block of HPACK (RFC 7541) goes on with. */
@@ -764,6 +767,8 @@ struct hpack {
 	__u8 seen;	      /* the same, of this block */
 	__u8 turn[H2_FIELDS]; /* which of `kept` the next one replaces */
 	__u16 status;
+	__u8 is_grpc;		  /* 1: so says the content's type */
+	__u8 grpc;		  /* its status and 1; 0: none */
 	struct hpack_value value; /* at hand */
 	struct hpack_value kept[H2_KEPT];
 };
@@ -789,7 +794,8 @@ struct h2_side {
 struct h2_waiting {
 	__u64 asked_ns;
 	__u32 stream;
-	__u32 told;
+	__u16 told;
+	__u16 ending; /* 1: counted, and to be told of when gRPC says what came of it */
 };
 
 struct h2_head {

@@ -49,6 +49,8 @@ static __always_inline void h2_begin_block(struct h2_packet *packet)
 	side->opened = side->head[3];
 	side->hpack.seen = 0;
 	side->hpack.status = 0;
+	side->hpack.is_grpc = 0;
+	side->hpack.grpc = 0;
 	if (!packet->reply)
 		__builtin_memset(head, 0, sizeof(*head));
 }
@@ -105,7 +107,7 @@ static __always_inline int h2_end_frame(struct h2_packet *packet)
 	if (opened != H2_HEADERS)
 		return 0;
 	if (packet->reply)
-		h2_answered(packet, side->stream, side->hpack.status);
+		h2_answered(packet, side->stream);
 	else
 		h2_asked(packet, side->stream);
 	return 0;
@@ -250,7 +252,7 @@ static __noinline struct h2_talk *h2_begin(const struct ct_key *key)
 		return 0;
 	h2->id = (__u64)bpf_get_prandom_u32() << 32 ^ bpf_ktime_get_ns();
 	h2->side[0].hpack.wanted = 1 << H2_METHOD | 1 << H2_PATH | 1 << H2_AUTHORITY;
-	h2->side[1].hpack.wanted = 1 << H2_STATUS;
+	h2->side[1].hpack.wanted = 1 << H2_STATUS | 1 << H2_CONTENT_TYPE | 1 << H2_GRPC_STATUS;
 	return h2;
 }
 

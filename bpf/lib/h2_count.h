@@ -62,42 +62,60 @@ static __always_inline void h2_describe(struct h2_packet *packet, __u8 kind)
 	__builtin_memcpy(event->path, head->path, sizeof(event->path));
 }
 
-/* A request has its answer; with `status` 0 none that could be seen. */
-static __always_inline void h2_settle(struct h2_packet *packet, const struct h2_waiting *waiting,
-				      __u16 status)
+static __always_inline struct http_event *h2_event(struct h2_packet *packet,
+						   const struct h2_waiting *waiting)
 {
 	struct h2_request_key key = {.talk = packet->h2->id, .stream = waiting->stream};
-	__u64 time_ns = status ? bpf_ktime_get_ns() - waiting->asked_ns : 0;
-	struct http_event *event;
 
-	if (!packet->talk)
-		return;
-	count_request(packet->talk, status / 100, time_ns);
-	event = waiting->told ? bpf_map_lookup_elem(&h2_requests, &key) : 0;
+	return waiting->told ? bpf_map_lookup_elem(&h2_requests, &key) : 0;
+}
+
+/* A request has its answer; with `status` 0 none that could be seen. */
+static __always_inline void h2_count(struct h2_packet *packet, const struct h2_waiting *waiting,
+				     __u16 status)
+{
+	__u64 time_ns = status ? bpf_ktime_get_ns() - waiting->asked_ns : 0;
+	struct http_event *event = h2_event(packet, waiting);
+
+	if (packet->talk)
+		count_request(packet->talk, status / 100, time_ns);
 	if (!event)
 		return;
 	event->status = status;
 	event->duration_ns = time_ns;
+}
+
+static __always_inline void h2_tell(struct h2_packet *packet, const struct h2_waiting *waiting,
+				    __u8 grpc)
+{
+	struct h2_request_key key = {.talk = packet->h2->id, .stream = waiting->stream};
+	struct http_event *event = h2_event(packet, waiting);
+
+	if (!event)
+		return;
+	event->grpc = grpc;
 	tell_event(event);
 	bpf_map_delete_elem(&h2_requests, &key);
 }
 
 /* Who takes it away first tells of it. */
 static __always_inline void h2_take(struct h2_packet *packet, struct h2_waiting *place,
-				    __u32 stream, __u16 status)
+				    __u32 stream, __u16 status, __u8 grpc)
 {
 	struct h2_waiting waiting = *place;
 
 	if (!stream || waiting.stream != stream ||
 	    __sync_val_compare_and_swap(&place->stream, stream, 0) != stream)
 		return;
-	h2_settle(packet, &waiting, status);
+	if (!waiting.ending)
+		h2_count(packet, &waiting, status);
+	h2_tell(packet, &waiting, grpc);
 }
 
 /* A stream is reset, whoever did it. */
 static __noinline int h2_drop(struct h2_packet *packet, __u32 stream)
 {
-	h2_take(packet, h2_place(packet->h2, stream), stream, 0);
+	h2_take(packet, h2_place(packet->h2, stream), stream, 0, 0);
 	return 0;
 }
 
@@ -106,7 +124,7 @@ static long h2_drop_next(__u32 index, void *context)
 	struct h2_packet *packet = context;
 	struct h2_waiting *place = h2_place(packet->h2, index * 2);
 
-	h2_take(packet, place, place->stream, 0);
+	h2_take(packet, place, place->stream, 0, 0);
 	return 0;
 }
 
@@ -117,11 +135,22 @@ static __noinline int h2_drop_all(struct h2_packet *packet)
 	return 0;
 }
 
-/* A block of the server's has ended. */
-static __noinline int h2_answered(struct h2_packet *packet, __u32 stream, __u16 status)
+/* A block of the server's has ended. gRPC's status may stand in one behind the messages. */
+static __noinline int h2_answered(struct h2_packet *packet, __u32 stream)
 {
-	if (!status || status >= 200)
-		h2_take(packet, h2_place(packet->h2, stream), stream, status);
+	struct h2_waiting *place = h2_place(packet->h2, stream);
+	const struct hpack *hpack = &packet->side->hpack;
+	__u16 status = hpack->status;
+
+	if (status && status < 200)
+		return 0;
+	if (place->stream == stream && !place->ending && place->told && status && hpack->is_grpc &&
+	    !hpack->grpc) {
+		h2_count(packet, place, status);
+		place->ending = 1;
+		return 0;
+	}
+	h2_take(packet, place, stream, status, hpack->grpc);
 	return 0;
 }
 
@@ -141,12 +170,16 @@ static __noinline int h2_asked(struct h2_packet *packet, __u32 stream)
 	waiting.asked_ns = packet->scratch->event.time_ns;
 	if (waiting.told)
 		bpf_map_update_elem(&h2_requests, &key, &packet->scratch->event, BPF_ANY);
+	if (place->ending)
+		h2_take(packet, place, place->stream, 0, 0);
 	if (h2->side[1].lost || place->stream) {
-		h2_settle(packet, &waiting, 0);
+		h2_count(packet, &waiting, 0);
+		h2_tell(packet, &waiting, 0);
 		return 0;
 	}
 	place->asked_ns = waiting.asked_ns;
 	place->told = waiting.told;
+	place->ending = 0;
 	barrier();
 	place->stream = stream;
 	return 0;

@@ -22,12 +22,14 @@ enum hpack_static {
 	HPACK_INDEX_HTML = 5,
 	HPACK_STATUS_FIRST = 8,
 	HPACK_STATUS_LAST = 14,
+	HPACK_CONTENT_TYPE = 31,
 };
 
 /* Where the values of a field are kept, and of how many. A side has requests or answers. */
-static const __u8 hpack_places[8] = {[H2_PATH] = 0, [H2_AUTHORITY] = 4, [H2_METHOD] = 6};
-static const __u8 hpack_turns[8] = {
-	[H2_PATH] = 3, [H2_AUTHORITY] = 1, [H2_METHOD] = 1, [H2_STATUS] = 3};
+static const __u8 hpack_places[8] = {
+	[H2_AUTHORITY] = 4, [H2_METHOD] = 6, [H2_CONTENT_TYPE] = 4, [H2_GRPC_STATUS] = 6};
+static const __u8 hpack_turns[8] = {[H2_PATH] = 3,   [H2_AUTHORITY] = 1,    [H2_METHOD] = 1,
+				    [H2_STATUS] = 3, [H2_CONTENT_TYPE] = 1, [H2_GRPC_STATUS] = 1};
 
 static __always_inline int hpack_wants(const struct hpack *hpack, __u8 field)
 {
@@ -37,7 +39,9 @@ static __always_inline int hpack_wants(const struct hpack *hpack, __u8 field)
 /* A string that says nothing here can be gone past. */
 static __always_inline int hpack_skips(const struct hpack *hpack)
 {
-	return hpack->phase == HPACK_STRING && (hpack->names || !hpack_wants(hpack, hpack->field));
+	__u8 field = hpack->names ? H2_GRPC_STATUS : hpack->field;
+
+	return hpack->phase == HPACK_STRING && !hpack_wants(hpack, field);
 }
 
 static __always_inline struct hpack_value *hpack_find(struct hpack *hpack, __u32 index)
@@ -64,6 +68,8 @@ static __always_inline __u8 hpack_field(struct hpack *hpack, __u32 index)
 		return H2_METHOD;
 	if (index == HPACK_ROOT || index == HPACK_INDEX_HTML)
 		return H2_PATH;
+	if (index == HPACK_CONTENT_TYPE)
+		return H2_CONTENT_TYPE;
 	return index >= HPACK_STATUS_FIRST && index <= HPACK_STATUS_LAST ? H2_STATUS : H2_OTHER;
 }
 
@@ -75,6 +81,21 @@ static __always_inline __u16 hpack_status(const struct hpack_value *value)
 	if (value->length != 3 || first < 1 || first > 5 || second > 9 || third > 9)
 		return 0;
 	return first * 100 + second * 10 + third;
+}
+
+/* Of gRPC, and 1. */
+static __always_inline __u8 hpack_grpc(const struct hpack_value *value)
+{
+	__u32 first = value->text[0] - '0', second = value->text[1] - '0';
+
+	if (value->length == 1 && first <= 9)
+		return 1 + first;
+	return value->length == 2 && first == 1 && second <= 9 ? 11 + second : 0;
+}
+
+static __always_inline int hpack_is_grpc(const struct hpack_value *value)
+{
+	return value->length >= 16 && !__builtin_memcmp(value->text, "application/grpc", 16);
 }
 
 /* A field that stands there twice is of no request that a server accepts: it is not told of. */
@@ -102,6 +123,12 @@ static __always_inline void hpack_take(struct hpack *hpack, struct h2_head *head
 		break;
 	case H2_STATUS:
 		hpack->status = again ? 0 : hpack_status(value);
+		break;
+	case H2_CONTENT_TYPE:
+		hpack->is_grpc = !again && hpack_is_grpc(value);
+		break;
+	case H2_GRPC_STATUS:
+		hpack->grpc = again ? 0 : hpack_grpc(value);
 	}
 }
 
@@ -192,14 +219,25 @@ static __always_inline int hpack_begin(struct hpack *hpack, struct h2_head *head
 	return 0;
 }
 
+/* The one name that means something and is not in the static table. */
+static __always_inline int hpack_named(struct hpack *hpack)
+{
+	const struct hpack_value *value = &hpack->value;
+
+	hpack->names = 0;
+	hpack->phase = HPACK_SIZE;
+	if (!hpack_wants(hpack, H2_GRPC_STATUS))
+		return 0;
+	if (value->length == 11 && !__builtin_memcmp(value->text, "grpc-status", 11))
+		hpack->field = H2_GRPC_STATUS;
+	return hpack->huffman && !huffman_ends(hpack->code, hpack->bits);
+}
+
 /* A string has come to its end. */
 static __always_inline int hpack_close(struct hpack *hpack, struct h2_head *head)
 {
-	if (hpack->names) {
-		hpack->names = 0;
-		hpack->phase = HPACK_SIZE;
-		return 0;
-	}
+	if (hpack->names)
+		return hpack_named(hpack);
 	hpack->phase = HPACK_FIELD;
 	hpack->added += hpack->kind == HPACK_ADDED;
 	if (!hpack_wants(hpack, hpack->field))
@@ -217,8 +255,7 @@ static __always_inline int hpack_open(struct hpack *hpack, struct h2_head *head)
 	hpack->left = hpack->number;
 	hpack->code = 0;
 	hpack->bits = 0;
-	if (!hpack->names)
-		hpack_fresh(hpack, hpack->field);
+	hpack_fresh(hpack, hpack->field);
 	hpack->phase = HPACK_STRING;
 	return hpack->left ? 0 : hpack_close(hpack, head);
 }

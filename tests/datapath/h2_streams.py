@@ -26,20 +26,22 @@ _PATHS = (
 )
 _HOSTS = (b"web", b"web.shop:8080", b"h" * 70)
 _STATUSES = (b"200", b"204", b"404", b"500", b"201", b"301", b"418", b"503")
+_GRPC = (b"content-type", b"application/grpc")
 _OTHERS = (
     *((b"user-agent", b"grpc-test/1"), (b"te", b"trailers"), (b"x", b"y" * 300), (b"empty", b"")),
-    *((b"content-type", b"application/grpc"), (b"cookie", b"\xff\x00a"), (b"big", b"z" * 5000)),
+    *((b"content-type", b"text/html"), (b"cookie", b"\xff\x00a"), (b"big", b"z" * 5000)),
 )
 Fields = Sequence[tuple[bytes, bytes]]
 
 
 class Request(NamedTuple):
-    """`status` 0: it has no answer that counts."""
+    """`status` 0: no answer that counts. `grpc` is what that says and 1; 0: it is not gRPC."""
 
     method: bytes
     path: bytes
     host: bytes
     status: int
+    grpc: int
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -124,7 +126,9 @@ class Connection:
     def _request(self) -> Request:
         draw = self.draw
         status = int(draw.choice(_STATUSES)) if draw.random() < 0.95 else 0
-        return Request(draw.choice(_METHODS), draw.choice(_PATHS), draw.choice(_HOSTS), status)
+        grpc = draw.randint(1, 17) if status and draw.random() < 0.4 else 0
+        what = draw.choice(_METHODS), draw.choice(_PATHS), draw.choice(_HOSTS)
+        return Request(*what, status, grpc)
 
     def _ask(self, encoder: Wild | Library, check: Decoder, stream: int, request: Request) -> bytes:
         fields = [
@@ -152,11 +156,24 @@ class Connection:
             said += self._block(encoder, check, stream, fields, PUSH_PROMISE, promise)
         if self.draw.random() < 0.2:
             said += self._block(encoder, check, stream, [(b":status", b"103"), *self._others()])
-        if request.status:
-            status = str(request.status).encode()
-            said += self._block(encoder, check, stream, [(b":status", status), *self._others()])
-            said += self._data(stream)
-        return said + self._block(encoder, check, stream, [(b"grpc-status", b"0")])
+        said += self._final(encoder, check, stream, request) if request.status else b""
+        return said + self._block(encoder, check, stream, [(b"grpc-message", b"x")])
+
+    def _final(
+        self, encoder: Wild | Library, check: Decoder, stream: int, request: Request
+    ) -> bytes:
+        """gRPC's status may stand in the first block, where there are no messages."""
+        fields = [(b":status", str(request.status).encode()), *self._others()]
+        trailer = [(b"grpc-status", str(request.grpc - 1).encode())]
+        if not request.grpc:
+            return self._block(encoder, check, stream, fields) + self._data(stream)
+        fields.append(_GRPC)
+        if self.draw.random() < 0.3:
+            return self._block(encoder, check, stream, fields + trailer)
+        said = self._block(encoder, check, stream, fields) + self._data(stream)
+        if self.draw.random() < 0.1:
+            return said + frame(RST_STREAM, 0, stream, bytes(4))
+        return said + self._block(encoder, check, stream, self._others() + trailer)
 
     def _others(self) -> list[tuple[bytes, bytes]]:
         return self.draw.sample(_OTHERS, self.draw.choice((0, 1, 2, 3)))

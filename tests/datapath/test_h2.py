@@ -32,7 +32,9 @@ def _agrees(event: abi.HttpEvent, request: Request) -> bool:
         (event.path, event.path_length, request.path, HttpLimit.PATH_KEPT),
         (event.host, event.host_length, request.host, HttpLimit.HOST_KEPT),
     )
-    return event.status in (0, request.status) and all(
+    if event.status not in (0, request.status) or event.grpc not in (0, request.grpc):
+        return False
+    return all(
         not length or (length == len(whole) and text[:length] == whole[:limit])
         for text, length, whole, limit in kept
     )
@@ -57,7 +59,7 @@ def _pairs(events: list[abi.HttpEvent], requests: list[Request]) -> bool:
 def test_what_is_told_is_right_and_each_request_counts_once(kernel: Kernel) -> None:
     """TULLE_H2_CONNECTIONS with a seed of the day makes a night's run."""
     draw = random.Random(SEED)
-    told = whole = statuses = due = 0
+    told = whole = statuses = due = grpc = calls = 0
     events_of(kernel)
     for number in range(CONNECTIONS):
         made = Connection(draw).make()
@@ -82,8 +84,10 @@ def test_what_is_told_is_right_and_each_request_counts_once(kernel: Kernel) -> N
         whole += sum(
             all((event.method_length, event.path_length, event.host_length)) for event in events
         )
+        grpc += sum(event.grpc != 0 for event in events)
+        calls += sum(item.grpc != 0 for item in made.requests)
         told += len(events)
         if not late:
             due += sum(item.status != 0 for item in made.requests)
             statuses += sum(classes[1:])
-    assert whole > 0.7 * told > 0 and statuses > 0.85 * due > 0
+    assert whole > 0.7 * told > 0 and statuses > 0.85 * due > 0 and grpc > 0.5 * calls > 0

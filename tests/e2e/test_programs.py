@@ -170,7 +170,8 @@ def test_calls_of_grpc_are_seen_once_each_and_refused_under_rules(town: Town) ->
     """Where nobody judges requests HTTP/2 passes; where the kernel does, it cannot."""
     flows = town.mesh.flows("--to-pod", "shop/grpc", "--last", "200")
     url = f"http://{town.addresses['grpc']}:{programs.PORTS['grpc']}/test.Echo/Talk"
-    call = {"code": 200, "method": "POST", "url": url, "protocol": "HTTP/2"}
+    call: Json = {"code": 200, "method": "POST", "url": url, "protocol": "HTTP/2"}
+    call["headers"] = [{"key": "grpc-status", "value": "0"}]
     seen = [flow["l7"]["http"] for flow in flows if "l7" in flow]
     assert seen == [call] * (1 + programs.GRPC_MORE)
     refused = requests(town)["-", "refused"]

@@ -1186,7 +1186,7 @@ class HpackValue(NamedTuple):
         return cls(v[0], v[1], v[2], v[3])
 
 
-_Hpack = Struct("=IIIIBBBBBBBBB5sH136s136s136s136s136s136s136s136s136s")
+_Hpack = Struct("=IIIIBBBBBBBBB7sHBB136s136s136s136s136s136s136s136s136s")
 
 
 class Hpack(NamedTuple):
@@ -1203,21 +1203,23 @@ class Hpack(NamedTuple):
     huffman: int = 0
     wanted: int = 0
     seen: int = 0
-    turn: _Bytes = _Bytes(5)
+    turn: _Bytes = _Bytes(7)
     status: int = 0
+    is_grpc: int = 0
+    grpc: int = 0
     value: HpackValue = HpackValue()
     kept: Tuple[HpackValue, HpackValue, HpackValue, HpackValue, HpackValue, HpackValue, HpackValue, HpackValue] = (HpackValue(), HpackValue(), HpackValue(), HpackValue(), HpackValue(), HpackValue(), HpackValue(), HpackValue())
 
     def pack(self) -> _Bytes:
-        return _Hpack.pack(self.added, self.number, self.left, self.code, self.bits, self.shift, self.phase, self.kind, self.field, self.names, self.huffman, self.wanted, self.seen, self.turn, self.status, self.value.pack(), self.kept[0].pack(), self.kept[1].pack(), self.kept[2].pack(), self.kept[3].pack(), self.kept[4].pack(), self.kept[5].pack(), self.kept[6].pack(), self.kept[7].pack())
+        return _Hpack.pack(self.added, self.number, self.left, self.code, self.bits, self.shift, self.phase, self.kind, self.field, self.names, self.huffman, self.wanted, self.seen, self.turn, self.status, self.is_grpc, self.grpc, self.value.pack(), self.kept[0].pack(), self.kept[1].pack(), self.kept[2].pack(), self.kept[3].pack(), self.kept[4].pack(), self.kept[5].pack(), self.kept[6].pack(), self.kept[7].pack())
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Hpack":
         v = _Hpack.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], HpackValue.unpack(v[15]), (HpackValue.unpack(v[16]), HpackValue.unpack(v[17]), HpackValue.unpack(v[18]), HpackValue.unpack(v[19]), HpackValue.unpack(v[20]), HpackValue.unpack(v[21]), HpackValue.unpack(v[22]), HpackValue.unpack(v[23])))
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], HpackValue.unpack(v[17]), (HpackValue.unpack(v[18]), HpackValue.unpack(v[19]), HpackValue.unpack(v[20]), HpackValue.unpack(v[21]), HpackValue.unpack(v[22]), HpackValue.unpack(v[23]), HpackValue.unpack(v[24]), HpackValue.unpack(v[25])))
 
 
-_H2Side = Struct("=IIII9sB1xBBBB1x1256s")
+_H2Side = Struct("=IIII9sB1xBBBB1x1260s")
 
 
 class H2Side(NamedTuple):
@@ -1242,24 +1244,25 @@ class H2Side(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], Hpack.unpack(v[10]))
 
 
-_H2Waiting = Struct("=QII")
+_H2Waiting = Struct("=QIHH")
 
 
 class H2Waiting(NamedTuple):
     asked_ns: int = 0
     stream: int = 0
     told: int = 0
+    ending: int = 0
 
     def pack(self) -> _Bytes:
-        return _H2Waiting.pack(self.asked_ns, self.stream, self.told)
+        return _H2Waiting.pack(self.asked_ns, self.stream, self.told, self.ending)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "H2Waiting":
         v = _H2Waiting.unpack(raw)
-        return cls(v[0], v[1], v[2])
+        return cls(v[0], v[1], v[2], v[3])
 
 
-_H2Talk = Struct("=QII1288s1288s216s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s")
+_H2Talk = Struct("=QII1292s1292s216s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s")
 
 
 class H2Talk(NamedTuple):
@@ -1492,7 +1495,7 @@ class HttpCountKey(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4], v[5])
 
 
-_HttpEvent = Struct("=QQ16s16sHHHHIIBBBB16s64s128sBB2x")
+_HttpEvent = Struct("=QQ16s16sHHHHIIBBBB16s64s128sBBB1x")
 
 
 class HttpEvent(NamedTuple):
@@ -1515,14 +1518,15 @@ class HttpEvent(NamedTuple):
     path: _Bytes = _Bytes(128)
     denied: int = 0
     kind: int = 0
+    grpc: int = 0
 
     def pack(self) -> _Bytes:
-        return _HttpEvent.pack(self.time_ns, self.duration_ns, self.src, self.dst, _be16(self.sport), _be16(self.dport), self.set, self.status, self.rule, self.path_length, self.refusal, self.method_length, self.host_length, self.seen, self.method, self.host, self.path, self.denied, self.kind)
+        return _HttpEvent.pack(self.time_ns, self.duration_ns, self.src, self.dst, _be16(self.sport), _be16(self.dport), self.set, self.status, self.rule, self.path_length, self.refusal, self.method_length, self.host_length, self.seen, self.method, self.host, self.path, self.denied, self.kind, self.grpc)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "HttpEvent":
         v = _HttpEvent.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], _be16(v[4]), _be16(v[5]), v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18])
+        return cls(v[0], v[1], v[2], v[3], _be16(v[4]), _be16(v[5]), v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19])
 
 
 _HttpHeader = Struct("=II")
@@ -2003,7 +2007,7 @@ MAPS = {
     "globs": MapSpec(1, 4, 536, 8192),
     "gone": MapSpec(1, 24, 8, 65536),
     "h2_requests": MapSpec(9, 16, 280, 4096),
-    "h2_talks": MapSpec(9, 40, 4856, 2048),
+    "h2_talks": MapSpec(9, 40, 4864, 2048),
     "hearers": MapSpec(1, 4, 104, 16384),
     "hellos": MapSpec(9, 40, 216, 1024),
     "homes": MapSpec(1, 4, 4, 16384),
@@ -2034,4 +2038,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "90df6aa68555c2ba"
+ABI_HASH = "518ba849dd29cdaf"

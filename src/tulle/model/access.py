@@ -67,6 +67,7 @@ class Access:
     audited_by: str = ""
     kernel: bool = False  # it judged or saw it, and no proxy: `duration_ns` is to the first byte
     opening: Opening | None = None
+    grpc_status: int | None = None  # of its trailer, where the kernel has seen it
     bytes_in: int = 0  # of bodies, from the client
     bytes_out: int = 0
 

@@ -59,6 +59,7 @@ class Judged:
             denied_by=_denied_by(event, rules) if event.denied else "",
             kernel=True,
             opening=_opening(event),
+            grpc_status=event.grpc - 1 if event.grpc else None,
         )
 
 

@@ -174,19 +174,17 @@ def _verdict(access: Access) -> tuple[str, str]:
 
 def _l7(access: Access, request: Request) -> FlowDict:
     """Protobuf's JSON has 64-bit numbers as text."""
-    if not access.status:
-        http = {"method": request.method, "url": url_of(request), "protocol": request.protocol}
-        return {"type": "REQUEST", "http": http}
-    return {
-        "type": "RESPONSE",
-        "latency_ns": str(access.duration_ns),
-        "http": {
-            "code": access.status,
-            "method": request.method,
-            "url": url_of(request),
-            "protocol": request.protocol,
-        },
+    http: FlowDict = {
+        "method": request.method,
+        "url": url_of(request),
+        "protocol": request.protocol,
     }
+    if not access.status:
+        return {"type": "REQUEST", "http": http}
+    http = {"code": access.status, **http}
+    if access.grpc_status is not None:
+        http["headers"] = [{"key": "grpc-status", "value": str(access.grpc_status)}]
+    return {"type": "RESPONSE", "latency_ns": str(access.duration_ns), "http": http}
 
 
 def _opening(opening: Opening) -> FlowDict:
@@ -230,7 +228,8 @@ def _summary(access: Access) -> str:
     took = f" {access.duration_ns / 1e6:.2f}ms" if access.kernel else f" {took_ms}ms"
     if access.kernel and access.denied_by:
         took = ""
-    return f"{request.protocol} {access.status}{took} ({asked})"
+    grpc = "" if access.grpc_status is None else f" gRPC {access.grpc_status}"
+    return f"{request.protocol} {access.status}{grpc}{took} ({asked})"
 
 
 def _opening_summary(opening: Opening) -> str:

@@ -105,6 +105,9 @@ def test_a_request_of_http2_says_what_of_it_is_hidden() -> None:
     flow = told(seen)
     assert flow["Summary"] == "HTTP/2 200 1.00ms (GET http://web/a)"
     assert flow["rule"] == "no rule reads it"
+    call = told(seen._replace(grpc=6))
+    assert call["Summary"] == "HTTP/2 200 gRPC 5 1.00ms (GET http://web/a)"
+    assert call["l7"]["http"]["headers"] == [{"key": "grpc-status", "value": "5"}]  # type: ignore[index]
     hidden = told(seen._replace(method_length=0, path_length=0))
     assert hidden["rule"] == "no rule reads it: method and path not seen"
     assert hidden["Summary"] == "HTTP/2 200 1.00ms (? http://web/…)"
