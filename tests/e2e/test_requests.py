@@ -109,6 +109,9 @@ def test_a_request_is_told_with_its_rule_and_explained_by_the_same(shop: Mesh) -
     assert told["request"]["rule"] == flow["rule"]
     assert told["request"]["filters"] == ["timeout 2000 ms"]
     assert [item["destination"] for item in told["results"]] == ["shop/web-1"]
+    rows = {item["rule"]: item for item in shop.get("rungs")}
+    assert rows[flow["rule"]]["why"] == told["request"]["why"]
+    assert "timeouts" in told["request"]["why"]
 
 
 def test_of_many_requests_a_part_is_told_and_all_that_failed(shop: Mesh) -> None:

@@ -26,11 +26,10 @@ from tulle.model.world import IPAddress, Key
 
 from .agent import Pass
 from .explaining import Learnt, explain_request, key_of
+from .routed_rungs import why_met
 from .rungs import NAMES
 
 Json = dict[str, Any]
-RUNG_REASON = "its rules read requests, which the node's proxy does"
-STREAM_REASON = "its routes are for whole connections, which the node's proxy passes on"
 CHOICE_REASON = "the node's proxy chooses the backend"
 NOTHING_ASKS = "no rule for DNS stands there: whatever is asked passes, and teaches nothing"
 NOTHING_READS = "no route stands there: connections go to the service's backends as they are"
@@ -120,7 +119,7 @@ def _where(front: Front) -> str:
 def _told(met: Met, request: Request) -> Json:
     told: Json = {
         "rung": 3,
-        "why": STREAM_REASON if met.stream else RUNG_REASON,
+        "why": why_met(met),
         "front": met.front.name,
         "listener": met.server.name if met.server else None,
         "hostname": met.host.hostname if met.host else None,

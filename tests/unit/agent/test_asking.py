@@ -12,6 +12,7 @@ from tests.unit.agent.passes import FakeLearnt, pass_of
 from tests.unit.compile.explain.town import policy
 from tests.unit.compile.objects import workload, world_of
 from tulle.agent.asking import explain_asked
+from tulle.agent.routed_rungs import PASSES
 from tulle.compile.explain.requests import Request
 from tulle.errors import Refused
 from tulle.model.kubernetes import ObjectRef
@@ -138,7 +139,7 @@ def test_what_the_proxy_answers_itself(path: str, answer: str) -> None:
 
 def test_a_connection_is_passed_on_whole() -> None:
     answer = ask("shop/door", None, port=443)
-    assert answer["request"]["why"].startswith("its routes are for whole connections")
+    assert answer["request"]["why"] == f"{PASSES}: clients from outside"
     assert [item["destination"] for item in answer["results"]] == ["shop/old-2"]
 
 
