@@ -116,6 +116,8 @@ def test_names_are_reached_as_soon_as_they_are_known(field: Field) -> None:
     asked = field.mesh.flows("--protocol", "dns", "--dns-query", "^www", "--last", "1000")
     answers = [flow["l7"]["dns"].get("ips") for flow in asked]
     assert answers == [None, [WANTED4], None, [WANTED6]]
+    [row] = field.mesh.get("questions")
+    assert row["asked"] >= row["answered"] > 6 and row["name"] == "client"
     told = field.mesh.tulle("explain", "shop/client", "www.shop.example", "--port", "80")
     assert f"www.shop.example ({WANTED4}):80" in told and f"egress   {POLICY} egress[1]" in told
     assert {flow["rule"] for flow in asked} == {f"{POLICY} egress[0].toPorts[0].rules.dns[0]"}

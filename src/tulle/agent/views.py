@@ -15,7 +15,7 @@ from tulle.compile.isolation import Isolation
 from tulle.compile.parts import DERIVED
 from tulle.model.scopes import NODE
 
-from . import listings, placement, proxies, requests, routed, rungs
+from . import listings, placement, proxies, questions, requests, routed, rungs
 from .agent import Agent, Pass
 from .homes import counted, short_circuited
 from .pressure import Fill
@@ -29,6 +29,7 @@ KINDS: dict[str, Callable[[Agent, Pass], list[Json]]] = {
     "policies": listings.policies,
     "rungs": rungs.rungs,
     "requests": requests.requests,
+    "questions": questions.questions,
     "pods": placement.pods,
     "nodes": placement.nodes,
     "routes": routed.routes,

@@ -43,6 +43,7 @@ ALIASES = {
     "envoys": "proxies",
     "rung": "rungs",
     "request": "requests",
+    "question": "questions",
 }
 
 
@@ -59,6 +60,7 @@ KINDS = (
     "proxies",
     "rungs",
     "requests",
+    "questions",
 )
 
 
@@ -86,8 +88,9 @@ def command(agent: Agent, kind: str, namespace: str | None, output: str) -> None
     """List what is in force.
 
     KIND is services, endpoints, identities, policies, pods, nodes, routes, gateways, traffic (its
-    policies), proxies, rungs (where each rule is judged) or requests (as they were counted). Of
-    routes, gateways and traffic -o yaml shows the whole objects, with their status.
+    policies), proxies, rungs (where each rule is judged), requests or questions of DNS (as they
+    were counted). Of routes, gateways and traffic -o yaml shows the whole objects, with their
+    status.
     """
     answer = agent.get(f"/v1/objects/{kind}")
     items = [
@@ -113,6 +116,12 @@ def _rungs(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
         ]
     rows = dict.fromkeys((item["rule"], item["rung"], item["why"]) for item in items)
     return headers, [list(row) for row in rows]
+
+
+def _questions(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
+    headers = ["NAMESPACE", "NAME", "ASKED", "ANSWERED", "DENIED", "NOT TOLD"]
+    names = [header.lower().replace(" ", "_") for header in headers]
+    return headers, [[item[name] for name in names] for item in items]
 
 
 def _services(items: list[Json], wide: bool) -> tuple[list[str], Rows]:
@@ -280,4 +289,5 @@ _TABLES: dict[str, Callable[[list[Json], bool], tuple[list[str], Rows]]] = {
     "proxies": proxies,
     "rungs": _rungs,
     "requests": requests,
+    "questions": _questions,
 }

@@ -95,6 +95,10 @@ ITEMS = {
     },
 }
 
+ITEMS["questions"] = {
+    **{"namespace": "shop", "name": "web-1", "asked": 9, "answered": 7, "denied": 2},
+    "not_told": 1,
+}
 ITEMS["routes"] = {
     "kind": "HTTPRoute",
     "namespace": "shop",
@@ -173,6 +177,7 @@ def rows(text: str) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("words", "last"),
     [
+        (["question"], ["shop", "web-1", "9", "7", "2", "1"]),
         (
             ["services"],
             [
