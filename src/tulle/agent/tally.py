@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from threading import Lock
 from typing import Any, Protocol
 
 from tulle.abi import HttpClass, HttpCount, HttpCountKey, Identity
@@ -32,22 +33,27 @@ class Counters(Protocol):
 
 
 class Tally:
-    """Methods may block, and be called from any thread, one at a time."""
+    """Methods may block, and be called from any thread; `prune` from one at a time."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._known: dict[int, RuleSet] = {}  # sets, also such that have gone
         self._last: Counts = {}
+        self._lock = Lock()  # for changes of `_known`, which is never changed in place
+        self._folding = Lock()  # what is on its way from row to row is in none
 
     def note(self, compiled: Compiled) -> None:
         """What is in force now."""
-        self._known |= compiled.memo.isolation.rule_sets
+        with self._lock:
+            self._known = {**self._known, **compiled.memo.isolation.rule_sets}
 
     def series(self, compiled: Compiled) -> dict[Series, HttpCount]:
         """All counters, with names; of what found no room the first two are ""."""
         found: dict[Series, HttpCount] = {}
         routes = _routes(self._known.values())
-        for key, count in self._counters.request_counts().items():
+        with self._folding:
+            counts = self._counters.request_counts()
+        for key, count in counts.items():
             if count.requests:
                 source, destination = (_name(number, compiled) for number in key[:2])
                 name = source, destination, self._route(key, routes), key.status_class
@@ -56,16 +62,20 @@ class Tally:
 
     def prune(self, compiled: Compiled) -> None:
         """What has gone, and was not counted since the last time. Raises KernelError."""
-        counts, before = self._counters.request_counts(), self._last
+        known, before = self._known, self._last
+        counts = self._counters.request_counts()
         self._last = counts
         still = [key for key, count in counts.items() if before.get(key) == count]
         gone = [key for key in still if _has_gone(key, compiled)]
         self._counters.forget_requests(gone)
         ended = set(gone)
         moves = self._moves((key for key in still if key not in ended), compiled)
-        self._counters.fold_requests(moves)
+        with self._folding:
+            self._counters.fold_requests(moves)
         named = {key.set for key in counts} | compiled.memo.isolation.rule_sets.keys()
-        self._known = {number: item for number, item in self._known.items() if number in named}
+        with self._lock:
+            idle = known.keys() - named
+            self._known = {key: item for key, item in self._known.items() if key not in idle}
 
     def _moves(
         self, keys: Iterable[HttpCountKey], compiled: Compiled
