@@ -1192,10 +1192,11 @@ enum node_flag {
 	NODE_VXLAN = 1, /* other nodes' workloads are reached through the overlay */
 	NODE_MASQUERADE_4 = 2,
 	NODE_MASQUERADE_6 = 4,
-	NODE_DSR = 8,	     /* external traffic to other nodes' backends keeps its source */
-	NODE_BANDWIDTH = 16, /* some workload's is limited */
-	NODE_CHAINED = 32,   /* workloads' interfaces, addresses and routes are another's */
-	NODE_SHORT = 64,     /* local TCP may go from socket to socket */
+	NODE_DSR = 8,	       /* external traffic to other nodes' backends keeps its source */
+	NODE_BANDWIDTH = 16,   /* some workload's is limited */
+	NODE_CHAINED = 32,     /* workloads' interfaces, addresses and routes are another's */
+	NODE_SHORT = 64,       /* local TCP may go from socket to socket */
+	NODE_SHORT_LEFT = 128, /* some did before this agent; readers may not have it all yet */
 };
 
 /* What every packet program must know of its node. */

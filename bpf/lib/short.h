@@ -26,24 +26,37 @@ static __always_inline int is_for_two(const struct ct_entry *entry)
 	       entry->ifindex[0] != entry->ifindex[1];
 }
 
-/* As it would be found for a packet that comes to it. */
-static __always_inline struct bpf_sock *find_sender(struct __sk_buff *skb, const struct flow *flow,
-						    __u32 namespace)
+/* As it would be found for a packet that comes to it, from `from`. */
+static __always_inline struct bpf_sock *find_at(struct __sk_buff *skb, const struct addr *from,
+						__be16 from_port, const struct addr *to,
+						__be16 to_port, __u32 namespace)
 {
 	struct bpf_sock_tuple tuple = {};
 
-	if (addr_is_mapped(&flow->src)) {
-		tuple.ipv4.saddr = flow->dst.word[3];
-		tuple.ipv4.daddr = flow->src.word[3];
-		tuple.ipv4.sport = flow->dport;
-		tuple.ipv4.dport = flow->sport;
+	if (addr_is_mapped(from)) {
+		tuple.ipv4.saddr = from->word[3];
+		tuple.ipv4.daddr = to->word[3];
+		tuple.ipv4.sport = from_port;
+		tuple.ipv4.dport = to_port;
 		return bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), namespace, 0);
 	}
-	__builtin_memcpy(tuple.ipv6.saddr, &flow->dst, sizeof(flow->dst));
-	__builtin_memcpy(tuple.ipv6.daddr, &flow->src, sizeof(flow->src));
-	tuple.ipv6.sport = flow->dport;
-	tuple.ipv6.dport = flow->sport;
+	__builtin_memcpy(tuple.ipv6.saddr, from, sizeof(*from));
+	__builtin_memcpy(tuple.ipv6.daddr, to, sizeof(*to));
+	tuple.ipv6.sport = from_port;
+	tuple.ipv6.dport = to_port;
 	return bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), namespace, 0);
+}
+
+static __always_inline struct bpf_sock *find_sender(struct __sk_buff *skb, const struct flow *flow,
+						    __u32 namespace)
+{
+	return find_at(skb, &flow->dst, flow->dport, &flow->src, flow->sport, namespace);
+}
+
+static __always_inline struct bpf_sock *find_reader(struct __sk_buff *skb, const struct flow *flow,
+						    __u32 namespace)
+{
+	return find_at(skb, &flow->src, flow->sport, &flow->dst, flow->dport, namespace);
 }
 
 /* A socket that was another connection's may have something of it left. */
@@ -153,6 +166,30 @@ static __always_inline int has_queued(const struct short_key *key)
 }
 
 /*
+ * The same of a connection of which no map tells: its sockets are in those of another version,
+ * whose programs hand nothing over any more.
+ */
+static __always_inline int has_left(struct __sk_buff *skb, const struct flow *flow,
+				    const struct short_key *own)
+{
+	const struct ct_entry *entry = bpf_map_lookup_elem(&conntrack, &own->connection);
+	const __u32 *home;
+	struct bpf_sock *sock;
+	int queued = 0;
+
+	if (!entry)
+		return 0;
+	home = bpf_map_lookup_elem(&homes, &entry->ifindex[!(own->end & 1)]);
+	sock = home ? find_reader(skb, flow, *home) : 0;
+	if (!sock)
+		return 0;
+	if (sock->state == ESTABLISHED && SOCK(sock)->sk_user_data)
+		queued = count_queued(psock_of(SOCK(sock)), 1);
+	bpf_sk_release(sock);
+	return queued;
+}
+
+/*
  * TCP resets who wrote what is closed unread, and knows nothing of what went past it. The queue
  * goes some time after the socket has left the map, and is charged to it until then.
  */
@@ -167,7 +204,7 @@ static __always_inline int is_left_unread(const struct short_key *own, const str
  * that nothing is left, and would not be woken again. So they fall until then; TCP sends them
  * again.
  */
-__noinline int watch_short(struct __sk_buff *skb, const struct flow *flow)
+__noinline int watch_short(struct __sk_buff *skb, const struct flow *flow, __u32 flags)
 {
 	struct short_key key = {};
 	struct short_pair *pair;
@@ -178,17 +215,22 @@ __noinline int watch_short(struct __sk_buff *skb, const struct flow *flow)
 	end = ct_key_of(flow, &key.connection) & 1;
 	key.end = end;
 	pair = bpf_map_lookup_elem(&shorts, &key.connection);
-	if (!pair || flow->tcp_flags & TCP_SYN)
+	if (flags & NODE_SHORT && (!pair || flow->tcp_flags & TCP_SYN))
 		pair = begin(&key.connection, flow->tcp_flags & TCP_SYN);
-	if (!pair || flow->tcp_flags & TCP_SYN)
+	if (flow->tcp_flags & TCP_SYN)
+		return 0;
+	if (flags & NODE_SHORT_LEFT && flow->payload && (!pair || !pair->sock[end]) &&
+	    has_left(skb, flow, &key))
+		return 1;
+	if (!pair)
 		return 0;
 	if (flow->tcp_flags & TCP_FIN && pair->sock[end] &&
 	    is_left_unread(&key, SOCK(pair->sock[end])))
 		become_reset(skb, flow);
 	if (!flow->payload)
 		return 0;
-	if (!pair->sock[end] && !pair->end[end] && pair->packets[end] <= SHORT_LAST &&
-	    pair->packets[end]++ >= SHORT_FIRST)
+	if (flags & NODE_SHORT && !pair->sock[end] && !pair->end[end] &&
+	    pair->packets[end] <= SHORT_LAST && pair->packets[end]++ >= SHORT_FIRST)
 		take_part(skb, flow, &key, pair);
 	if (!pair->end[end] || pair->drained[end])
 		return 0;
@@ -200,8 +242,9 @@ __noinline int watch_short(struct __sk_buff *skb, const struct flow *flow)
 static __always_inline int is_behind(struct __sk_buff *skb, const struct state *state,
 				     const struct flow *flow)
 {
-	if (!(state->flags & NODE_SHORT) || flow->proto != IPPROTO_TCP || flow->icmp_error ||
-	    (!flow->payload && !(flow->tcp_flags & (TCP_SYN | TCP_FIN))) || !watch_short(skb, flow))
+	if (!(state->flags & (NODE_SHORT | NODE_SHORT_LEFT)) || flow->proto != IPPROTO_TCP ||
+	    flow->icmp_error || (!flow->payload && !(flow->tcp_flags & (TCP_SYN | TCP_FIN))) ||
+	    !watch_short(skb, flow, state->flags))
 		return 0;
 	count(&reasons, REASON_BEHIND, skb->len);
 	return 1;

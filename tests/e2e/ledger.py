@@ -5,8 +5,9 @@
         so many bytes each way as the style has it, after TRADE in turns of random sizes
     ledger.py die ADDRESS PORT SEED TRADE
     ledger.py ask ADDRESS PORT     "turns" of WARM bytes each way for every line of stdin
-    ledger.py stall ADDRESS PORT SIZE TOTAL
-        sends TOTAL in pieces of SIZE to who does not read for a while, and waits for his answer
+    ledger.py stall ADDRESS PORT SIZE TOTAL SECONDS
+        sends TOTAL in pieces of SIZE to who does not read for so long, or until SIGUSR1, and waits
+        for his answer
     ledger.py forge ADDRESS PORT SOURCE SOURCE_PORT
         sends TURN bytes in pieces from a socket that is made to look like another's end
     ledger.py leave ADDRESS PORT   sends TURN bytes to who closes without reading them
@@ -39,7 +40,7 @@ TURN, WARM = 2000, 8000  # of what both say in turns, and with what they begin
 TRADED = 60_000  # at most in a turn, so that it fits into a queue
 TCP_REPAIR, TCP_REPAIR_WINDOW = 19, 29  # include/uapi/linux/tcp.h
 STALLED_S = 60
-STALL_S = 2
+RESUMED = threading.Event()  # by SIGUSR1
 EDGES = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 
 
@@ -210,7 +211,7 @@ def answer(made: socket.socket) -> None:
         seed, total, traded, number = HEAD.unpack(made.recv(HEAD.size))
         style = (*STYLES, *BY_THEMSELVES)[number]
         end = End(made, seed, total, style, 1)
-        end.trade(traded, first=False)
+        end.trade(0 if style == "stall" else traded, first=False)
         if style == "turns":
             end.take_turns(turns(traded, total), first=False)
             end.read()
@@ -222,7 +223,8 @@ def answer(made: socket.socket) -> None:
         elif style == "leave":
             end.look(STALLED_S)
         elif style == "stall":
-            time.sleep(STALL_S)
+            RESUMED.wait(traded)
+            RESUMED.clear()
             end.look(0)
             end.read(WARM + total)
             end.write(WARM + TURN)
@@ -242,10 +244,10 @@ def ask(address: str, port: int) -> None:
             tell(end)
 
 
-def stall(address: str, port: int, size: int, total: int) -> None:
+def stall(address: str, port: int, size: int, total: int, seconds: int) -> None:
     """Nobody else wakes the one who has not read: the answer comes when he has it all."""
     with socket.create_connection((address, port)) as made:
-        made.sendall(HEAD.pack(size, total, 0, len(STYLES)))
+        made.sendall(HEAD.pack(size, total, seconds, len(STYLES)))
         end = End(made, size, total, "stall", 0)
         end.trade(0, first=True)
         while end.told["sent"] < WARM + total and not end.told["end"]:
@@ -299,6 +301,7 @@ VERBS = {"die": die, "ask": ask, "stall": stall, "leave": leave}
 def main(verb: str, *words: str) -> None:
     if verb == "serve":
         with _listener(int(words[0])) as listener:
+            signal.signal(signal.SIGUSR1, lambda *_: RESUMED.set())
             print("ready", flush=True)
             while True:
                 made, _ = listener.accept()

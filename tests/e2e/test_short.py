@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from subprocess import Popen
 import pytest
 
 from tests.e2e.conftest import Clusters
-from tests.e2e.mesh import Cluster, Json, admit, wait_for
+from tests.e2e.mesh import Cluster, Json, admit, tulle, wait_for
 from tulle.abi import ABI_HASH, ShortLimit
 from tulle.edges.bpf.datapath import switch_off
 
@@ -30,6 +31,7 @@ class Field:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster, self.mesh = cluster, cluster["a"]
         self.addresses: dict[str, dict[int, str]] = {}
+        self.pids: dict[str, int] = {}
         self.mesh.run("client", "sleep", "inf")
 
     def serve(self, name: str, *labels: str, program: tuple[str, ...] = WORDS) -> None:
@@ -37,6 +39,7 @@ class Field:
         run = ("run", "-d", "-n", "shop", "--name", name, *options, "--")
         said = self.mesh.tulle(*run, *program, "serve", PORT)
         four, six = said.splitlines()[0].partition(" runs at ")[2].split(", ")
+        self.pids[name] = int(said.splitlines()[1].removeprefix("pid ").partition(",")[0])
         self.addresses[name] = {4: four, 6: six}
         listening = ("ss", "-Hltn", f"sport = :{PORT}")
         wait_for(lambda: self.mesh.exec(name, *listening).strip() != "")
@@ -114,7 +117,7 @@ def test_a_reader_that_stops_is_sent_no_more_than_the_bound_and_woken(
     field: Field, size: int, total: int
 ) -> None:
     before = field.counted()
-    (item,) = field.send("stall", "web", size, total)
+    (item,) = field.send("stall", "web", size, total, 2)
     after = field.counted()
     (other,) = (
         found for found in field.got("web") if (found["style"], found["seed"]) == ("stall", size)
@@ -216,6 +219,32 @@ def test_it_goes_on_without_an_agent_and_with_a_new_one(field: Field) -> None:
     field.cluster.start("a")
     assert ask(asking)["got"] == 3 * TURN
     assert field.counted()["bytes"] - before == 4 * TURN
+
+
+@pytest.mark.parametrize("how", ["another layout", "without the option"])
+def test_who_reads_late_is_woken_though_it_is_taken_away(field: Field, how: str) -> None:
+    """Bytes wait in the queue of a reader on edges, others come by TCP, and programs change."""
+    before = field.counted()["bytes"]
+    words = (*WORDS, "stall", field.addresses["web"][4], PORT, "4096", "400000", "90")
+    # where the kernel has it (6.15): what is held comes again every second
+    field.mesh.exec("client", "sh", "-c", "sysctl -w net.ipv4.tcp_rto_max_ms=1000 || true")
+    sent = field.mesh.spawn("client", *words)
+    wait_for(lambda: field.counted()["bytes"] - before > ShortLimit.BYTES_MAX)
+    field.mesh.kill_agent()
+    if how == "another layout":
+        pins = Path(f"/sys/fs/bpf/tulle/{field.mesh.name}")
+        (pins / f"v{ABI_HASH}").rename(pins / "v0000000000000000")
+        field.cluster.start("a")
+    else:
+        tulle("lab", "up", field.mesh.name, "--cluster", field.cluster.name)
+    held = field.counted("BEHIND")["packets"]
+    wait_for(lambda: field.counted("BEHIND")["packets"] > held, 60)
+    os.kill(field.pids["web"], signal.SIGUSR1)
+    (item,) = told(sent.communicate(timeout=120)[0])
+    assert (item["got"], item["sent"], item["wrong"]) == (TURN + 2000, TURN + 400_000, -1)
+    if how == "without the option":
+        field.mesh.kill_agent()
+        field.cluster.start("a")
 
 
 def test_what_outlives_its_version_is_off(field: Field) -> None:

@@ -319,6 +319,7 @@ class NodeFlag(IntEnum):
     BANDWIDTH = 16
     CHAINED = 32
     SHORT = 64
+    SHORT_LEFT = 128
 
 
 class PolicyFlag(IntEnum):
@@ -2038,4 +2039,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "518ba849dd29cdaf"
+ABI_HASH = "1bd4db50a0fcf337"

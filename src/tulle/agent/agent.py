@@ -345,7 +345,9 @@ class Agent:
         self.hooks.attach(self._interfaces(), only_new=True)
         self.network.steer(compiled.steered)
         limited = any(item.bandwidth for item in world.workloads.values())
-        self.datapath.configure(self.network.state(self.cgroups.make("proxy"), limited=limited))
+        self.datapath.configure(
+            self.network.state(self.cgroups.make("proxy"), limited=limited, left=self.datapath.left)
+        )
         self.proxy.add(wanted.proxies)
         self.vanished.add(vanishing(self.datapath.maps, changes))
         self._drift.note(changes)
@@ -357,7 +359,7 @@ class Agent:
         self.hooks.attach({**self._interfaces(), **self.network.interfaces})
         if self.current is None:
             self._take_over()
-        self._homes.put(short_circuited(world))
+        self._homes.put(short_circuited(world, left=self.datapath.left))
         self._have = compiled.image
         self.hooks.keep(self.workloads.interfaces() | self.sandboxes.interfaces())
         self._write_hosts(compiled)

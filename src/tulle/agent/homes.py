@@ -17,9 +17,12 @@ LABEL = "tulle.io/short-circuit"
 _FINISHED = CtFlag.FIN_0 | CtFlag.FIN_1
 
 
-def short_circuited(world: World) -> set[int]:
-    """The node's side of workloads' interfaces, but of those that ask not to be."""
-    if not world.settings.short_circuit:
+def short_circuited(world: World, *, left: bool = False) -> set[int]:
+    """The node's side of workloads' interfaces, but of those that ask not to be.
+
+    `left`: some were, and have to be found.
+    """
+    if not world.settings.short_circuit and not left:
         return set()
     return {
         workload.ifindex

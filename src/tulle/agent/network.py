@@ -151,10 +151,13 @@ class Network:
             ingress=ingress_addresses(self._options.pod_cidrs),
         )
 
-    def state(self, proxy: Path | None = None, *, limited: bool = False) -> abi.State:
+    def state(
+        self, proxy: Path | None = None, *, limited: bool = False, left: bool = False
+    ) -> abi.State:
         """What the programs must know of the node; the epoch is the datapath's own.
 
-        `proxy` is the cgroup of the node's proxy; `limited` if any workload's bandwidth is.
+        `proxy` is the cgroup of the node's proxy; `limited` if any workload's bandwidth is;
+        `left` if the short circuit was on with programs before these.
         """
         found: dict[int, IPAddress] = {}
         for address in self.uplink.addresses if self.uplink else ():
@@ -165,6 +168,7 @@ class Network:
         flags |= NodeFlag.BANDWIDTH if limited else 0
         flags |= NodeFlag.CHAINED if self._settings.chained else 0
         flags |= NodeFlag.SHORT if self._settings.short_circuit else 0
+        flags |= NodeFlag.SHORT_LEFT if left else 0
         if self._settings.masquerade:
             flags |= NodeFlag.MASQUERADE_4 if 4 in found else 0
             flags |= NodeFlag.MASQUERADE_6 if 6 in found else 0

@@ -23,5 +23,6 @@ def test_all_but_those_that_ask_not_to_be() -> None:
     ]
     world = World(workloads={(pod.namespace, pod.name): pod for pod in pods})
     assert short_circuited(world) == set()
+    assert short_circuited(world, left=True) == {4, 5, 7}
     asked = replace(world, settings=Settings(short_circuit=True))
     assert short_circuited(asked) == {4, 5, 7}

@@ -74,6 +74,7 @@ class Datapath:
         self._sock = self.objects.load("sock", tuple(links.CGROUP_HOOKS))
         self._hooks = dict(links.CGROUP_HOOKS)
         self._stream(stream)
+        self.left = _short_before(pins, self.objects.pins if short else None)
         if short:
             self._sock |= self.objects.load("short", tuple(links.SENT))
             self._attach_to("short_sockets", links.SENT)
@@ -314,6 +315,19 @@ def switch_off(directory: Path) -> None:
             Map("state", fd, spec=spec)[_ZERO] = bytes(spec.value_size)
         finally:
             os.close(fd)
+
+
+def _short_before(pins: Path, now: Path | None) -> bool:
+    """Whether another version's maps, or those that are not used `now`, hold sockets."""
+    for pin in pins.glob("v*/short_sockets"):
+        if pin.parent != now:
+            fd = syscall.get_pinned(str(pin))
+            try:
+                if not syscall.is_empty(fd):
+                    return True
+            finally:
+                os.close(fd)
+    return False
 
 
 def _numbers(raw: bytes) -> tuple[int, ...]:

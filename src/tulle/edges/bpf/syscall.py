@@ -17,7 +17,7 @@ from tulle.errors import KernelError
 _NR_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
 _libc = ctypes.CDLL(None, use_errno=True)
 
-MAP_LOOKUP, MAP_UPDATE, MAP_DELETE = 1, 2, 3
+MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT_KEY = 1, 2, 3, 4
 OBJ_PIN, OBJ_GET, PROG_ATTACH, TEST_RUN = 6, 7, 8, 10
 INFO_BY_FD, BTF_BY_ID = 15, 19
 LOOKUP_BATCH, UPDATE_BATCH = 24, 26
@@ -73,6 +73,18 @@ def map_info(fd: int) -> MapInfo:
     _info(fd, info, "describe map")
     kind, number, key_size, value_size, max_entries = unpack_from("=5I", info)
     return MapInfo(number, kind, key_size, value_size, max_entries, *unpack_from("=3I", info, 64))
+
+
+def is_empty(fd: int) -> bool:
+    """Also of a map whose values cannot be read, as those of sockets."""
+    key = ctypes.create_string_buffer(map_info(fd).key_size)
+    try:
+        bpf(MAP_NEXT_KEY, pack("=IIQQ", fd, 0, 0, address(key)), "ask for a map's first key")
+    except KernelError as error:
+        if error.errno == errno.ENOENT:
+            return True
+        raise
+    return False
 
 
 def btf(number: int) -> bytes:
