@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.datapath.h2_streams import Connection, Request
+from tests.datapath.h2_reference import Asked, read
+from tests.datapath.h2_streams import PREFACE, Connection, Request
 from tests.datapath.kernel import Kernel
 from tests.datapath.watched import Wire, counted, events_of, watching
 from tulle import abi
@@ -91,3 +92,42 @@ def test_what_is_told_is_right_and_each_request_counts_once(kernel: Kernel) -> N
             due += sum(item.status != 0 for item in made.requests)
             statuses += sum(classes[1:])
     assert whole > 0.7 * told > 0 and statuses > 0.85 * due > 0 and grpc > 0.5 * calls > 0
+
+
+def _is_of(event: abi.HttpEvent, asked: Asked) -> bool:
+    seen = (
+        (event.method, event.method_length, asked.methods),
+        (event.path, event.path_length, asked.paths),
+        (event.host, event.host_length, asked.hosts),
+    )
+    return all(
+        not length or text[:length] in {item[: len(text)] for item in values if len(item) == length}
+        for text, length, values in seen
+    )
+
+
+def test_of_what_makes_no_sense_nothing_is_told(kernel: Kernel) -> None:
+    """Up to there all is as the reference has it, and in its order."""
+    draw = random.Random(SEED)
+    compared = odd = 0
+    for number in range(CONNECTIONS):
+        data = b"".join(client for client, _ in Connection(draw).make().turns)
+        for _ in range(draw.choice((1, 1, 2))):
+            at = draw.randrange(len(PREFACE), len(data))
+            data = data[:at] + draw.choice((b"", b"\0", draw.randbytes(3))) + data[at + 1 :]
+        expected, sound = read(data)
+        wire = Wire(kernel, 1024 + number % 60000)
+        with counted(kernel) as classes:
+            wire.say(draw, "client", data, whole=PREFACE_LEAST)
+            wire.end()
+        events = [event for event in events_of(kernel) if event.kind == TalkKind.H2_REQUEST]
+        where = (SEED, number, expected, events)
+        if sound:
+            assert sum(classes) <= len(expected), where
+        odd += not sound
+        if len(events) == sum(classes):  # all are told of
+            events.sort(key=lambda event: event.time_ns)
+            pairs = list(zip(events, expected, strict=False))
+            assert all(_is_of(event, asked) for event, asked in pairs), where
+            compared += len(pairs)
+    assert compared > CONNECTIONS and odd > CONNECTIONS / 4
