@@ -140,12 +140,6 @@ def test_what_the_tour_promises_holds_and_nothing_stays(start: Callable[[], Demo
     assert left() == []
 
 
-def test_it_cleans_up_when_stopped(start: Callable[[], Demo]) -> None:
-    demo = start()
-    demo.wait_for("$ tulle lab up demo-2")
-    demo.stop(signal.SIGINT)
-
-
 def test_it_cleans_up_after_agents_that_have_died(start: Callable[[], Demo]) -> None:
     demo = start()
     demo.wait_for("$ tulle lab outside")
@@ -158,13 +152,14 @@ def test_it_cleans_up_after_agents_that_have_died(start: Callable[[], Demo]) -> 
 
 
 def test_the_next_one_cleans_up_after_one_that_was_killed(start: Callable[[], Demo]) -> None:
+    """And after itself when it is stopped."""
     killed = start()
     killed.wait_for("$ tulle lab outside")
     killed.process.kill()
     killed.wait()
     assert left() != []
     demo = start()
-    demo.wait_for("$ tulle get pods")
+    demo.wait_for("$ tulle lab up demo-2")
     demo.stop(signal.SIGINT)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 from tests.e2e.mesh import Mesh, assert_enforced, wait_for
@@ -52,10 +51,13 @@ def strip_workloads() -> None:
 
 
 def test_hooks_that_somebody_removed_are_put_back(shop: Mesh) -> None:
-    for pin in Path(f"/sys/fs/bpf/tulle/{shop.name}/links").glob("*-*"):
-        pin.unlink()
+    links = Path(f"/sys/fs/bpf/tulle/{shop.name}/links")
+    pins = {pin.name for pin in links.glob("*-*")}
+    for name in pins:
+        (links / name).unlink()
     netns.run_in(NodePaths(shop.name).netns, strip_workloads)
-    time.sleep(31)  # the agent looks at everything again every 30 s
+    # the agent looks at everything again every 30 s
+    wait_for(lambda: {pin.name for pin in links.glob("*-*")} == pins != set(), 60)
     assert_enforced(shop)
 
 
