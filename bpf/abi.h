@@ -91,10 +91,16 @@ enum reason {
 	REASON_DNS_REFUSED = 86,    /* a question that no DNS rule allows: answered REFUSED */
 	REASON_DNS_UNREADABLE = 87, /* under DNS rules, but no plain question of one packet */
 	REASON_DNS_PROTOCOL = 88,   /* under DNS rules, by neither UDP nor TCP */
-	REASON_NOT_HELD = 89, /* HTTP that no stream program reads: accepted before, or no room */
+	REASON_NOT_HELD = 89, /* HTTP that was not followed from its first byte: accepted before, or
+				 no room */
 	REASON_HTTP_CUT = 90, /* behind a request that was refused: the connection has ended */
 	REASON_BEHIND = 91, /* sent again until its reader has read what came past the interface */
-	REASON_MAX = 92,
+	REASON_HTTP_KEPT = 92, /* part of a head, until the rest has come */
+	REASON_HTTP_REFUSED =
+		93, /* a request that no rule allows, or that cannot be read: answered */
+	REASON_HTTP_ORDER =
+		94, /* requests that come again or too soon: their client sends them again */
+	REASON_MAX = 95,
 };
 
 /* Numeric identities below this are the same on every node. */
@@ -123,7 +129,7 @@ enum action {
 	ACTION_DENY = 2,
 	ACTION_REJECT =
 		3, /* deny, and tell the sender: TCP RST or ICMP administratively prohibited */
-	ACTION_RESET = 4, /* the packet goes on as a reset */
+	ACTION_ANSWER = 4, /* the packet has become an answer to its sender */
 };
 
 /* Where a packet or call was judged. */
@@ -157,6 +163,7 @@ enum policy_prefix {
 enum mark {
 	MARK_DONE = 0x74756c01,	  /* a packet program is through with it */
 	MARK_LOCAL = 0x74756c02,  /* the node's stack takes it, whatever its address */
+	MARK_ANSWER = 0x74756c03, /* an answer to what the node's own process sent */
 	MARK_PROXY = 0x74700000,  /* socket option of the proxy's: rules that it has enforced */
 	MARK_TURNED = 0x74710000, /* on its way out it was found to be for the proxy */
 };
@@ -252,8 +259,8 @@ enum policy_flag {
 	POLICY_NAMES = 1,	/* names may allow what this does not, or not wholly */
 	POLICY_AUDIT_NAMES = 2, /* names may allow what audit_rule would deny */
 	POLICY_DNS = 4,		/* `proxy` are DNS rules, which are judged in the kernel */
-	POLICY_HELD = 16,   /* `proxy` are HTTP rules, which are judged at the server's socket */
-	POLICY_AUDITED = 8, /* of a name: allows only beside audit_rule */
+	POLICY_HELD = 16,	/* `proxy` are HTTP rules, which are judged in packets */
+	POLICY_AUDITED = 8,	/* of a name: allows only beside audit_rule */
 };
 
 enum name_limit {
@@ -517,9 +524,13 @@ enum http_limit {
 	HTTP_WINDOW = 32,     /* of which so many are looked at together */
 	HTTP_DIGITS = 18,     /* of a Content-Length */
 	HTTP_HEX_DIGITS = 15, /* of a chunk's size */
+	HTTP_PIECE = 4096,    /* bytes that are read together with a part that is kept */
+	HTTP_WHOLE = 2 * HTTP_HEAD_MAX,
+	HTTP_RECENT = 1024, /* bytes that have been given, in case they come again */
 	HTTP_PATH_KEPT = 128,
 	HTTP_HOST_KEPT = 64,
 	HTTP_SWALLOWED = 65536, /* bytes behind a refused request, before the connection is cut */
+	HTTP_STUCK = 16,	/* packets that fall one after the other, before it is */
 	HTTP_TOLD = 200,	/* allowed requests that each CPU tells of in a second */
 	HTTP_CHOICES = 8,	/* rules that may meet one path */
 	HTTP_NAME_KEPT = 32,
@@ -547,12 +558,8 @@ struct http_stream {
 	__u64 length;	   /* that its head tells */
 	__u32 size;	   /* bytes of the head or trailer so far */
 	__u32 path_length; /* of the target, with its query; it may be longer than what is kept */
-	__u32 held;	   /* bytes of a head that are kept back */
-	__u32 written;	   /* where the server's own stream was when a request last passed */
-	__u32 passed;	   /* requests */
 	__u32 rule;	   /* that allowed the last one */
 	__u16 set;	   /* that judged the last one */
-	__u16 status;	   /* of the answer that is due, 0: none */
 	__u8 phase;	   /* enum http_phase */
 	__u8 refusal;	   /* enum http_refusal */
 	__u8 seen;	   /* enum http_seen */
@@ -569,24 +576,24 @@ struct http_stream {
 	__u8 name_length;
 	__u8 value_length; /* of a header that rules ask for, with blanks behind it */
 	__u8 value_end;	   /* without */
-	__u32 swallowed;   /* bytes behind the end */
-	__u32 met;	   /* conditions that its headers meet */
-	__u32 named;	   /* those on the value of the header at hand */
-	__u32 spoilt;	   /* those that some header of the name does not meet */
-	__u16 looked;	   /* for conditions of this set */
-	__u8 looks;	   /* it has some */
+	__u8 pad2[2];
+	__u32 met;    /* conditions that its headers meet */
+	__u32 named;  /* those on the value of the header at hand */
+	__u32 spoilt; /* those that some header of the name does not meet */
+	__u16 looked; /* for conditions of this set */
+	__u8 looks;   /* it has some */
 	__u8 pad;
 	__u8 method[16];
 	__u8 host[HTTP_HOST_KEPT];
 	__u8 path[HTTP_PATH_KEPT];
 	struct http_header_key header; /* the one at hand */
-	__u8 pad2[4];
+	__u8 pad3[4];
 };
 
-/* The start of a head. */
+/* The start of a head, and room for what comes with its end. */
 struct http_held {
 	__u32 size;
-	__u8 bytes[HTTP_HEAD_MAX + HTTP_BLOCK];
+	__u8 bytes[HTTP_WHOLE];
 };
 
 /* The longest prefix of a path; a path ends in a zero byte, which is in none. */
@@ -620,24 +627,56 @@ enum talk_kind {
 	TALK_H2_REQUEST = 4, /* of an event: one of HTTP/2; without a length: not seen */
 };
 
+/* How a connection that is judged has ended. */
+enum judged_end {
+	JUDGED_REFUSED =
+		1,	 /* the client has been given an answer, the server knows of nothing yet */
+	JUDGED_OVER = 2, /* so does the server: that its client has closed */
+	JUDGED_CUT = 3,	 /* whoever sends is reset */
+};
+
 /* A connection whose requests and the starts of whose answers are told of. */
 struct http_talk {
 	__u64 asked_ns; /* when the head of the last request was complete */
-	__u64 cookie;	/* of the server's socket, under the stream program; 0: not so */
 	__u32 epoch;	/* of the policy that knew the identities */
 	__u32 src_identity;
 	__u32 dst_identity;
 	__u32 next;   /* of the client's bytes, by TCP's sequence numbers */
 	__u32 answer; /* where the answer that is due begins */
 	__u32 rule;
+	__u32 passed; /* requests, if they are judged */
 	__u16 set;
 	__u8 waiting; /* 1: an answer is due */
 	__u8 told;    /* 1: of the request that waits for it */
 	__u8 lost;    /* 1: bytes are missing, or make no sense */
 	__u8 blind;   /* 1: requests came before answers, which cannot be told apart */
 	__u8 kind;    /* enum talk_kind */
-	__u8 pad;
+	__u8 pad[5];
 	struct http_stream http; /* the last request */
+};
+
+/* One whose requests are judged. Places are TCP's sequence numbers. */
+struct http_judged {
+	struct http_talk talk;
+	__u64 cookie;	   /* of the server's socket */
+	__u32 given;	   /* the server has the client's bytes up to here; what follows, up to
+			      talk.next, is the start of a head, and kept */
+	__u32 acked;	   /* by the server */
+	__u32 content;	   /* where content begins that it was given last */
+	__u32 content_end; /* and ends */
+	__u32 sent;	   /* of the server's bytes */
+	__u32 written;	   /* `sent` when a request was last given */
+	__u32 swallowed;   /* bytes behind the end */
+	__u32 busy;	   /* 1: a CPU reads what the client sent */
+	__u32 recent;	   /* where the bytes begin that it was given last */
+	__u32 recent_size; /* and how many of them are known: */
+	__u8 last[HTTP_RECENT];
+	__u16 window; /* the server's, as it says */
+	__u16 status; /* of the refusal */
+	__u8 end;     /* enum judged_end, 0: not so */
+	__u8 stuck;   /* packets that fell since any was news */
+	__u8 closing; /* 1: the server has sent its last */
+	__u8 pad;
 };
 
 /* Whose requests are counted together. All zero: what found no room. */
@@ -1050,11 +1089,9 @@ enum ct_flag {
 	CT_TRANSLATED = 32, /* came in to a service: answers need the nat map */
 	CT_PROXY_0 = 64,    /* the node's proxy speaks for end 0 */
 	CT_PROXY_1 = 128,
-	CT_STREAM = 256,    /* its L7 rules are judged at the server's socket */
-	CT_HELD = 512,	    /* which is under a stream program */
+	CT_STREAM = 256,    /* its L7 rules are judged in its packets */
+	CT_HELD = 512,	    /* which are followed from the first one on */
 	CT_NOT_HELD = 1024, /* and cannot be */
-	CT_CUT = 2048,	    /* HTTP that ended without an answer: both ends are reset */
-	CT_CUT_TOLD = 4096, /* the one that opened it has been */
 	CT_WATCHED = 8192,  /* its HTTP is told of, and judged by nobody */
 };
 
@@ -1261,12 +1298,12 @@ struct verdict {
 	__u8 translated;  /* 1: the nat map has to be asked on the way out */
 	__u8 to_proxy;	  /* 1: the node's proxy takes it */
 	__u8 standing;	  /* 1: of a connection that stands, for which names do not expire */
-	__u8 held;	  /* 1: the L7 rules are judged at the server's socket */
+	__u8 held;	  /* 1: the L7 rules are judged in packets */
 	__u8 heard;	  /* 1: what the packet says of HTTP is told of */
 	__be16 proxy; /* to_proxy: port of the listener that takes new ones; 0: the packet's own */
 	__be16 dns;   /* DNS rules that judge its questions; 0: none */
 	__u8 watched; /* 1: either end asks for its HTTP to be told of */
-	__u8 pad;
+	__u8 judged;  /* 1: the packet's connection is under rules of HTTP */
 };
 
 struct event {
@@ -1400,6 +1437,7 @@ ABI_EXPORT(struct, http_choice);
 ABI_EXPORT(struct, http_rule);
 ABI_EXPORT(struct, http_event);
 ABI_EXPORT(struct, http_talk);
+ABI_EXPORT(struct, http_judged);
 ABI_EXPORT(struct, http_count_key);
 ABI_EXPORT(struct, http_count);
 ABI_EXPORT(struct, hello);

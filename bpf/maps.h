@@ -56,12 +56,11 @@ MAP(dns_talks, HASH, struct asked_key, struct dns_talk, LIMIT_DNS_TALKS, BPF_F_N
 MAP(dns_asked_at, HASH, struct hearer_place, struct asked_key, LIMIT_ASKED + LIMIT_DNS_TALKS,
     BPF_F_NO_PREALLOC);
 
-/* Sockets whose HTTP is judged, and how far it has been read; keyed by their cookies. */
-MAP(streams, SOCKHASH, __u64, __u32, LIMIT_STREAMS, 0);
-MAP(http, HASH, __u64, struct http_stream, LIMIT_STREAMS, BPF_F_NO_PREALLOC);
-MAP(http_heads, HASH, __u64, struct http_held, LIMIT_HTTP_HEADS, BPF_F_NO_PREALLOC);
+/* Connections whose HTTP is judged, and what is kept of heads that are not complete yet. */
+MAP(streams, HASH, struct ct_key, struct http_judged, LIMIT_STREAMS, BPF_F_NO_PREALLOC);
+MAP(http_heads, HASH, struct ct_key, struct http_held, LIMIT_HTTP_HEADS, BPF_F_NO_PREALLOC);
 
-/* Connections whose requests are told of, and what was counted. */
+/* Others whose requests are told of, and what was counted. */
 MAP(talks, LRU_HASH, struct ct_key, struct http_talk, LIMIT_TALKS, 0);
 MAP(http_counts, PERCPU_HASH, struct http_count_key, struct http_count, LIMIT_HTTP_COUNTS,
     BPF_F_NO_PREALLOC);

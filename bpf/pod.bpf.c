@@ -18,6 +18,10 @@ int from_workload(struct __sk_buff *skb)
 
 	if (!state)
 		return TC_ACT_SHOT;
+	if (skb->mark == MARK_ANSWER) {
+		skb->mark = 0;
+		return TC_ACT_OK;
+	}
 	if ((skb->mark & MARK_KIND) == MARK_TURNED)
 		return is_bridged(skb->ifindex) ? TC_ACT_OK : come_round(skb, &flow);
 	reason = parse_skb(skb, &flow);
@@ -31,8 +35,6 @@ int from_workload(struct __sk_buff *skb)
 	if (reason == REASON_LINK_LOCAL)
 		return TC_ACT_OK;
 	if (is_over_bandwidth(skb, &flow, skb->ifindex, DIRECTION_EGRESS))
-		return TC_ACT_SHOT;
-	if (verdict.action == ACTION_RESET && become_reset(skb, &flow))
 		return TC_ACT_SHOT;
 	if (verdict.to_proxy)
 		return enter_proxy(skb, &flow, &verdict);

@@ -11,20 +11,12 @@
 #include "network.h"
 #include "rewrite.h"
 
-#define TCP_WORDS_SHIFT 4
 #define ANSWER_TTL 64
 #define ICMP_PROHIBITED 13
 #define ICMP_FRAG_NEEDED 4
 #define ICMPV6_PKT_TOOBIG 2
 #define IP_DONT_FRAGMENT 0x4000
 #define ICMPV6_PROHIBITED 1
-
-struct tcp_header {
-	struct ports ports;
-	__be32 seq, ack;
-	__u8 words, flags;
-	__be16 window, checksum, urgent;
-};
 
 struct icmp_header {
 	__u8 type, code;

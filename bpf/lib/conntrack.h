@@ -84,8 +84,8 @@ static __always_inline int reopens(const struct flow *flow, const struct ct_entr
 {
 	if (asks_resolver(flow) && end != entry->initiator)
 		return 1;
-	return opens_connection(flow) && (end != entry->initiator || ct_closing(entry->flags) ||
-					  entry->flags & (CT_MIDSTREAM | CT_CUT));
+	return opens_connection(flow) &&
+	       (end != entry->initiator || ct_closing(entry->flags) || entry->flags & CT_MIDSTREAM);
 }
 
 static __always_inline void ct_touch(struct ct_entry *entry, const struct flow *flow, __u32 end,
@@ -129,7 +129,7 @@ static __always_inline __u32 judge_midstream(const struct flow *flow, struct ver
 
 	if (is_allowed(reason))
 		reason = judge(flow, 0, flow->passed, verdict);
-	/* No stream program has read how it began. */
+	/* Nobody has read how it began. */
 	if (is_allowed(reason) && (held || verdict->held)) {
 		verdict->action = ACTION_REJECT;
 		return REASON_NOT_HELD;
@@ -171,7 +171,7 @@ static __always_inline int ct_with_proxy(const struct ct_entry *entry)
 	return entry->flags & ct_proxy(!entry->initiator) && !entry->proxy;
 }
 
-/* Which rules the stream program is to judge by from now on. */
+/* Which rules judge its requests from now on. */
 static __always_inline void ct_hold(struct ct_entry *entry, const struct verdict *verdict)
 {
 	if (verdict->held)
@@ -181,42 +181,32 @@ static __always_inline void ct_hold(struct ct_entry *entry, const struct verdict
 }
 
 /*
- * A connection that the stream program has ended, and bytes for a socket that is not under it. A
- * handshake whose end is just on its way is not reset: what has fallen is sent again.
+ * Bytes of requests that nobody has followed from the first one on. A handshake whose end is just
+ * on its way is not reset: what has fallen is sent again.
  */
-static __always_inline __u32 ct_stream(struct ct_entry *entry, const struct flow *flow, __u32 end,
-				       struct verdict *verdict)
+static __always_inline __u32 ct_stream(const struct ct_entry *entry, const struct flow *flow,
+				       __u32 end, struct verdict *verdict)
 {
 	__u32 flags = entry->flags;
 
-	if (!(flags & CT_STREAM) || flow->icmp_error)
-		return 0;
-	if (flags & CT_CUT && !(flow->tcp_flags & TCP_RST)) {
-		if (end != entry->initiator && !(flags & CT_CUT_TOLD)) {
-			__sync_fetch_and_or(&entry->flags, CT_CUT_TOLD);
-			verdict->action = ACTION_RESET;
-			return 0;
-		}
-		verdict->action = ACTION_REJECT;
-		return REASON_HTTP_CUT;
-	}
-	if (flags & CT_HELD || !flow->payload || end != entry->initiator || !entry->proxy)
+	if (!(flags & CT_STREAM) || flags & CT_HELD || flow->icmp_error || !flow->payload ||
+	    end != entry->initiator || !entry->proxy)
 		return 0;
 	verdict->action = flags & CT_NOT_HELD ? ACTION_REJECT : ACTION_DENY;
 	return REASON_NOT_HELD;
 }
 
-/* What clients of a stream send is told of by its program. */
-static __always_inline int ct_heard(const struct ct_entry *entry, const struct flow *flow,
-				    __u32 end)
+/* Its requests are judged, or just told of. */
+static __always_inline void ct_hear(const struct ct_entry *entry, const struct flow *flow,
+				    struct verdict *verdict)
 {
-	__u32 flags = entry->flags;
+	const __u32 followed = CT_STREAM | CT_HELD;
 
-	if (!(flags & (CT_STREAM | CT_WATCHED)) || flow->icmp_error)
-		return 0;
-	if (flags & CT_STREAM && end == entry->initiator)
-		return flow->tcp_flags & TCP_RST && !flow->payload;
-	return flow->payload || flow->tcp_flags & (TCP_FIN | TCP_RST);
+	if (flow->icmp_error)
+		return;
+	verdict->judged = (entry->flags & followed) == followed;
+	verdict->heard = entry->flags & CT_WATCHED &&
+			 (flow->payload || flow->tcp_flags & (TCP_FIN | TCP_RST));
 }
 
 static __always_inline void ct_watch(struct ct_entry *entry, const struct verdict *verdict)
@@ -291,7 +281,7 @@ static __always_inline __u32 ct_known(struct ct_entry *entry, const struct flow 
 	}
 	if (reason < REASON_DROP)
 		reason = ct_stream(entry, flow, end, verdict) ?: reason;
-	verdict->heard = ct_heard(entry, flow, end);
+	ct_hear(entry, flow, verdict);
 	verdict->reply = end != entry->initiator;
 	verdict->translated = !!(entry->flags & CT_TRANSLATED);
 	verdict->to_proxy = !!(entry->flags & ct_proxy(!end));

@@ -10,7 +10,7 @@
 #include "nat.h"
 #include "network.h"
 #include "rewrite.h"
-#include "watch.h"
+#include "stream.h"
 #include <linux/pkt_cls.h>
 
 #define MAX_HEADERS 256
@@ -209,10 +209,10 @@ static __always_inline int send_back(struct __sk_buff *skb, const struct flow *f
 	case HOOK_FROM_WORKLOAD:
 		return hand_over(skb, skb->ifindex);
 	case HOOK_TO_WORKLOAD:
-		/* To the proxy's socket: what else the node's stack sends has nobody to tell. */
-		if (!flow->from_proxy || address_frame(skb, skb->ifindex, 0))
+		/* To the sender's socket. */
+		if (address_frame(skb, skb->ifindex, 0))
 			return TC_ACT_SHOT;
-		skb->mark = MARK_TURNED;
+		skb->mark = flow->from_proxy ? MARK_TURNED : MARK_ANSWER;
 		return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 	case HOOK_FROM_UPLINK:
 		if (bpf_skb_load_bytes(skb, 6, macs, 6) ||
@@ -228,11 +228,16 @@ static __always_inline int send_back(struct __sk_buff *skb, const struct flow *f
 	return TC_ACT_SHOT;
 }
 
+__noinline int turn_back(struct __sk_buff *skb, const struct flow *flow)
+{
+	return flow ? send_back(skb, flow) : TC_ACT_SHOT;
+}
+
 __noinline int reject(struct __sk_buff *skb, const struct flow *flow)
 {
 	if (!flow || become_answer(skb, flow))
 		return TC_ACT_SHOT;
-	return send_back(skb, flow);
+	return turn_back(skb, flow);
 }
 
 /*
@@ -254,7 +259,7 @@ __noinline int fit_overlay(struct __sk_buff *skb, const struct flow *flow)
 		return TC_ACT_OK;
 	if (flow->icmp_error || (v4 ? answer_icmp4(skb, mtu) : answer_icmp6(skb, mtu)))
 		return TC_ACT_SHOT;
-	return send_back(skb, flow);
+	return turn_back(skb, flow);
 }
 
 /* Other reasons may overtake a rule that rejects. */
@@ -266,6 +271,13 @@ static __always_inline int is_told(__u32 reason)
 	       reason == REASON_NOT_HELD || reason == REASON_HTTP_CUT;
 }
 
+/* Parts of requests, which are told of as such. */
+static __always_inline int is_quiet(__u32 reason)
+{
+	return reason == REASON_HTTP_KEPT || reason == REASON_HTTP_REFUSED ||
+	       reason == REASON_HTTP_ORDER;
+}
+
 /* Counts what was decided, and tells it if it is news. TC_ACT_OK if the packet may pass. */
 static __always_inline int settle(struct __sk_buff *skb, const struct flow *flow,
 				  struct verdict *verdict, __u32 reason, __u32 service)
@@ -274,16 +286,20 @@ static __always_inline int settle(struct __sk_buff *skb, const struct flow *flow
 		reason = (flow->proto == IPPROTO_TCP ? heed_segment(skb, flow, verdict)
 						     : heed(skb, flow, verdict))
 				 ?: reason;
-	if (verdict->heard && reason < REASON_DROP && watch(skb, flow, verdict->reply))
+	if (verdict->judged && reason < REASON_DROP)
+		reason = hear(skb, flow, verdict) ?: reason;
+	else if (verdict->heard && reason < REASON_DROP && watch(skb, flow, verdict->reply))
 		watch_h2(skb, verdict->reply, flow->tcp_flags);
 	verdict->reason = reason;
 	count(&reasons, reason, skb->len);
+	if (is_quiet(reason))
+		return verdict->action == ACTION_ANSWER ? turn_back(skb, flow) : TC_ACT_SHOT;
 	if (reason >= REASON_DROP || is_allowed(reason))
 		report(flow, verdict, skb->len, service);
 	if (verdict->action == ACTION_REJECT && is_told(reason))
 		return reject(skb, flow);
 	if (reason == REASON_DNS_REFUSED && !refuse_question(skb, flow))
-		return send_back(skb, flow);
+		return turn_back(skb, flow);
 	return reason >= REASON_DROP ? TC_ACT_SHOT : TC_ACT_OK;
 }
 

@@ -44,7 +44,7 @@ static __always_inline struct judging *get_judging(void)
 /* Numbers of L7 rules that judge further, of either end's policy. */
 struct further {
 	__be16 egress, ingress;
-	__u16 held; /* 1: those of ingress are judged at the server's socket */
+	__u16 held; /* 1: those of ingress are judged in packets */
 };
 
 static __always_inline const struct endpoint *find_endpoint(const struct addr *addr)

@@ -63,6 +63,15 @@ struct tcp_start {
 	__u8 offset, flags;
 };
 
+#define TCP_WORDS_SHIFT 4
+
+struct tcp_header {
+	struct ports ports;
+	__be32 seq, ack;
+	__u8 words, flags;
+	__be16 window, checksum, urgent;
+};
+
 struct fragment_header {
 	__u8 next, reserved;
 	__be16 offset;

@@ -16,7 +16,7 @@
 /* Connections that are somebody else's to look at, or have an end. */
 #define CT_NOT_SHORT                                                                               \
 	(CT_FIN_0 | CT_FIN_1 | CT_RST | CT_MIDSTREAM | CT_TRANSLATED | CT_PROXY_0 | CT_PROXY_1 |   \
-	 CT_STREAM | CT_CUT | CT_WATCHED)
+	 CT_STREAM | CT_WATCHED)
 
 /* Both ends are workloads of this node, and nothing but addresses and ports decided. */
 static __always_inline int is_for_two(const struct ct_entry *entry)

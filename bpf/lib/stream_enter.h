@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Which accepted sockets are under the stream programs, from before their first byte. */
+/* Which connections are followed from their first byte: those of accepted sockets. */
 #pragma once
 
-#include "stream_room.h"
+#include "conntrack.h"
 
+#define AF_INET 2
 #define CLOSED 7 /* of the kernel's include/net/tcp_states.h */
+
+static const struct http_judged no_judged;
 
 static __always_inline void flow_of(const struct bpf_sock_ops *ops, struct flow *flow)
 {
@@ -26,37 +29,68 @@ static __always_inline void flow_of(const struct bpf_sock_ops *ops, struct flow 
 	flow->dst.word[3] = ops->local_ip6[3];
 }
 
-/* A flag of an earlier connection with the same ends says nothing of this one. */
-static __always_inline int enrol(struct bpf_sock_ops *ops, struct room *room)
+static __always_inline void key_of(const struct bpf_sock_ops *ops, struct ct_key *key)
 {
 	struct flow flow = {};
-	struct ct_entry *entry;
-	struct ct_key key;
-	__u64 cookie;
 
 	flow_of(ops, &flow);
-	ct_key_of(&flow, &key);
+	ct_key_of(&flow, key);
+}
+
+/* Where both ends stand. Returns 0 if the connection is followed from here on. */
+static __always_inline int follow(struct bpf_sock_ops *ops, const struct ct_key *key)
+{
+	struct http_judged *judged;
+
+	bpf_map_delete_elem(&http_heads, key);
+	if (bpf_map_update_elem(&streams, key, &no_judged, BPF_ANY))
+		return 1;
+	judged = bpf_map_lookup_elem(&streams, key);
+	if (!judged)
+		return 1;
+	judged->talk.next = ops->rcv_nxt;
+	judged->given = judged->talk.next;
+	judged->acked = judged->talk.next;
+	judged->content = judged->talk.next;
+	judged->content_end = judged->talk.next;
+	judged->recent = judged->talk.next;
+	judged->sent = ops->snd_nxt;
+	judged->written = judged->sent;
+	judged->cookie = bpf_get_socket_cookie(ops);
+	return 0;
+}
+
+/* A flag of an earlier connection with the same ends says nothing of this one. */
+static __always_inline void enrol(struct bpf_sock_ops *ops)
+{
+	struct ct_entry *entry;
+	struct ct_key key;
+
+	key_of(ops, &key);
 	entry = bpf_map_lookup_elem(&conntrack, &key);
 	if (!entry)
-		return 1;
-	__sync_fetch_and_and(&entry->flags, ~(CT_HELD | CT_NOT_HELD | CT_CUT | CT_CUT_TOLD));
+		return;
+	__sync_fetch_and_and(&entry->flags, ~(CT_HELD | CT_NOT_HELD));
 	if (!(entry->flags & CT_STREAM))
-		return 1;
-	if (!room)
-		goto failed;
-	cookie = bpf_get_socket_cookie(ops);
-	__builtin_memset(&room->stream, 0, sizeof(room->stream));
-	room->stream.set = bpf_ntohs(entry->proxy);
-	if (bpf_map_update_elem(&http, &cookie, &room->stream, BPF_ANY))
-		goto failed;
-	if (bpf_sock_hash_update(ops, &streams, &cookie, BPF_ANY)) {
-		bpf_map_delete_elem(&http, &cookie);
-		goto failed;
+		return;
+	if (follow(ops, &key)) {
+		__sync_fetch_and_or(&entry->flags, CT_NOT_HELD);
+		return;
 	}
 	bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG);
 	__sync_fetch_and_or(&entry->flags, CT_HELD);
-	return 1;
-failed:
-	__sync_fetch_and_or(&entry->flags, CT_NOT_HELD);
-	return 1;
+}
+
+/* Its socket is gone; the next one with the same ends may already be there. */
+static __always_inline void leave_stream(struct bpf_sock_ops *ops)
+{
+	const struct http_judged *judged;
+	struct ct_key key;
+
+	key_of(ops, &key);
+	judged = bpf_map_lookup_elem(&streams, &key);
+	if (!judged || judged->cookie != bpf_get_socket_cookie(ops))
+		return;
+	bpf_map_delete_elem(&streams, &key);
+	bpf_map_delete_elem(&http_heads, &key);
 }

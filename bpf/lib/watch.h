@@ -18,16 +18,31 @@
 #define EARLY_HINTS 3 /* 1xx before the answer, that may come with it */
 #define SWITCHING 101
 
+/* How far new bytes have been read that are judged. */
+struct progress {
+	__u32 at; /* in the packet */
+	__u32 size;
+	__u32 read;
+	__u32 passing; /* what is before that belongs to requests that are allowed */
+	__u32 status;  /* of the answer that is due */
+	__u32 set;     /* number of the rules that judge them; 0: none any more */
+	__u32 heads;   /* 1: not all of it is content */
+	__u32 in_head; /* 1: what is behind the part that passes is of a head */
+	/* What its packet is to be: */
+	__u32 seq, ack, bytes, flags, changed;
+};
+
 /* Beside the stack. */
 struct watching {
 	__u8 bytes[HTTP_BLOCK + HTTP_WINDOW];
 	struct ct_key key;
 	struct flow flow; /* of the client's direction */
 	struct said segment;
-	struct http_talk fresh;
 	struct hello hello;
 	struct http_event event;
 	struct telling telling;
+	struct http_rule_key key_of_rule;
+	struct progress progress;
 };
 
 MAP(_watching, PERCPU_ARRAY, __u32, struct watching, 1, 0);
@@ -79,13 +94,11 @@ static long find_end(__u32 index, void *context)
 
 static __always_inline void upgrade(struct http_talk *talk)
 {
-	struct http_stream *stream = bpf_map_lookup_elem(&http, &talk->cookie);
-
 	talk->kind = TALK_UPGRADED;
 	/* Only of the first answer it is sure where it begins: the client may choose a body's
 	 * bytes. */
-	if (stream && stream->passed == 1)
-		http_switch(stream);
+	if (talk->passed == 1)
+		http_switch(&talk->http);
 }
 
 /* The answer that is due, or a word before it. Returns whether more may be in the packet. */
@@ -265,16 +278,17 @@ static __noinline int greet(struct __sk_buff *skb, struct watching *watching,
 static __always_inline struct http_talk *begin_talk(struct __sk_buff *skb,
 						    struct watching *watching)
 {
-	struct http_talk *talk = &watching->fresh;
+	static const struct http_talk no_talk;
+	struct http_talk *talk;
 
-	__builtin_memset(talk, 0, sizeof(*talk));
-	talk->next = watching->segment.seq;
-	talk->answer = watching->segment.ack;
-	if (bpf_map_update_elem(&talks, &watching->key, talk, BPF_ANY))
+	if (bpf_map_update_elem(&talks, &watching->key, &no_talk, BPF_ANY))
 		return 0;
 	talk = bpf_map_lookup_elem(&talks, &watching->key);
-	if (talk)
-		greet(skb, watching, talk);
+	if (!talk)
+		return 0;
+	talk->next = watching->segment.seq;
+	talk->answer = watching->segment.ack;
+	greet(skb, watching, talk);
 	return talk;
 }
 
@@ -317,6 +331,21 @@ static __noinline int watch_request(struct __sk_buff *skb, struct watching *watc
 	return 0;
 }
 
+/* What a packet says to a connection that is told of. */
+static __always_inline void watch_talk(struct __sk_buff *skb, struct watching *watching,
+				       struct http_talk *talk, int reply)
+{
+	__u8 flags = watching->segment.flags;
+
+	if (reply)
+		watch_answer(skb, watching, talk);
+	else if (watching->segment.size)
+		watch_request(skb, watching, talk);
+	/* Who half-closes may still be answered. */
+	if (talk->waiting && (flags & TCP_RST || (reply && flags & TCP_FIN)))
+		settle_talk(talk, &watching->flow, 0, &watching->event);
+}
+
 /* A packet that passes. Returns 1 if it may be of HTTP/2. A global function, as track() is. */
 __noinline int watch(struct __sk_buff *skb, const struct flow *flow, int reply)
 {
@@ -339,13 +368,7 @@ __noinline int watch(struct __sk_buff *skb, const struct flow *flow, int reply)
 		return 0;
 	if (talk->kind == TALK_TLS)
 		return reply ? 0 : watch_hello(skb, watching, talk, flow->tcp_flags);
-	if (reply)
-		watch_answer(skb, watching, talk);
-	else if (watching->segment.size)
-		watch_request(skb, watching, talk);
-	/* Who half-closes may still be answered. */
-	if (talk->waiting && (flow->tcp_flags & TCP_RST || (reply && flow->tcp_flags & TCP_FIN)))
-		settle_talk(talk, &watching->flow, 0, &watching->event);
+	watch_talk(skb, watching, talk, reply);
 	return 0;
 }
 

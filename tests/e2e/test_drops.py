@@ -43,7 +43,7 @@ from tulle.observe.reasons import TEXT
 NOT_BY_TRAFFIC = {
     *("DROP", "MAX", "NO_POLICY", "CONNTRACK_FULL", "NAT_FULL", "NAT_PORTS_EXHAUSTED"),
     *("NO_PROXY", "OTHER_RULES", "OVER_BANDWIDTH", "DNS_REFUSED", "DNS_UNREADABLE", "DNS_PROTOCOL"),
-    *("NOT_HELD", "HTTP_CUT", "BEHIND"),
+    *("NOT_HELD", "HTTP_CUT", "BEHIND", "HTTP_KEPT", "HTTP_REFUSED", "HTTP_ORDER"),
 }
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 80), timeout=1)"
 SEND = """

@@ -20,7 +20,7 @@ from tests.e2e.conftest import Clusters
 from tests.e2e.mesh import Json, Mesh, wait_for
 
 # Whose requests the kernel judges. Not of those that wait in recv(), or in poll() level-triggered.
-JUDGED_WEB = ("node",)
+JUDGED_WEB = ("recv", "poll", "python", "node")
 HTTP = ("nginx", "websocket", *JUDGED_WEB)
 PATHS = {"watched": tuple(programs.SERVERS), "held": HTTP}
 TABLE = [(path, name) for path, names in PATHS.items() for name in names]

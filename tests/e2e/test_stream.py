@@ -1,4 +1,4 @@
-"""Requests judged by the kernel at the server's socket: nobody else reads them.
+"""Requests judged by the kernel in their packets: nobody else reads them.
 
 nginx and curl, and raw bytes: on one node, between nodes, in both families.
 """
@@ -94,7 +94,7 @@ def test_requests_are_told_of_with_no_proxy_on_the_node(
     assert odd["rule"] == f"denied by {NAME}: its path can be read in more than one way"
     assert not list((mesh.cgroup / "proxy").glob("*/*/cgroup.procs"))
     (row,) = (item for item in mesh.get("rungs") if NAME in item["rule"])
-    assert (row["rung"], row["why"]) == (2, "the kernel judges its requests at the server's socket")
+    assert (row["rung"], row["why"]) == (2, "the kernel judges its requests in their packets")
 
 
 def test_headers_are_looked_at_by_the_rules_of_their_connection(field: Field) -> None:

@@ -81,11 +81,18 @@ def _after_chunks(data: bytes) -> bytes | None:
         if not end:
             return None
         size = int(line.partition(b";")[0], 16)
+        if size == 0:
+            return _after_trailers(data)
         if len(data) < size + 2:
             return None
         data = data[size + 2 :]
-        if size == 0:
-            return data
+
+
+def _after_trailers(data: bytes) -> bytes | None:
+    while True:
+        line, end, data = data.partition(b"\r\n")
+        if not line:
+            return data if end else None
 
 
 @contextmanager

@@ -19,7 +19,7 @@ class Action(IntEnum):
     ALLOW = 1
     DENY = 2
     REJECT = 3
-    RESET = 4
+    ANSWER = 4
 
 
 class CtFlag(IntEnum):
@@ -34,8 +34,6 @@ class CtFlag(IntEnum):
     STREAM = 256
     HELD = 512
     NOT_HELD = 1024
-    CUT = 2048
-    CUT_TOLD = 4096
     WATCHED = 8192
 
 
@@ -124,9 +122,13 @@ class HttpLimit(IntEnum):
     WINDOW = 32
     DIGITS = 18
     HEX_DIGITS = 15
+    PIECE = 4096
+    WHOLE = 16384
+    RECENT = 1024
     PATH_KEPT = 128
     HOST_KEPT = 64
     SWALLOWED = 65536
+    STUCK = 16
     TOLD = 200
     CHOICES = 8
     NAME_KEPT = 32
@@ -257,6 +259,7 @@ class Limit(IntEnum):
 class Mark(IntEnum):
     DONE = 1953852417
     LOCAL = 1953852418
+    ANSWER = 1953852419
     PROXY = 1953497088
     TURNED = 1953562624
 
@@ -380,7 +383,10 @@ class Reason(IntEnum):
     NOT_HELD = 89
     HTTP_CUT = 90
     BEHIND = 91
-    MAX = 92
+    HTTP_KEPT = 92
+    HTTP_REFUSED = 93
+    HTTP_ORDER = 94
+    MAX = 95
 
 
 class RuleId(IntEnum):
@@ -710,7 +716,7 @@ class Flow(NamedTuple):
         return cls(v[0], v[1], _be16(v[2]), _be16(v[3]), v[4], v[5], v[6], v[7], v[8], v[9], _be16(v[10]), v[11], v[12], v[13])
 
 
-_Verdict = Struct("=IIIIIIIIIBBBBBBHHB1x")
+_Verdict = Struct("=IIIIIIIIIBBBBBBHHBB")
 
 
 class Verdict(NamedTuple):
@@ -732,14 +738,15 @@ class Verdict(NamedTuple):
     proxy: int = 0
     dns: int = 0
     watched: int = 0
+    judged: int = 0
 
     def pack(self) -> _Bytes:
-        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule, self.audit_rule, self.action, self.reply, self.translated, self.to_proxy, self.standing, self.held, self.heard, _be16(self.proxy), _be16(self.dns), self.watched)
+        return _Verdict.pack(self.reason, self.src_identity, self.dst_identity, self.src_ifindex, self.dst_ifindex, self.egress_rule, self.ingress_rule, self.audit_rule, self.action, self.reply, self.translated, self.to_proxy, self.standing, self.held, self.heard, _be16(self.proxy), _be16(self.dns), self.watched, self.judged)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Verdict":
         v = _Verdict.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], _be16(v[15]), _be16(v[16]), v[17])
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], _be16(v[15]), _be16(v[16]), v[17], v[18])
 
 
 _Table = Struct("=QI4x")
@@ -1371,7 +1378,7 @@ class HttpHeaderKey(NamedTuple):
         return cls(v[0], v[1], v[2])
 
 
-_HttpStream = Struct("=QQIIIIIIHHBBBBBBBBBBBBBBBBIIIIHB1x16s64s128s100s4x")
+_HttpStream = Struct("=QQIIIHBBBBBBBBBBBBBBBB2xIIIHB1x16s64s128s100s4x")
 
 
 class HttpStream(NamedTuple):
@@ -1379,12 +1386,8 @@ class HttpStream(NamedTuple):
     length: int = 0
     size: int = 0
     path_length: int = 0
-    held: int = 0
-    written: int = 0
-    passed: int = 0
     rule: int = 0
     set: int = 0
-    status: int = 0
     phase: int = 0
     refusal: int = 0
     seen: int = 0
@@ -1401,7 +1404,6 @@ class HttpStream(NamedTuple):
     name_length: int = 0
     value_length: int = 0
     value_end: int = 0
-    swallowed: int = 0
     met: int = 0
     named: int = 0
     spoilt: int = 0
@@ -1413,15 +1415,15 @@ class HttpStream(NamedTuple):
     header: HttpHeaderKey = HttpHeaderKey()
 
     def pack(self) -> _Bytes:
-        return _HttpStream.pack(self.left, self.length, self.size, self.path_length, self.held, self.written, self.passed, self.rule, self.set, self.status, self.phase, self.refusal, self.seen, self.kind, self.matched, self.segment, self.escape, self.digit, self.last, self.twice, self.underscore, self.method_length, self.host_length, self.name_length, self.value_length, self.value_end, self.swallowed, self.met, self.named, self.spoilt, self.looked, self.looks, self.method, self.host, self.path, self.header.pack())
+        return _HttpStream.pack(self.left, self.length, self.size, self.path_length, self.rule, self.set, self.phase, self.refusal, self.seen, self.kind, self.matched, self.segment, self.escape, self.digit, self.last, self.twice, self.underscore, self.method_length, self.host_length, self.name_length, self.value_length, self.value_end, self.met, self.named, self.spoilt, self.looked, self.looks, self.method, self.host, self.path, self.header.pack())
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "HttpStream":
         v = _HttpStream.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25], v[26], v[27], v[28], v[29], v[30], v[31], v[32], v[33], v[34], HttpHeaderKey.unpack(v[35]))
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23], v[24], v[25], v[26], v[27], v[28], v[29], HttpHeaderKey.unpack(v[30]))
 
 
-_HttpArgs = Struct("=392sIIII288s")
+_HttpArgs = Struct("=376sIIII288s")
 
 
 class HttpArgs(NamedTuple):
@@ -1546,12 +1548,12 @@ class HttpHeader(NamedTuple):
         return cls(v[0], v[1])
 
 
-_HttpHeld = Struct("=I8448s")
+_HttpHeld = Struct("=I16384s")
 
 
 class HttpHeld(NamedTuple):
     size: int = 0
-    bytes: _Bytes = _Bytes(8448)
+    bytes: _Bytes = _Bytes(16384)
 
     def pack(self) -> _Bytes:
         return _HttpHeld.pack(self.size, self.bytes)
@@ -1560,6 +1562,67 @@ class HttpHeld(NamedTuple):
     def unpack(cls, raw: _Bytes) -> "HttpHeld":
         v = _HttpHeld.unpack(raw)
         return cls(v[0], v[1])
+
+
+_HttpTalk = Struct("=QIIIIIIIHBBBBB5x376s")
+
+
+class HttpTalk(NamedTuple):
+    asked_ns: int = 0
+    epoch: int = 0
+    src_identity: int = 0
+    dst_identity: int = 0
+    next: int = 0
+    answer: int = 0
+    rule: int = 0
+    passed: int = 0
+    set: int = 0
+    waiting: int = 0
+    told: int = 0
+    lost: int = 0
+    blind: int = 0
+    kind: int = 0
+    http: HttpStream = HttpStream()
+
+    def pack(self) -> _Bytes:
+        return _HttpTalk.pack(self.asked_ns, self.epoch, self.src_identity, self.dst_identity, self.next, self.answer, self.rule, self.passed, self.set, self.waiting, self.told, self.lost, self.blind, self.kind, self.http.pack())
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpTalk":
+        v = _HttpTalk.unpack(raw)
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], HttpStream.unpack(v[14]))
+
+
+_HttpJudged = Struct("=424sQIIIIIIIIII1024sHHBBB1x")
+
+
+class HttpJudged(NamedTuple):
+    talk: HttpTalk = HttpTalk()
+    cookie: int = 0
+    given: int = 0
+    acked: int = 0
+    content: int = 0
+    content_end: int = 0
+    sent: int = 0
+    written: int = 0
+    swallowed: int = 0
+    busy: int = 0
+    recent: int = 0
+    recent_size: int = 0
+    last: _Bytes = _Bytes(1024)
+    window: int = 0
+    status: int = 0
+    end: int = 0
+    stuck: int = 0
+    closing: int = 0
+
+    def pack(self) -> _Bytes:
+        return _HttpJudged.pack(self.talk.pack(), self.cookie, self.given, self.acked, self.content, self.content_end, self.sent, self.written, self.swallowed, self.busy, self.recent, self.recent_size, self.last, self.window, self.status, self.end, self.stuck, self.closing)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpJudged":
+        v = _HttpJudged.unpack(raw)
+        return cls(HttpTalk.unpack(v[0]), v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17])
 
 
 _HttpRule = Struct("=I4x88s88s88s88s88s88s88s88s")
@@ -1593,35 +1656,6 @@ class HttpRuleKey(NamedTuple):
     def unpack(cls, raw: _Bytes) -> "HttpRuleKey":
         v = _HttpRuleKey.unpack(raw)
         return cls(v[0], v[1], v[2])
-
-
-_HttpTalk = Struct("=QQIIIIIIHBBBBB1x392s")
-
-
-class HttpTalk(NamedTuple):
-    asked_ns: int = 0
-    cookie: int = 0
-    epoch: int = 0
-    src_identity: int = 0
-    dst_identity: int = 0
-    next: int = 0
-    answer: int = 0
-    rule: int = 0
-    set: int = 0
-    waiting: int = 0
-    told: int = 0
-    lost: int = 0
-    blind: int = 0
-    kind: int = 0
-    http: HttpStream = HttpStream()
-
-    def pack(self) -> _Bytes:
-        return _HttpTalk.pack(self.asked_ns, self.cookie, self.epoch, self.src_identity, self.dst_identity, self.next, self.answer, self.rule, self.set, self.waiting, self.told, self.lost, self.blind, self.kind, self.http.pack())
-
-    @classmethod
-    def unpack(cls, raw: _Bytes) -> "HttpTalk":
-        v = _HttpTalk.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], HttpStream.unpack(v[14]))
 
 
 _IpcacheEntry = Struct("=II16s")
@@ -2012,16 +2046,15 @@ MAPS = {
     "hearers": MapSpec(1, 4, 104, 16384),
     "hellos": MapSpec(9, 40, 216, 1024),
     "homes": MapSpec(1, 4, 4, 16384),
-    "http": MapSpec(1, 8, 392, 65536),
     "http_counts": MapSpec(5, 16, 208, 4096),
     "http_headers": MapSpec(1, 100, 8, 16384),
-    "http_heads": MapSpec(1, 8, 8452, 4096),
+    "http_heads": MapSpec(1, 40, 16388, 4096),
     "http_rules": MapSpec(11, 136, 712, 131072),
     "ipcache": MapSpec(11, 20, 24, 65536),
     "nat": MapSpec(9, 40, 56, 262144),
     "policy": MapSpec(11, 20, 16, 524288),
     "questions": MapSpec(27, 0, 0, 1048576),
-    "reasons": MapSpec(6, 4, 16, 92),
+    "reasons": MapSpec(6, 4, 16, 95),
     "requests": MapSpec(27, 0, 0, 1048576),
     "rules": MapSpec(5, 4, 16, 65536),
     "services": MapSpec(1, 20, 64, 262144),
@@ -2033,10 +2066,10 @@ MAPS = {
     "sock_nat": MapSpec(9, 32, 20, 131072),
     "source_ranges": MapSpec(11, 24, 4, 16384),
     "state": MapSpec(2, 4, 96, 1),
-    "streams": MapSpec(18, 8, 4, 65536),
-    "talks": MapSpec(9, 40, 440, 16384),
+    "streams": MapSpec(1, 40, 1504, 65536),
+    "talks": MapSpec(9, 40, 424, 16384),
     "wires": MapSpec(1, 4, 16, 65536),
 }
 
 
-ABI_HASH = "1bd4db50a0fcf337"
+ABI_HASH = "310a5dbb1ca2133b"

@@ -31,7 +31,7 @@ Rules = tuple[RequestRule, ...]  # that one end asks
 RUNG_REASON = "rules of policies read its requests, which the node's proxy does"
 DNS_REASON = "rules of policies read its questions, which the kernel does"
 OWN_REASON = "rules of policies read its requests, in the proxy of {}"
-HELD_REASON = "rules of policies read its requests, which the kernel does at the server's socket"
+HELD_REASON = "rules of policies read its requests, which the kernel does in their packets"
 AMBIGUOUS = "400: the request can be read in more than one way"
 
 

@@ -94,7 +94,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--stream": {
         "is_flag": True,
-        "help": "Rules of HTTP that the kernel can hold are judged at the server's socket, not by "
+        "help": "Rules of HTTP that the kernel can hold are judged in their packets, not by "
         "the node's proxy; the same on every node.",
     },
     "--short-circuit": {

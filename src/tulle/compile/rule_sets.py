@@ -1,9 +1,9 @@
 """Rule sets: by which rules requests of connections are judged, and where.
 
-The kernel matches peer and port, as for any rule. What it can hold (`http`) it judges at the
-server's socket: there a number goes by what the rules say, as that of any set. The rest goes to the
-proxy's listener of the set's number, which goes by the rules' names: so a changed rule changes the
-listener in place. In both, connections that stand come under the new rule with their next request.
+The kernel matches peer and port, as for any rule. What it can hold (`http`) it judges in packets:
+there a number goes by what the rules say, as that of any set. The rest goes to the proxy's listener
+of the set's number, which goes by the rules' names: so a changed rule changes the listener in
+place. In both, connections that stand come under the new rule with their next request.
 """
 
 from __future__ import annotations

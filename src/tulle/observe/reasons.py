@@ -41,9 +41,12 @@ TEXT: Mapping[int, str] = {
     Reason.DNS_REFUSED: "no DNS rule allows that name to be asked for",
     Reason.DNS_UNREADABLE: "under DNS rules, but no plain question in one packet",
     Reason.DNS_PROTOCOL: "under DNS rules, by neither UDP nor TCP",
-    Reason.NOT_HELD: "requests whose server's socket the kernel does not read",
+    Reason.NOT_HELD: "requests of a connection that the kernel has not read from its start",
     Reason.HTTP_CUT: "part of a connection that ended with a refused request",
     Reason.BEHIND: "sent again until its reader has read what came from socket to socket",
+    Reason.HTTP_KEPT: "part of a request's head, kept until the rest has come",
+    Reason.HTTP_REFUSED: "a request that was answered here",
+    Reason.HTTP_ORDER: "requests out of order, which their client sends again",
 }
 
 # `DropReason` of Cilium's flow.proto; the nearest word where there is no equal
@@ -76,6 +79,9 @@ HUBBLE: Mapping[int, str] = {
     Reason.NOT_HELD: "POLICY_DENIED",
     Reason.HTTP_CUT: "POLICY_DENIED",
     Reason.BEHIND: "DROP_EP_NOT_READY",
+    Reason.HTTP_KEPT: "POLICY_DENIED",
+    Reason.HTTP_REFUSED: "POLICY_DENIED",
+    Reason.HTTP_ORDER: "POLICY_DENIED",
 }
 DROP_REASON_UNKNOWN = "DROP_REASON_UNKNOWN"
 

@@ -87,15 +87,14 @@ class Datapath:
         self._questions = self._open_ring("questions", abi.DnsEvent().pack())
 
     def _stream(self, wanted: bool) -> None:
-        """Without it no further socket is read; those that are go on as they are."""
+        """Without it no further connection is followed; those that are go on as they are."""
         if not wanted:
             for name in links.ACCEPTED:
                 for pin in (self._links / name, *self._links.glob(f"{name}_*")):
                     links.remove(pin)
             return
-        self._sock |= self.objects.load("stream", (*links.ACCEPTED, *links.ARRIVED))
+        self._sock |= self.objects.load("stream", tuple(links.ACCEPTED))
         self._hooks |= links.ACCEPTED
-        self._attach_to("streams", links.ARRIVED)
 
     def _attach_to(self, sockets: str, programs: Mapping[str, int]) -> None:
         """For what is put into that map from now on."""

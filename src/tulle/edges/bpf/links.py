@@ -23,7 +23,6 @@ CGROUP_HOOKS = {  # enum bpf_attach_type
     "getpeername6": 30,
 }
 ACCEPTED = {"accepted": 3}  # of the stream rung: sock_ops
-ARRIVED = {"arrived": 38}  # sk_skb, of the map of sockets
 SENT = {"sent": 7}  # of the short circuit: sk_msg, of its map of sockets
 
 

@@ -147,7 +147,7 @@ def _copy(old: Store, new: Store, flags: str) -> None:
 
 
 def _unheld(new: Store, value: bytes) -> bytes:
-    """Sockets stay in the map that they were put into, and with that they leave its programs."""
+    """How far a connection has been read stays in the map that it was in."""
     at = new.value["flags"]
     found = number(value, at)
     if not found & CtFlag.HELD:
