@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e import programs
+from tests.e2e import programs, web
 from tests.e2e.conftest import Clusters
 from tests.e2e.mesh import Json, Mesh, wait_for
 
-# Whose requests the kernel judges. Not of those that wait in recv(), or in poll() level-triggered.
-JUDGED_WEB = ("recv", "poll", "python", "node")
-HTTP = ("nginx", "websocket", *JUDGED_WEB)
+# Whose requests the kernel judges.
+HTTP = ("nginx", "websocket", *web.PORTS)
 PATHS = {"watched": tuple(programs.SERVERS), "held": HTTP}
 TABLE = [(path, name) for path, names in PATHS.items() for name in names]
 METHODS = "GET|HEAD|POST|PUT"
@@ -122,7 +121,7 @@ def test_a_program_is_as_it_is_at_home(town: Town, path: str, name: str) -> None
     assert town.ask(name) == town.ask_at_home(name)
 
 
-@pytest.mark.parametrize("name", JUDGED_WEB)
+@pytest.mark.parametrize("name", web.PORTS)
 def test_a_refusal_ends_its_connection_and_nothing_else(town: Town, name: str) -> None:
     """The next one is served, also by who waits for one client at a time; nothing was seen."""
     assert town.refuse(name) == REFUSED
@@ -152,7 +151,7 @@ def test_an_upgrade_and_an_error_are_counted_once_on_either_path(town: Town) -> 
         assert counted.pop((route, "1xx")) == counted.pop((route, "4xx")) == 1
         assert counted.pop((route, "2xx")) > 50
         assert counted.pop((route, "not seen"))
-    assert counted == {("-", "refused"): 5 * len(JUDGED_WEB)}
+    assert counted == {("-", "refused"): 5 * len(web.PORTS)}
 
 
 def test_each_request_is_counted_once(town: Town) -> None:
@@ -161,8 +160,8 @@ def test_each_request_is_counted_once(town: Town) -> None:
     town.ask("recv")
     more = {key: count - before[key] for key, count in requests(town).items()}
     assert {key: count for key, count in more.items() if count} == {
-        ("other", "2xx"): 35,
-        ("other", "not seen"): 3,
+        ("/.*", "2xx"): 35,
+        ("/.*", "not seen"): 3,
     }
 
 
