@@ -3,37 +3,17 @@
 #pragma once
 
 #include "conntrack.h"
+#include "socket_flow.h"
 
-#define AF_INET 2
 #define CLOSED 7 /* of the kernel's include/net/tcp_states.h */
 
 static const struct http_judged no_judged;
-
-static __always_inline void flow_of(const struct bpf_sock_ops *ops, struct flow *flow)
-{
-	flow->proto = IPPROTO_TCP;
-	flow->sport = ops->remote_port >> 16;
-	flow->dport = bpf_htons(ops->local_port);
-	if (ops->family == AF_INET) {
-		flow->src = addr_v4(ops->remote_ip4);
-		flow->dst = addr_v4(ops->local_ip4);
-		return;
-	}
-	flow->src.word[0] = ops->remote_ip6[0];
-	flow->src.word[1] = ops->remote_ip6[1];
-	flow->src.word[2] = ops->remote_ip6[2];
-	flow->src.word[3] = ops->remote_ip6[3];
-	flow->dst.word[0] = ops->local_ip6[0];
-	flow->dst.word[1] = ops->local_ip6[1];
-	flow->dst.word[2] = ops->local_ip6[2];
-	flow->dst.word[3] = ops->local_ip6[3];
-}
 
 static __always_inline void key_of(const struct bpf_sock_ops *ops, struct ct_key *key)
 {
 	struct flow flow = {};
 
-	flow_of(ops, &flow);
+	FLOW_OF_SOCKET(&flow, ops, remote, local);
 	ct_key_of(&flow, key);
 }
 
