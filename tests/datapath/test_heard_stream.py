@@ -235,6 +235,7 @@ def test_only_what_the_server_has_accepted_is_begun_anew(client: Client) -> None
     assert talk.sends(asked(ALLOWED)[:2]) == "passes"
     talk.sends(b"", flags=SYN, at=first)  # once more: nothing is forgotten
     assert talk.sends(asked(ALLOWED)) == "reset"
+    assert talk.sends(asked(ALLOWED)[2:]) == "passes"
     talk.sends(b"", flags=RST, at=first + 9)
     talk.sends(b"", flags=SYN, at=talk.seq - 1)
     talk.hears(b"", flags=SYN | ACK, at=server, ack=talk.seq)  # of before, come late
@@ -274,5 +275,8 @@ def test_where_everything_may_be_asked_nothing_falls(client: Client, talk: Talk)
     heard = client.kernel.datapath.heard
     assert heard.addresses(LOOPBACK, "evil.test") and heard.addresses(LOOPBACK, "api.example")
     assert [item.unmet for item in client.told()[-4:-2]] == [1, 0]
+    start = talk.seq
     assert talk.sends(asked(ALLOWED)[:20]) == "passes"
     assert talk.sends(asked(ALLOWED)[20:]) == "passes"
+    client.under(BY_TCP)
+    assert talk.sends(asked(ALLOWED), at=start) == "reset"  # nobody knows what it would continue
