@@ -13,6 +13,7 @@
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
+#define TCP_URG 0x20
 #define DNS_PORT 53
 
 /* Returns which end of the key the flow's source is. */
@@ -84,6 +85,9 @@ static __always_inline int reopens(const struct flow *flow, const struct ct_entr
 {
 	if (asks_resolver(flow) && end != entry->initiator)
 		return 1;
+	/* No resolver opens the connection in which it is asked. */
+	if (entry->dns && end != entry->initiator)
+		return 0;
 	return opens_connection(flow) &&
 	       (end != entry->initiator || ct_closing(entry->flags) || entry->flags & CT_MIDSTREAM);
 }
@@ -118,6 +122,14 @@ static __always_inline int is_allowed(__u32 reason)
 	return reason == REASON_ALLOWED || reason == REASON_PROXIED;
 }
 
+static __always_inline int is_dns_judged(__be16 number)
+{
+	__u32 key = bpf_ntohs(number);
+	const struct dns_rules *rules = number ? bpf_map_lookup_elem(&dns_rules, &key) : 0;
+
+	return number && !(rules && rules->flags & DNS_PASS);
+}
+
 /*
  * A TCP packet in mid-stream whose entry is gone (evicted, or older than Tulle). Nobody can tell
  * which end opened the connection, and the sender would choose the better story: both must hold.
@@ -126,10 +138,16 @@ static __always_inline __u32 judge_midstream(const struct flow *flow, struct ver
 {
 	__u32 reason = judge(flow, 1, flow->passed, verdict);
 	__u8 held = verdict->held;
+	__be16 dns = verdict->dns;
 
 	if (is_allowed(reason))
 		reason = judge(flow, 0, flow->passed, verdict);
 	/* Nobody has read how it began. */
+	if (is_allowed(reason) && (is_dns_judged(dns) || is_dns_judged(verdict->dns))) {
+		verdict->action = ACTION_REJECT;
+		return REASON_DNS_UNREADABLE;
+	}
+	verdict->dns = 0;
 	if (is_allowed(reason) && (held || verdict->held)) {
 		verdict->action = ACTION_REJECT;
 		return REASON_NOT_HELD;

@@ -53,8 +53,10 @@ static __always_inline struct dns_talk *add_talk(struct dns_scratch *dns)
 	talk = bpf_map_lookup_elem(&dns_talks, &dns->question);
 	if (talk)
 		talk->place = at.place;
-	else
+	else {
 		bpf_map_delete_elem(&dns_asked_at, &at);
+		__sync_fetch_and_add(&hearer->refused, 1);
+	}
 	return talk;
 }
 

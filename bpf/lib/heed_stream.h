@@ -9,7 +9,6 @@
 #include "dns_talk.h"
 #include "heed.h"
 
-#define TCP_URG 0x20
 #define DNS_LENGTH 2	 /* bytes of it, before each message */
 #define DNS_PIPELINED 64 /* messages of a segment */
 #define RECENT (NAME_RECENT - 1)
@@ -331,7 +330,7 @@ static __always_inline __u32 heed_server(struct dns_segment *segment, struct dns
 		return 0;
 	if (__sync_val_compare_and_swap(&talk->busy_answering, 0, 1))
 		return said->size ? REASON_DNS_UNREADABLE : 0;
-	if (flags & TCP_SYN)
+	if ((flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
 		open_talk(talk, said);
 	reason = said->size ? heed_answering(segment) : 0;
 	__sync_fetch_and_and(&talk->busy_answering, 0);

@@ -8,7 +8,6 @@
 #include "answer.h"
 #include "stream_judge.h"
 
-#define TCP_URG 0x20
 #define SUM_SIZE 256
 #define SUM_STEPS 512 /* 128 KiB */
 

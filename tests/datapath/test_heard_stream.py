@@ -26,7 +26,7 @@ from tulle.abi import HearerLimit, NameLimit, Reason
 
 BY_TCP = POLICY.replace('{port: "53", protocol: UDP}', '{port: "53"}')
 AUDIT_BY_TCP = AUDIT.replace('{port: "53", protocol: UDP}', '{port: "53"}')
-SHOT, REDIRECT = 2, 7
+OK, SHOT = 0, 2
 OTHER = "203.0.113.8"
 ALLOWED, DENIED = Asked("api.example"), Asked("evil.test", 4712)
 
@@ -57,10 +57,12 @@ class Talk:
         self.seq, self.answer_seq = self.seq + 1, self.answer_seq + 1
         return self
 
-    def sends(self, data: bytes, *, flags: int = ACK, at: int | None = None) -> str:
+    def sends(
+        self, data: bytes, *, flags: int = ACK, at: int | None = None, trailer: bytes = b""
+    ) -> str:
         """ "passes", "reset" or "falls"; where it is `at` is no news, the stream stands still."""
         segment = frames.tcp(self.port, 53, flags, seq=(at or self.seq) % 2**32) + data
-        frame = frames.ether(frames.ipv4(CLIENT, RESOLVER, frames.TCP, segment))
+        frame = frames.ether(frames.ipv4(CLIENT, RESOLVER, frames.TCP, segment)) + trailer
         before = self.kernel.datapath.reason_counters()
         action = self.kernel.pass_frame("from_workload", frame)
         now = self.kernel.datapath.reason_counters()
@@ -78,7 +80,7 @@ class Talk:
         ack = (self.seq if ack is None else ack) % 2**32
         segment = frames.tcp(53, self.port, flags, seq=seq, ack=ack) + data
         frame = frames.ether(frames.ipv4(RESOLVER, CLIENT, frames.TCP, segment))
-        passes = self.kernel.pass_frame("to_workload", frame) != SHOT
+        passes = self.kernel.pass_frame("to_workload", frame) == OK
         if passes and at is None:
             self.answer_seq += len(data)
         return passes
@@ -168,6 +170,7 @@ def test_nothing_passes_unjudged(client: Client, talk: Talk) -> None:
     for name, data in refused.items():
         assert talk.sends(data) == "reset", name
     assert talk.last == Reason.DNS_UNREADABLE
+    assert talk.sends(good[:20], trailer=good[20:]) == "reset"  # which no server reads
     assert talk.sends(bad) == "reset"
     assert talk.last == Reason.DNS_REFUSED
     assert talk.sends(good, flags=ACK | URG) == "reset"
@@ -249,6 +252,24 @@ def test_what_is_not_known_from_its_start_is_not_asked_on(client: Client, talk: 
     assert talk.sends(asked(ALLOWED)) == "reset"
     assert talk.hears(answered(ALLOWED, WANTED))
     assert client.connects() == Reason.POLICY_DENIED
+
+
+@pytest.mark.parametrize("port", [20, 40000])
+def test_whoever_speaks_first_in_mid_stream_asks_nothing(client: Client, port: int) -> None:
+    """Nor who opens a connection in the resolver's name where there is one."""
+    talk = Talk(client.kernel, port).open()
+    talk.hears(b"", flags=SYN, ack=0)
+    assert talk.sends(asked(DENIED)) == "reset"
+    assert talk.last == Reason.DNS_REFUSED
+    client.kernel.forget()
+    assert talk.sends(asked(DENIED)) == "reset"
+    assert not talk.hears(b"?")
+    assert talk.sends(asked(DENIED)) == "reset"
+    client.under(AUDIT_BY_TCP)
+    assert talk.sends(asked(DENIED)) == "passes"
+    client.under(BY_TCP)
+    assert talk.sends(asked(DENIED)) == "reset"
+    assert talk.last == Reason.DNS_UNREADABLE
 
 
 def test_each_workload_has_so_many_connections(client: Client) -> None:
