@@ -4,6 +4,7 @@
  * established, and when it is gone. Packet programs judge its requests (lib/stream.h).
  */
 #include "lib/stream_enter.h"
+#include <linux/tcp.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -14,5 +15,17 @@ int accepted(struct bpf_sock_ops *ops)
 		enrol(ops);
 	else if (ops->op == BPF_SOCK_OPS_STATE_CB && ops->args[1] == CLOSED)
 		leave_stream(ops);
+	return 1;
+}
+
+/*
+ * A server that waits for a client's first bytes before there is a connection would have it begin
+ * with bytes that nobody has followed. Its option is without effect; it accepts a little earlier.
+ */
+SEC("cgroup/setsockopt")
+int undeferred(struct bpf_sockopt *option)
+{
+	if (option->level == IPPROTO_TCP && option->optname == TCP_DEFER_ACCEPT)
+		option->optlen = -1; /* the kernel's own is not asked */
 	return 1;
 }

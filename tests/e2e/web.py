@@ -87,6 +87,7 @@ def saw(count: int, method: str, path: str, head: bytes, body: bytes) -> bytes:
 def recv(_: Path) -> None:
     """One connection at a time, and recv() until the other end has no more."""
     with socket.create_server(("", PORTS["recv"])) as server:
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)  # as Apache's does
         while True:
             with server.accept()[0] as connection:
                 talk = Talk()

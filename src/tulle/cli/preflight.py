@@ -233,7 +233,7 @@ class Trial:
         return f"{MAPS['events'].max_entries >> 20} MiB"
 
     def load_stream(self) -> str:
-        self._loaded("stream", tuple(links.ACCEPTED))
+        self._loaded("stream", tuple(links.STREAM_HOOKS))
         self._loaded("short", tuple(links.SENT))
         return "passed the verifier"
 

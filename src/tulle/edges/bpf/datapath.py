@@ -89,12 +89,12 @@ class Datapath:
     def _stream(self, wanted: bool) -> None:
         """Without it no further connection is followed; those that are go on as they are."""
         if not wanted:
-            for name in links.ACCEPTED:
+            for name in links.STREAM_HOOKS:
                 for pin in (self._links / name, *self._links.glob(f"{name}_*")):
                     links.remove(pin)
             return
-        self._sock |= self.objects.load("stream", tuple(links.ACCEPTED))
-        self._hooks |= links.ACCEPTED
+        self._sock |= self.objects.load("stream", tuple(links.STREAM_HOOKS))
+        self._hooks |= links.STREAM_HOOKS
 
     def _attach_to(self, sockets: str, programs: Mapping[str, int]) -> None:
         """For what is put into that map from now on."""

@@ -22,7 +22,7 @@ CGROUP_HOOKS = {  # enum bpf_attach_type
     "getpeername4": 29,
     "getpeername6": 30,
 }
-ACCEPTED = {"accepted": 3}  # of the stream rung: sock_ops
+STREAM_HOOKS = {"accepted": 3, "undeferred": 22}  # sock_ops, setsockopt
 SENT = {"sent": 7}  # of the short circuit: sk_msg, of its map of sockets
 
 
