@@ -45,7 +45,7 @@ def _print_table(console: Console, result: Result) -> None:
     table = Table(title=title, box=SIMPLE, pad_edge=False, collapse_padding=True)
     table.add_column("scenario", no_wrap=True)
     for metric in suite.metrics:
-        table.add_column(metric.title, justify="right", no_wrap=True)
+        table.add_column(metric.title, justify="right")
     for row in result.rows:
         cells = [_cell(metric, row.ratios[metric.key]) for metric in suite.metrics]
         table.add_row(row.scenario, *cells)
