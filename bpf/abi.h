@@ -47,6 +47,7 @@ enum limit {
 	LIMIT_HELLOS = 1024,
 	LIMIT_H2_TALKS = 2048,
 	LIMIT_H2_REQUESTS = 4096,
+	LIMIT_H2_FIELDS = 16384,
 	LIMIT_SHORTS = 16384,
 	LIMIT_HOMES = 16384,
 	LIMIT_EVENT_BYTES = 4194304,
@@ -748,7 +749,6 @@ struct hello {
 };
 
 enum h2_limit {
-	H2_KEPT = 8,	  /* fields of a side's dynamic table whose values are known */
 	H2_WAITING = 128, /* requests that wait for their answers at a time */
 	H2_STEPS = 8192,  /* frames and parts of them that are read of a packet */
 };
@@ -762,7 +762,6 @@ enum h2_field {
 	H2_STATUS = 4,
 	H2_CONTENT_TYPE = 5,
 	H2_GRPC_STATUS = 6,
-	H2_FIELDS = 7,
 };
 
 /* What a block of HPACK (RFC 7541) goes on with. */
@@ -782,16 +781,24 @@ enum hpack_kind {
 };
 
 struct hpack_value {
-	__u32 number; /* of all fields that were ever added, from 1 */
 	__u16 length; /* of the text, of which less may be kept */
 	__u8 field;   /* enum h2_field */
 	__u8 pad;
 	__u8 text[HTTP_PATH_KEPT];
 };
 
+/* A field of a dynamic table. */
+struct hpack_key {
+	__u64 table;
+	__u32 number; /* of all that were ever added to it, from 1 */
+	__u32 pad;
+};
+
 /* How far one side's blocks have been read. */
 struct hpack {
-	__u32 added; /* to its dynamic table */
+	__u64 table;   /* a number of its own */
+	__u64 meaning; /* a bit for each of the last that were added: whether its value is kept */
+	__u32 added;   /* to its dynamic table */
 	__u32 number;
 	__u32 left; /* bytes of the string at hand */
 	__u32 code; /* as far as it has come, of `bits` bits */
@@ -802,14 +809,14 @@ struct hpack {
 	__u8 field; /* enum h2_field, of the field at hand */
 	__u8 names; /* 1: the string is its name */
 	__u8 huffman;
-	__u8 wanted;	      /* bits by enum h2_field */
-	__u8 seen;	      /* the same, of this block */
-	__u8 turn[H2_FIELDS]; /* which of `kept` the next one replaces */
+	__u8 wanted;  /* bits by enum h2_field */
+	__u8 seen;    /* the same, of this block */
+	__u8 is_grpc; /* 1: so says the content's type */
+	__u8 grpc;    /* its status and 1; 0: none */
+	__u8 pad;
 	__u16 status;
-	__u8 is_grpc;		  /* 1: so says the content's type */
-	__u8 grpc;		  /* its status and 1; 0: none */
 	struct hpack_value value; /* at hand */
-	struct hpack_value kept[H2_KEPT];
+	__u8 pad2[6];
 };
 
 /* What one end sends on a connection of HTTP/2 (RFC 9113). */
@@ -1442,6 +1449,7 @@ ABI_EXPORT(struct, http_count_key);
 ABI_EXPORT(struct, http_count);
 ABI_EXPORT(struct, hello);
 ABI_EXPORT(struct, hpack_value);
+ABI_EXPORT(struct, hpack_key);
 ABI_EXPORT(struct, hpack);
 ABI_EXPORT(struct, h2_side);
 ABI_EXPORT(struct, h2_waiting);

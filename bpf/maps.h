@@ -68,8 +68,9 @@ MAP(http_counts, PERCPU_HASH, struct http_count_key, struct http_count, LIMIT_HT
 /* Those whose start of TLS comes in pieces. */
 MAP(hellos, LRU_HASH, struct ct_key, struct hello, LIMIT_HELLOS, 0);
 
-/* Those of HTTP/2, and what is told of a request once it has its answer. */
+/* Those of HTTP/2, fields that they may repeat, and what is told of a request that waits. */
 MAP(h2_talks, LRU_HASH, struct ct_key, struct h2_talk, LIMIT_H2_TALKS, 0);
+MAP(h2_fields, LRU_HASH, struct hpack_key, struct hpack_value, LIMIT_H2_FIELDS, 0);
 MAP(h2_requests, LRU_HASH, struct h2_request_key, struct http_event, LIMIT_H2_REQUESTS, 0);
 
 /*

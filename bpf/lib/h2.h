@@ -251,6 +251,8 @@ static __noinline struct h2_talk *h2_begin(const struct ct_key *key)
 	if (!h2)
 		return 0;
 	h2->id = (__u64)bpf_get_prandom_u32() << 32 ^ bpf_ktime_get_ns();
+	h2->side[0].hpack.table = h2->id;
+	h2->side[1].hpack.table = ~h2->id;
 	h2->side[0].hpack.wanted = 1 << H2_METHOD | 1 << H2_PATH | 1 << H2_AUTHORITY;
 	h2->side[1].hpack.wanted = 1 << H2_STATUS | 1 << H2_CONTENT_TYPE | 1 << H2_GRPC_STATUS;
 	return h2;

@@ -7,11 +7,12 @@
  */
 #pragma once
 
-#include "../abi.h"
+#include "../maps.h"
 #include "huffman.h"
 #include <bpf/bpf_helpers.h>
 
 #define HPACK_STATIC 61
+#define HPACK_RECENT 64
 #define HPACK_SHIFTS 14 /* of a number: it has at most three bytes behind the first */
 
 enum hpack_static {
@@ -24,12 +25,6 @@ enum hpack_static {
 	HPACK_STATUS_LAST = 14,
 	HPACK_CONTENT_TYPE = 31,
 };
-
-/* Where the values of a field are kept, and of how many. A side has requests or answers. */
-static const __u8 hpack_places[8] = {
-	[H2_AUTHORITY] = 4, [H2_METHOD] = 6, [H2_CONTENT_TYPE] = 4, [H2_GRPC_STATUS] = 6};
-static const __u8 hpack_turns[8] = {[H2_PATH] = 3,   [H2_AUTHORITY] = 1,    [H2_METHOD] = 1,
-				    [H2_STATUS] = 3, [H2_CONTENT_TYPE] = 1, [H2_GRPC_STATUS] = 1};
 
 static __always_inline int hpack_wants(const struct hpack *hpack, __u8 field)
 {
@@ -44,19 +39,20 @@ static __always_inline int hpack_skips(const struct hpack *hpack)
 	return hpack->phase == HPACK_STRING && !hpack_wants(hpack, field);
 }
 
-static __always_inline struct hpack_value *hpack_find(struct hpack *hpack, __u32 index)
+static __always_inline const struct hpack_value *hpack_find(const struct hpack *hpack, __u32 index)
 {
-	__u32 number = hpack->added - (index - HPACK_STATIC - 1);
+	__u32 age = index - HPACK_STATIC - 1;
+	struct hpack_key key = {.table = hpack->table, .number = hpack->added - age};
 
-	for (int i = 0; i < H2_KEPT; i++)
-		if (number && hpack->kept[i].number == number)
-			return &hpack->kept[i];
-	return 0;
+	if (age >= hpack->added ||
+	    (age < HPACK_RECENT && !(hpack->meaning >> (key.number & (HPACK_RECENT - 1)) & 1)))
+		return 0;
+	return bpf_map_lookup_elem(&h2_fields, &key);
 }
 
 static __always_inline __u8 hpack_field(struct hpack *hpack, __u32 index)
 {
-	struct hpack_value *kept;
+	const struct hpack_value *kept;
 
 	if (index > HPACK_STATIC) {
 		kept = hpack_find(hpack, index);
@@ -132,14 +128,16 @@ static __always_inline void hpack_take(struct hpack *hpack, struct h2_head *head
 	}
 }
 
+/* The field at hand has been added. */
 static __always_inline void hpack_keep(struct hpack *hpack)
 {
-	__u8 field = hpack->field & 7;
-	__u8 turn = field < H2_FIELDS ? hpack->turn[field]++ : 0;
-	__u32 place = hpack_places[field] + (turn & hpack_turns[field]);
+	struct hpack_key key = {.table = hpack->table, .number = ++hpack->added};
+	__u64 bit = 1ULL << (key.number & (HPACK_RECENT - 1));
 
-	hpack->value.number = hpack->added;
-	hpack->kept[place & (H2_KEPT - 1)] = hpack->value;
+	hpack->meaning &= ~bit;
+	if (hpack_wants(hpack, hpack->field) &&
+	    !bpf_map_update_elem(&h2_fields, &key, &hpack->value, BPF_ANY))
+		hpack->meaning |= bit;
 }
 
 static __always_inline void hpack_fresh(struct hpack *hpack, __u8 field)
@@ -170,7 +168,7 @@ static __always_inline void hpack_take_static(struct hpack *hpack, struct h2_hea
 static __always_inline int hpack_indexed(struct hpack *hpack, struct h2_head *head)
 {
 	__u32 index = hpack->number;
-	struct hpack_value *kept;
+	const struct hpack_value *kept;
 
 	hpack->phase = HPACK_FIELD;
 	if (hpack->kind == HPACK_RESIZED)
@@ -239,12 +237,11 @@ static __always_inline int hpack_close(struct hpack *hpack, struct h2_head *head
 	if (hpack->names)
 		return hpack_named(hpack);
 	hpack->phase = HPACK_FIELD;
-	hpack->added += hpack->kind == HPACK_ADDED;
-	if (!hpack_wants(hpack, hpack->field))
-		return 0;
-	if (hpack->huffman && !huffman_ends(hpack->code, hpack->bits))
-		return 1;
-	hpack_take(hpack, head, &hpack->value);
+	if (hpack_wants(hpack, hpack->field)) {
+		if (hpack->huffman && !huffman_ends(hpack->code, hpack->bits))
+			return 1;
+		hpack_take(hpack, head, &hpack->value);
+	}
 	if (hpack->kind == HPACK_ADDED)
 		hpack_keep(hpack);
 	return 0;

@@ -103,9 +103,11 @@ class Connection:
     draw: random.Random
     turns: list[tuple[bytes, bytes]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    plain: bool = False  # no field is named in full that has a number
 
     def make(self) -> Connection:
         kind = self.draw.choice((Wild, Library))
+        self.plain = kind is Library
         client, server = kind(self.draw), kind(self.draw)
         settings = frame(SETTINGS, 0, 0, pack("!HI", 4, 65535) * self.draw.randint(0, 2))
         said, answers, stream = PREFACE + settings, settings, -1

@@ -83,7 +83,6 @@ class GoneService(IntEnum):
 
 
 class H2Limit(IntEnum):
-    KEPT = 8
     WAITING = 128
     STEPS = 8192
 
@@ -249,6 +248,7 @@ class Limit(IntEnum):
     HELLOS = 1024
     H2_TALKS = 2048
     H2_REQUESTS = 4096
+    H2_FIELDS = 16384
     SHORTS = 16384
     HOMES = 16384
     EVENT_BYTES = 4194304
@@ -1176,28 +1176,29 @@ class H2RequestKey(NamedTuple):
         return cls(v[0], v[1])
 
 
-_HpackValue = Struct("=IHB1x128s")
+_HpackValue = Struct("=HB1x128s")
 
 
 class HpackValue(NamedTuple):
-    number: int = 0
     length: int = 0
     field: int = 0
     text: _Bytes = _Bytes(128)
 
     def pack(self) -> _Bytes:
-        return _HpackValue.pack(self.number, self.length, self.field, self.text)
+        return _HpackValue.pack(self.length, self.field, self.text)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "HpackValue":
         v = _HpackValue.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3])
+        return cls(v[0], v[1], v[2])
 
 
-_Hpack = Struct("=IIIIBBBBBBBBB7sHBB136s136s136s136s136s136s136s136s136s")
+_Hpack = Struct("=QQIIIIBBBBBBBBBBB1xH132s6x")
 
 
 class Hpack(NamedTuple):
+    table: int = 0
+    meaning: int = 0
     added: int = 0
     number: int = 0
     left: int = 0
@@ -1211,23 +1212,21 @@ class Hpack(NamedTuple):
     huffman: int = 0
     wanted: int = 0
     seen: int = 0
-    turn: _Bytes = _Bytes(7)
-    status: int = 0
     is_grpc: int = 0
     grpc: int = 0
+    status: int = 0
     value: HpackValue = HpackValue()
-    kept: Tuple[HpackValue, HpackValue, HpackValue, HpackValue, HpackValue, HpackValue, HpackValue, HpackValue] = (HpackValue(), HpackValue(), HpackValue(), HpackValue(), HpackValue(), HpackValue(), HpackValue(), HpackValue())
 
     def pack(self) -> _Bytes:
-        return _Hpack.pack(self.added, self.number, self.left, self.code, self.bits, self.shift, self.phase, self.kind, self.field, self.names, self.huffman, self.wanted, self.seen, self.turn, self.status, self.is_grpc, self.grpc, self.value.pack(), self.kept[0].pack(), self.kept[1].pack(), self.kept[2].pack(), self.kept[3].pack(), self.kept[4].pack(), self.kept[5].pack(), self.kept[6].pack(), self.kept[7].pack())
+        return _Hpack.pack(self.table, self.meaning, self.added, self.number, self.left, self.code, self.bits, self.shift, self.phase, self.kind, self.field, self.names, self.huffman, self.wanted, self.seen, self.is_grpc, self.grpc, self.status, self.value.pack())
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "Hpack":
         v = _Hpack.unpack(raw)
-        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], HpackValue.unpack(v[17]), (HpackValue.unpack(v[18]), HpackValue.unpack(v[19]), HpackValue.unpack(v[20]), HpackValue.unpack(v[21]), HpackValue.unpack(v[22]), HpackValue.unpack(v[23]), HpackValue.unpack(v[24]), HpackValue.unpack(v[25])))
+        return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], HpackValue.unpack(v[18]))
 
 
-_H2Side = Struct("=IIII9sB1xBBBB1x1260s")
+_H2Side = Struct("=IIII9sB1xBBBB1x184s")
 
 
 class H2Side(NamedTuple):
@@ -1270,7 +1269,7 @@ class H2Waiting(NamedTuple):
         return cls(v[0], v[1], v[2], v[3])
 
 
-_H2Talk = Struct("=QII1292s1292s216s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s")
+_H2Talk = Struct("=QII216s216s216s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s16s")
 
 
 class H2Talk(NamedTuple):
@@ -1359,6 +1358,22 @@ class Hello(NamedTuple):
     def unpack(cls, raw: _Bytes) -> "Hello":
         v = _Hello.unpack(raw)
         return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12])
+
+
+_HpackKey = Struct("=QI4x")
+
+
+class HpackKey(NamedTuple):
+    table: int = 0
+    number: int = 0
+
+    def pack(self) -> _Bytes:
+        return _HpackKey.pack(self.table, self.number)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HpackKey":
+        v = _HpackKey.unpack(raw)
+        return cls(v[0], v[1])
 
 
 _HttpHeaderKey = Struct("=I32s64s")
@@ -2041,8 +2056,9 @@ MAPS = {
     "fragments": MapSpec(9, 44, 4, 8192),
     "globs": MapSpec(1, 4, 536, 8192),
     "gone": MapSpec(1, 24, 8, 65536),
+    "h2_fields": MapSpec(9, 16, 132, 16384),
     "h2_requests": MapSpec(9, 16, 280, 4096),
-    "h2_talks": MapSpec(9, 40, 4864, 2048),
+    "h2_talks": MapSpec(9, 40, 2712, 2048),
     "hearers": MapSpec(1, 4, 104, 16384),
     "hellos": MapSpec(9, 40, 216, 1024),
     "homes": MapSpec(1, 4, 4, 16384),
@@ -2072,4 +2088,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "310a5dbb1ca2133b"
+ABI_HASH = "3491dc60e7551154"
