@@ -55,11 +55,12 @@ __noinline int is_over_bandwidth(struct __sk_buff *skb, const struct flow *flow,
 {
 	struct bandwidth_key key = {.ifindex = ifindex, .direction = direction};
 	const struct state *state = current_state();
+	const struct scratch *scratch = get_scratch();
 	const struct bandwidth *limit;
 	struct bucket *bucket;
 	__u64 now;
 
-	if (!flow || !state || !(state->flags & NODE_BANDWIDTH))
+	if (!flow || !state || !(state->flags & NODE_BANDWIDTH) || !scratch || scratch->paid)
 		return 0;
 	limit = bpf_map_lookup_elem(&bandwidth, &key);
 	if (!limit)
@@ -74,4 +75,29 @@ __noinline int is_over_bandwidth(struct __sk_buff *skb, const struct flow *flow,
 		tell_over_bandwidth(flow, skb->len);
 	}
 	return 1;
+}
+
+/*
+ * Whether a packet falls over bandwidths that is to be read: once that is done it must not fall any
+ * more, as it counts as given.
+ */
+__noinline int falls_unread(struct __sk_buff *skb, const struct flow *flow,
+			    const struct verdict *verdict)
+{
+	const struct state *state = current_state();
+	struct scratch *scratch = get_scratch();
+	__u32 to;
+
+	if (!flow || !verdict || !state || !scratch)
+		return 1;
+	scratch->paid = 0;
+	if (!(state->flags & NODE_BANDWIDTH) || !verdict->judged)
+		return 0;
+	to = flow->hook == HOOK_TO_WORKLOAD ? flow->ifindex : verdict->dst_ifindex;
+	if ((flow->hook == HOOK_FROM_WORKLOAD &&
+	     is_over_bandwidth(skb, flow, flow->ifindex, DIRECTION_EGRESS)) ||
+	    (to && is_over_bandwidth(skb, flow, to, DIRECTION_INGRESS)))
+		return 1;
+	scratch->paid = 1;
+	return 0;
 }

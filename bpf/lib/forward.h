@@ -282,6 +282,8 @@ static __always_inline int is_quiet(__u32 reason)
 static __always_inline int settle(struct __sk_buff *skb, const struct flow *flow,
 				  struct verdict *verdict, __u32 reason, __u32 service)
 {
+	if (reason < REASON_DROP && falls_unread(skb, flow, verdict))
+		return TC_ACT_SHOT;
 	if (is_heeded(flow, verdict, reason))
 		reason = (flow->proto == IPPROTO_TCP ? heed_segment(skb, flow, verdict)
 						     : heed(skb, flow, verdict))

@@ -24,6 +24,7 @@ struct scratch {
 	struct whereabouts where; /* the packet goes to */
 	struct slot chosen;
 	struct verdict verdict;
+	__u32 paid; /* 1: the packet has been counted against bandwidths */
 };
 
 /* Private to its object, as the underscore says: no part of the border. */
