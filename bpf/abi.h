@@ -660,6 +660,7 @@ struct http_talk {
 struct http_judged {
 	struct http_talk talk;
 	__u64 cookie;	   /* of the server's socket */
+	__u64 spoke_ns;	   /* when the server last said something */
 	__u32 given;	   /* the server has the client's bytes up to here; what follows, up to
 			      talk.next, is the start of a head, and kept */
 	__u32 acked;	   /* by the server */
@@ -677,7 +678,7 @@ struct http_judged {
 	__u8 end;     /* enum judged_end, 0: not so */
 	__u8 stuck;   /* packets that fell since any was news */
 	__u8 closing; /* 1: the server has sent its last */
-	__u8 pad;
+	__u8 joined;  /* 1: among the recent ones are some that were kept */
 };
 
 /* Whose requests are counted together. All zero: what found no room. */

@@ -7,17 +7,11 @@
  */
 #pragma once
 
-#include "stream_answer.h"
-#include "stream_give.h"
+#include "stream_end.h"
 
 #define MAX_STEPS 4096
 #define TAKE_TRIES 512
-#define CONTENT_WINDOW (1u << 30)
-
-static __always_inline int is_behind_or_at(__u32 seq, __u32 other)
-{
-	return (__s32)(seq - other) <= 0;
-}
+#define MAX_WINDOW (1u << 30) /* RFC 7323, 2.3 */
 
 /* --- one packet at a time --- */
 
@@ -42,14 +36,17 @@ static __always_inline void note_content(struct http_judged *judged, __u32 seq, 
 	if (judged->content_end != seq)
 		judged->content = seq;
 	judged->content_end = seq + size;
-	if (judged->content_end - judged->content > CONTENT_WINDOW)
-		judged->content = judged->content_end - CONTENT_WINDOW;
+	if (judged->content_end - judged->content > MAX_WINDOW)
+		judged->content = judged->content_end - MAX_WINDOW;
 }
 
-static __always_inline int is_content(const struct http_judged *judged, __u32 seq, __u32 size)
+/* Numbers come again: what is long acknowledged is no content any more. */
+static __always_inline void forget_content(struct http_judged *judged, __u32 seq)
 {
-	return is_behind_or_at(judged->content, seq) &&
-	       is_behind_or_at(seq + size, judged->content_end);
+	if (seq - judged->content_end <= MAX_WINDOW)
+		return;
+	judged->content = seq;
+	judged->content_end = seq;
 }
 
 static __always_inline void read_head(struct reading *reading, struct http_block *block)
@@ -61,9 +58,9 @@ static __always_inline void read_head(struct reading *reading, struct http_block
 	if (judged->talk.http.phase == HTTP_START) {
 		close_turn(&judged->talk, &watching->flow, &watching->event);
 		begin_request(reading);
+		forget_content(judged, judged->talk.next + progress->read);
 		progress->in_head = 1;
 	}
-	progress->heads = 1;
 	block->size = load_some(reading->skb, progress->at + progress->read,
 				progress->size - progress->read, watching->bytes);
 	http_read(block);
@@ -90,11 +87,12 @@ static long read_some(__u32 index __attribute__((unused)), void *context)
 	struct progress *progress = &reading->watching->progress;
 	struct http_judged *judged = reading->judged;
 	struct http_block block = {.http = &judged->talk.http, .bytes = reading->watching->bytes};
+	int content = http_is_content(&judged->talk.http);
 	__u32 skipped;
 
 	if (progress->read >= progress->size)
 		return 1;
-	if (http_is_content(&judged->talk.http)) {
+	if (content) {
 		skipped = http_skip(&judged->talk.http, progress->size - progress->read,
 				    &block.outcome);
 		note_content(judged, judged->talk.next + progress->read, skipped);
@@ -104,92 +102,22 @@ static long read_some(__u32 index __attribute__((unused)), void *context)
 	}
 	if (progress->status)
 		return 1;
-	if (judged->talk.http.phase == HTTP_START || judged->talk.http.phase >= HTTP_BODY)
-		progress->passing = progress->read;
+	if (judged->talk.http.phase != HTTP_START && judged->talk.http.phase < HTTP_BODY)
+		return 0;
+	progress->passing = progress->read;
+	if (!content)
+		progress->heads = progress->read;
 	return 0;
 }
 
 /* --- what becomes of a packet: 0 if it goes on, or the reason why not --- */
 
-/* The server is told now, in this packet; the client when it sends again what was in it. */
-static __noinline __u32 cut(struct __sk_buff *skb, struct watching *watching,
-			    struct http_judged *judged)
-{
-	judged->end = JUDGED_CUT;
-	return become_end(skb, watching, judged, TCP_RST | TCP_ACK) ? REASON_HTTP_ORDER : 0;
-}
-
-/* It comes again; if nothing else does, that is the end. */
-static __always_inline __u32 fall(struct __sk_buff *skb, struct watching *watching,
-				  struct http_judged *judged)
-{
-	return ++judged->stuck > HTTP_STUCK ? cut(skb, watching, judged) : REASON_HTTP_ORDER;
-}
-
-static __always_inline __u32 say(struct __sk_buff *skb, struct watching *watching,
-				 struct verdict *verdict, const struct reply *reply, __u32 reason)
-{
-	if (become_reply(skb, addr_is_mapped(&watching->flow.src), &watching->segment, reply))
-		return REASON_HTTP_ORDER;
-	verdict->action = ACTION_ANSWER;
-	return reason;
-}
-
-static __noinline __u32 acknowledge(struct __sk_buff *skb, struct watching *watching,
-				    struct http_judged *judged, struct verdict *verdict, __u32 more)
-{
-	struct reply reply = {.seq = watching->segment.ack,
-			      .ack = judged->talk.next + more,
-			      .window = judged->window,
-			      .flags = TCP_ACK};
-
-	return say(skb, watching, verdict, &reply, REASON_HTTP_KEPT);
-}
-
-/* Of bytes that are kept, but not while the server has yet to acknowledge others. */
-static __always_inline __u32 keep_back(struct __sk_buff *skb, struct watching *watching,
-				       struct http_judged *judged, struct verdict *verdict)
-{
-	if (judged->acked != judged->given)
-		return REASON_HTTP_KEPT;
-	return acknowledge(skb, watching, judged, verdict, 0);
-}
-
-static __noinline __u32 say_refusal(struct __sk_buff *skb, struct watching *watching,
-				    struct http_judged *judged, struct verdict *verdict)
-{
-	struct reply reply = {.seq = judged->sent,
-			      .ack = judged->talk.next,
-			      .window = judged->window,
-			      .status = judged->status,
-			      .set = judged->talk.set,
-			      .flags = TCP_ACK | TCP_PSH | TCP_FIN};
-
-	return say(skb, watching, verdict, &reply, REASON_HTTP_REFUSED);
-}
-
-/* The client has all that the server has said, and that was something since it last got a request.
- */
-static __always_inline int is_its_turn(const struct http_judged *judged, const struct said *segment)
-{
-	return (!judged->talk.passed || judged->sent != judged->written) &&
-	       segment->ack == judged->sent;
-}
-
-static __always_inline void forget_head(struct http_judged *judged)
-{
-	judged->talk.http.phase = HTTP_START;
-	judged->talk.next = judged->given;
-}
-
-/* What is refused is answered if it is its turn; else it is to come again. */
 static __noinline __u32 refuse_request(struct reading *reading, struct verdict *verdict)
 {
 	struct watching *watching = reading->watching;
 	const struct progress *progress = &watching->progress;
 	struct http_judged *judged = reading->judged;
-	struct said *segment = &watching->segment;
-	int turn = progress->status != NOT_NOW && is_its_turn(judged, segment);
+	int now = progress->status != NOT_NOW;
 
 	if (progress->in_head && progress->passing) {
 		judged->stuck = 0;
@@ -198,28 +126,24 @@ static __noinline __u32 refuse_request(struct reading *reading, struct verdict *
 		forget_head(judged);
 		return 0;
 	}
-	if (progress->in_head && !turn && !kept(judged) && !judged->closing) {
+	if (progress->in_head && !now && !kept(judged) && !judged->closing) {
 		forget_head(judged);
 		return fall(reading->skb, watching, judged);
 	}
-	if (!progress->in_head || !turn)
+	if (!progress->in_head || !now)
 		judged->talk.http.refusal = judged->talk.http.refusal ?: HTTP_OUT_OF_TURN;
 	tell_refused(watching, judged, progress->status);
-	if (!progress->in_head || !turn)
+	if (!progress->in_head || !now)
 		return cut(reading->skb, watching, judged);
 	judged->status = progress->status;
-	judged->end = JUDGED_REFUSED;
-	judged->talk.next = segment->seq + segment->size;
-	bpf_map_delete_elem(&http_heads, &watching->key);
-	return say_refusal(reading->skb, watching, judged, verdict);
+	return hear_refused(reading->skb, watching, judged, verdict);
 }
 
-/* Bytes that the server may be given again: it has them, or they are the same. */
-static __always_inline int may_come_again(struct __sk_buff *skb, const struct http_judged *judged,
-					  const struct said *segment, __u32 size)
+/* The client has been told that the server got what was lost on the way there. */
+static __always_inline int is_lost(const struct http_judged *judged, const struct said *segment)
 {
-	return is_behind_or_at(segment->seq + size, judged->acked) ||
-	       is_content(judged, segment->seq, size) || is_the_same(skb, judged, segment, size);
+	return judged->joined && !is_behind_or_at(segment->seq, judged->acked) &&
+	       judged->acked - judged->recent < judged->recent_size;
 }
 
 /* Nothing in it is new. */
@@ -227,12 +151,19 @@ static __noinline __u32 hear_again(struct __sk_buff *skb, struct watching *watch
 				   struct http_judged *judged, struct verdict *verdict)
 {
 	const struct said *segment = &watching->segment;
+	__u32 end = segment->seq + segment->size, size = segment->size;
+	int partly = !is_behind_or_at(end, judged->given);
 
-	if (!is_behind_or_at(segment->seq + segment->size, judged->given))
+	if (partly &&
+	    (judged->acked == judged->given || is_behind_or_at(judged->given, segment->seq)))
 		return keep_back(skb, watching, judged, verdict);
-	if (may_come_again(skb, judged, segment, segment->size))
-		return 0;
-	return fall(skb, watching, judged);
+	if (partly)
+		size = judged->given - segment->seq;
+	if (!may_come_again(skb, judged, segment, size))
+		return fall(skb, watching, judged);
+	if (is_lost(judged, segment))
+		return give_again(skb, watching, judged) ? REASON_HTTP_ORDER : 0;
+	return partly && trim(skb, watching, size) ? REASON_HTTP_ORDER : 0;
 }
 
 /* Content that is ahead of other content. */
@@ -286,42 +217,6 @@ static __always_inline __u32 hear_new(struct __sk_buff *skb, struct watching *wa
 	return keep_back(skb, watching, judged, verdict);
 }
 
-/* --- behind the end --- */
-
-static __always_inline __u32 reset(struct verdict *verdict)
-{
-	verdict->action = ACTION_REJECT;
-	return REASON_HTTP_CUT;
-}
-
-/* The client of a connection that has ended: it gets its refusal, and its server hears of it. */
-static __noinline __u32 hear_late(struct __sk_buff *skb, struct watching *watching,
-				  struct http_judged *judged, struct verdict *verdict)
-{
-	const struct said *segment = &watching->segment;
-	int told = segment->ack != judged->sent, ends = segment->flags & TCP_FIN;
-
-	if (judged->end == JUDGED_CUT)
-		return reset(verdict);
-	judged->swallowed += segment->size;
-	if (judged->swallowed > HTTP_SWALLOWED)
-		return reset(verdict);
-	if (is_behind_or_at(segment->seq, judged->talk.next) &&
-	    is_behind_or_at(judged->talk.next, segment->seq + segment->size))
-		judged->talk.next = segment->seq + segment->size;
-	if (!told)
-		return segment->size ? say_refusal(skb, watching, judged, verdict)
-				     : REASON_HTTP_KEPT;
-	if (judged->end == JUDGED_REFUSED) {
-		judged->end = JUDGED_OVER;
-		return become_end(skb, watching, judged, TCP_FIN | TCP_ACK) ? REASON_HTTP_ORDER : 0;
-	}
-	if (!segment->size && !ends)
-		return REASON_HTTP_KEPT;
-	return acknowledge(skb, watching, judged, verdict,
-			   ends && judged->talk.next == segment->seq + segment->size);
-}
-
 /* --- both ends --- */
 
 static __always_inline __u32 hear_client(struct __sk_buff *skb, struct watching *watching,
@@ -340,12 +235,21 @@ static __always_inline __u32 hear_client(struct __sk_buff *skb, struct watching 
 	if ((segment->flags & TCP_FIN && !segment->size && kept(judged)) ||
 	    segment->flags & TCP_URG)
 		return cut(skb, watching, judged);
+	/* Further ahead than any window. */
+	if (((__s32)from < 0 || from < segment->size) &&
+	    segment->seq + segment->size - judged->acked > MAX_WINDOW)
+		return REASON_HTTP_ORDER;
+	/* An end in the midst of what was said, or ahead of it. */
+	if (segment->flags & TCP_FIN && from > segment->size)
+		return REASON_HTTP_ORDER;
 	if (!segment->size)
 		return 0;
 	if ((__s32)from < 0)
-		return hear_ahead(judged, segment);
+		return judged->status ? REASON_HTTP_ORDER : hear_ahead(judged, segment);
 	if (from >= segment->size)
 		return hear_again(skb, watching, judged, verdict);
+	if (judged->status)
+		return hear_refused(skb, watching, judged, verdict);
 	return hear_new(skb, watching, judged, verdict, from);
 }
 
@@ -370,16 +274,20 @@ static __noinline __u32 hear_server(struct __sk_buff *skb, struct watching *watc
 
 	if (segment->flags & TCP_SYN)
 		return 0;
-	if (judged->end) {
-		if (segment->size || segment->flags & TCP_FIN)
-			return reset(verdict);
-		return judged->end == JUDGED_CUT && segment->flags & TCP_RST ? 0 : REASON_HTTP_KEPT;
-	}
 	if (segment->flags & TCP_ACK && !is_behind_or_at(segment->ack, judged->acked))
 		judged->acked = segment->ack;
+	if (judged->end) {
+		if (judged->end == JUDGED_CUT && segment->flags & TCP_RST)
+			return 0;
+		if (segment->size || segment->flags & TCP_FIN || judged->end == JUDGED_CUT)
+			return reset(verdict);
+		return REASON_HTTP_KEPT;
+	}
 	judged->window = segment->window;
-	if (!is_behind_or_at(segment->seq + segment->size, judged->sent))
+	if (!is_behind_or_at(segment->seq + segment->size, judged->sent)) {
 		judged->sent = segment->seq + segment->size;
+		judged->spoke_ns = bpf_ktime_get_coarse_ns();
+	}
 	judged->closing |= !!(segment->flags & TCP_FIN);
 	watch_talk(skb, watching, &judged->talk, 1);
 	return 0;

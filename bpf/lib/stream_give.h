@@ -115,16 +115,50 @@ static __noinline int fit(struct __sk_buff *skb, struct watching *watching)
 
 /* --- bytes that come again --- */
 
-/* What is given now, should the packet be lost behind this point. */
-static __always_inline void remember(struct __sk_buff *skb, struct http_judged *judged, __u32 at,
-				     __u32 seq, __u32 size)
+static __always_inline int is_behind_or_at(__u32 seq, __u32 other)
 {
-	judged->recent = seq;
+	return (__s32)(seq - other) <= 0;
+}
+
+static __always_inline void load_recent(struct __sk_buff *skb, struct http_judged *judged, __u32 at,
+					__u32 size)
+{
 	judged->recent_size = 0;
 	barrier_var(size);
-	if (size < 1 || size > HTTP_RECENT || bpf_skb_load_bytes(skb, at, judged->last, size))
+	if (size >= 1 && size <= HTTP_RECENT && !bpf_skb_load_bytes(skb, at, judged->last, size))
+		judged->recent_size = size;
+}
+
+/* Behind what has yet to be acknowledged. Returns 0 if there was room for it. */
+static __always_inline int load_behind(struct __sk_buff *skb, struct http_judged *judged, __u32 at,
+				       __u32 size)
+{
+	__u32 known = judged->recent_size;
+
+	barrier_var(size);
+	barrier_var(known);
+	if (size < 1 || size > HTTP_RECENT / 2 || known > HTTP_RECENT / 2 ||
+	    bpf_skb_load_bytes(skb, at, judged->last + known, size))
+		return 1;
+	judged->recent_size = known + size;
+	return 0;
+}
+
+/*
+ * What is given now, should the packet be lost behind this point: of `size` bytes the heads, and
+ * what follows these if there is room.
+ */
+static __always_inline void remember(struct __sk_buff *skb, struct http_judged *judged, __u32 at,
+				     __u32 seq, __u32 heads, __u32 size)
+{
+	__u32 end = judged->recent + judged->recent_size;
+
+	if (seq == end && !is_behind_or_at(end, judged->acked) &&
+	    !load_behind(skb, judged, at, size > HTTP_RECENT / 2 ? heads : size))
 		return;
-	judged->recent_size = size;
+	judged->recent = seq;
+	judged->joined = 0;
+	load_recent(skb, judged, at, size > HTTP_RECENT ? heads : size);
 }
 
 struct comparing {
@@ -146,23 +180,49 @@ static long compare_next(__u32 index, void *context)
 	return 0;
 }
 
-/* Whether the server has been given just these bytes. */
-static __noinline int is_the_same(struct __sk_buff *skb, const struct http_judged *judged,
-				  const struct said *segment, __u32 size)
+/* How many of the segment's bytes from `seq` on are remembered; 0 if they differ. */
+static __noinline __u32 count_same(struct __sk_buff *skb, const struct http_judged *judged,
+				   const struct said *segment, __u32 seq, __u32 size)
 {
 	struct http_held *whole = get_whole();
-	__u32 from = segment->seq - judged->recent;
-	struct comparing comparing = {.given = judged->last, .from = from, .left = size};
+	__u32 from = seq - judged->recent;
+	struct comparing comparing = {.given = judged->last, .from = from};
 
-	if (!whole || from > judged->recent_size || size > judged->recent_size - from)
+	if (!whole || from >= judged->recent_size)
 		return 0;
+	if (size > judged->recent_size - from)
+		size = judged->recent_size - from;
+	comparing.left = size;
 	barrier_var(size);
 	if (size < 1 || size > HTTP_RECENT ||
-	    bpf_skb_load_bytes(skb, segment->at, whole->bytes, size))
+	    bpf_skb_load_bytes(skb, segment->at + seq - segment->seq, whole->bytes, size))
 		return 0;
 	comparing.bytes = whole->bytes;
 	bpf_loop(HTTP_RECENT, compare_next, &comparing, 0);
-	return !comparing.left;
+	return comparing.left ? 0 : size;
+}
+
+/* Behind what the server has, or may get in any words. */
+static __always_inline __u32 skip_given(const struct http_judged *judged, __u32 seq)
+{
+	if (is_behind_or_at(seq, judged->acked))
+		seq = judged->acked;
+	if (is_behind_or_at(judged->content, seq) && is_behind_or_at(seq, judged->content_end))
+		seq = judged->content_end;
+	return seq;
+}
+
+/* The first bytes of a segment may be given again: the server has them, or they are the same. */
+static __always_inline int may_come_again(struct __sk_buff *skb, const struct http_judged *judged,
+					  const struct said *segment, __u32 size)
+{
+	__u32 end = segment->seq + size, seq = skip_given(judged, segment->seq);
+
+	if (!is_behind_or_at(end, seq)) {
+		seq += count_same(skb, judged, segment, seq, end - seq);
+		seq = skip_given(judged, seq);
+	}
+	return is_behind_or_at(end, seq);
 }
 
 /* --- heads in pieces --- */
@@ -245,7 +305,9 @@ static __noinline int cut_out(const struct reading *reading, int clean)
 		bpf_map_delete_elem(&http_heads, &watching->key);
 	if (progress->heads)
 		remember(reading->skb, judged, before ? segment->at : progress->at,
-			 before ? judged->given : judged->talk.next, before + passing);
+			 before ? judged->given : judged->talk.next, before + progress->heads,
+			 before + passing);
+	judged->joined |= !!before;
 	judged->given = judged->talk.next + passing;
 	judged->talk.next = judged->given + rest;
 	return 0;
@@ -255,6 +317,39 @@ static __always_inline int give(const struct reading *reading, int clean)
 {
 	return cut_out(reading, clean) ||
 	       (reading->watching->progress.changed && fit(reading->skb, reading->watching));
+}
+
+/*
+ * The server has lost what the client has been told that it got: it comes again in this packet.
+ * Returns 0 if it does.
+ */
+static __noinline int give_again(struct __sk_buff *skb, struct watching *watching,
+				 const struct http_judged *judged)
+{
+	struct progress *progress = &watching->progress;
+	const struct said *segment = &watching->segment;
+	__u32 size = judged->recent_size;
+
+	progress->seq = judged->recent;
+	progress->ack = segment->ack;
+	progress->bytes = size;
+	progress->flags = segment->flags & ~(TCP_FIN | TCP_PSH);
+	barrier_var(size);
+	return size < 1 || size > HTTP_RECENT || bpf_skb_change_tail(skb, segment->at + size, 0) ||
+	       bpf_skb_store_bytes(skb, segment->at, judged->last, size, 0) || fit(skb, watching);
+}
+
+/* What follows the first bytes is kept. Returns 0 if they are all of the packet. */
+static __noinline int trim(struct __sk_buff *skb, struct watching *watching, __u32 size)
+{
+	struct progress *progress = &watching->progress;
+	const struct said *segment = &watching->segment;
+
+	progress->seq = segment->seq;
+	progress->ack = segment->ack;
+	progress->bytes = size;
+	progress->flags = segment->flags & ~(TCP_FIN | TCP_PSH);
+	return bpf_skb_change_tail(skb, segment->at + size, 0) || fit(skb, watching);
 }
 
 /* The packet goes on without its bytes, to end the server's side of the connection. */

@@ -26,7 +26,7 @@ struct progress {
 	__u32 passing; /* what is before that belongs to requests that are allowed */
 	__u32 status;  /* of the answer that is due */
 	__u32 set;     /* number of the rules that judge them; 0: none any more */
-	__u32 heads;   /* 1: not all of it is content */
+	__u32 heads;   /* of these bytes: what is behind is content */
 	__u32 in_head; /* 1: what is behind the part that passes is of a head */
 	/* What its packet is to be: */
 	__u32 seq, ack, bytes, flags, changed;

@@ -19,6 +19,7 @@ class Recorder(socketserver.ThreadingTCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         if ":" in address[0]:
@@ -31,6 +32,10 @@ class Recorder(socketserver.ThreadingTCPServer):
     def port(self) -> int:
         port: int = self.server_address[1]
         return port
+
+    def note(self, port: int, data: bytes) -> None:
+        """From a client's `port`."""
+        self.seen.append(data)
 
     def taken(self) -> bytes:
         """All since the last time."""
@@ -47,7 +52,7 @@ class _Handler(socketserver.BaseRequestHandler):
         waiting = b""
         try:
             while data := self.request.recv(65536):
-                self.server.seen.append(data)
+                self.server.note(self.client_address[1], data)
                 waiting += data
                 if data.startswith(b"GET /public/socket "):
                     self.request.sendall(SWITCHING)
@@ -103,23 +108,23 @@ def recording() -> Iterator[Recorder]:
         server.shutdown()
 
 
-class _File(list[bytes]):
-    """A list in a file."""
+class _Writer(Recorder):
+    """Into a file; or, below a directory, one for each port."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, address: tuple[str, int], path: Path) -> None:
+        super().__init__(address)
         self._path = path
 
-    def append(self, data: bytes) -> None:
-        with self._path.open("ab") as out:
+    def note(self, port: int, data: bytes) -> None:
+        path = self._path / str(port) if self._path.is_dir() else self._path
+        with path.open("ab") as out:
             out.write(data)
 
 
 def main() -> None:
-    """`recorder.py PORT FILE`: serves both families; FILE gets every byte."""
+    """`recorder.py PORT PATH`: serves both families; PATH gets every byte."""
     port, path = int(sys.argv[1]), Path(sys.argv[2])
-    with Recorder(("::", port)) as server:
-        server.seen = _File(path)
+    with _Writer(("::", port), path) as server:
         server.serve_forever()
 
 
