@@ -113,6 +113,17 @@ static __noinline int fit(struct __sk_buff *skb, struct watching *watching)
 	return bpf_skb_store_bytes(skb, at, &tcp, sizeof(tcp), 0);
 }
 
+/*
+ * The kernel makes no packet shorter that is still longer than 16 KiB then; its receiver goes by
+ * the length that IP tells.
+ */
+#define SHORTENED_MAX 15000
+
+static __always_inline int shorten(struct __sk_buff *skb, __u32 size)
+{
+	return size <= SHORTENED_MAX && bpf_skb_change_tail(skb, size, 0);
+}
+
 /* --- bytes that come again --- */
 
 static __always_inline int is_behind_or_at(__u32 seq, __u32 other)
@@ -299,7 +310,7 @@ static __noinline int cut_out(const struct reading *reading, int clean)
 	    (rest && keep(reading->skb, &watching->key, progress->at + passing, rest, 0)))
 		return 1;
 	if (before ? store_whole(reading->skb, segment->at, whole)
-		   : trimmed && bpf_skb_change_tail(reading->skb, segment->at + progress->bytes, 0))
+		   : trimmed && shorten(reading->skb, segment->at + progress->bytes))
 		return 1;
 	if (before && !rest)
 		bpf_map_delete_elem(&http_heads, &watching->key);

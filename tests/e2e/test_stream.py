@@ -5,6 +5,7 @@ nginx and curl, and raw bytes: on one node, between nodes, in both families.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -222,6 +223,14 @@ def test_curl_and_nginx(field: Field, where: str, family: int, tmp_path: Path) -
         backend.mesh.tulle("delete", "-n", "shop", name)
 
 
+def test_what_follows_in_a_large_packet_is_cut_off_it(field: Field) -> None:
+    """A denied request, or a part of a head, behind more than the kernel takes off a packet."""
+    address = field.here.addresses[4]
+    said = field.client.mesh.exec("client", "python3", "-c", _LARGE, address, str(PORT))
+    assert json.loads(said) == [[200, 200], [200, 403]] * 2
+    assert MARKER not in field.here.seen()
+
+
 _STANDING = """
 import http.client, sys
 one, fresh = http.client.HTTPConnection(sys.argv[1], int(sys.argv[2]), timeout=5), 0
@@ -281,4 +290,27 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2) as one
     except OSError:
         pass
     print(said.decode("ascii", "replace"))
+"""
+_LARGE = """
+import json, re, socket, sys, time
+def post(size, to=b"public"):
+    head = b"POST /%b/a HTTP/1.1\\r\\nHost: web\\r\\nContent-Length: %d\\r\\n\\r\\n"
+    return head % (to, size) + b"x" * size
+def answers(one, count):
+    said = b""
+    while len(found := re.findall(rb" (\\d{3}) ", said)) < count:
+        said += one.recv(65536)
+    return [int(status) for status in found]
+told = []
+for size in (30000, 60000):
+    for more in ((post(0)[:30], post(0)[30:]), (post(0, b"denied"),)):
+        with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5) as one:
+            for _ in range(6):  # TCP makes large packets once it trusts its path
+                one.sendall(post(500000))
+                answers(one, 1)
+            for piece in (post(size) + more[0], *more[1:]):
+                one.sendall(piece)
+                time.sleep(0.3)
+            told.append(answers(one, 2))
+print(json.dumps(told))
 """
