@@ -231,6 +231,11 @@ static __always_inline __u32 hear_client(struct __sk_buff *skb, struct watching 
 		return hear_late(skb, watching, judged, verdict);
 	if (judged->talk.http.phase == HTTP_OPAQUE)
 		return 0;
+	/* As long as no rule reads its requests, nobody does; who has missed some reads no more. */
+	if (!verdict->proxy && !kept(judged) && judged->talk.http.phase == HTTP_START)
+		judged->talk.lost = 1;
+	if (judged->talk.lost)
+		return verdict->proxy ? cut(skb, watching, judged) : 0;
 	/* A head that never ends, and bytes that a server reads in another place. */
 	if ((segment->flags & TCP_FIN && !segment->size && kept(judged)) ||
 	    segment->flags & TCP_URG)
@@ -242,8 +247,9 @@ static __always_inline __u32 hear_client(struct __sk_buff *skb, struct watching 
 	/* An end in the midst of what was said, or ahead of it. */
 	if (segment->flags & TCP_FIN && from > segment->size)
 		return REASON_HTTP_ORDER;
+	/* Whether anybody is there is asked by a byte's number that has gone (RFC 9293, 3.8.4). */
 	if (!segment->size)
-		return 0;
+		return kept(judged) && from == 1 ? keep_back(skb, watching, judged, verdict) : 0;
 	if ((__s32)from < 0)
 		return judged->status ? REASON_HTTP_ORDER : hear_ahead(judged, segment);
 	if (from >= segment->size)

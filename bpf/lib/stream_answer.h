@@ -9,7 +9,6 @@
 #include "segment.h"
 
 #define TCP_PSH 0x08
-#define ANSWER_WINDOW 512
 #define STAMPS 0x0101080a /* behind two fillers */
 
 #define STATUS_AT 9
@@ -97,7 +96,7 @@ static __always_inline int prepare(struct __sk_buff *skb, const struct said *seg
 	to->tcp.ack = bpf_htonl(reply->ack);
 	to->tcp.words = (sizeof(to->tcp) + to->stamps_size) / 4 << TCP_WORDS_SHIFT;
 	to->tcp.flags = reply->flags;
-	to->tcp.window = bpf_htons(reply->window > ANSWER_WINDOW ? reply->window : ANSWER_WINDOW);
+	to->tcp.window = bpf_htons(reply->window);
 	return 0;
 }
 

@@ -5,7 +5,8 @@
 #include "conntrack.h"
 #include "socket_flow.h"
 
-#define CLOSED 7 /* of the kernel's include/net/tcp_states.h */
+#define FIRST_WINDOW 512 /* until the server has said what it has */
+#define CLOSED 7	 /* of the kernel's include/net/tcp_states.h */
 
 static const struct http_judged no_judged;
 
@@ -36,6 +37,7 @@ static __always_inline int follow(struct bpf_sock_ops *ops, const struct ct_key 
 	judged->recent = judged->talk.next;
 	judged->sent = ops->snd_nxt;
 	judged->written = judged->sent;
+	judged->window = FIRST_WINDOW;
 	judged->cookie = bpf_get_socket_cookie(ops);
 	return 0;
 }

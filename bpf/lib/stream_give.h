@@ -245,7 +245,7 @@ static __always_inline int keep(struct __sk_buff *skb, const struct ct_key *key,
 	struct http_held *held = bpf_map_lookup_elem(&http_heads, key);
 	struct http_held *fresh = get_whole();
 
-	if (!held && fresh) {
+	if (!held && fresh && !before) {
 		bpf_map_update_elem(&http_heads, key, fresh, BPF_NOEXIST);
 		held = bpf_map_lookup_elem(&http_heads, key);
 	}

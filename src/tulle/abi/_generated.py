@@ -242,7 +242,7 @@ class Limit(IntEnum):
     HTTP_RULES = 131072
     HTTP_HEADERS = 16384
     STREAMS = 65536
-    HTTP_HEADS = 4096
+    HTTP_HEADS = 1024
     TALKS = 16384
     HTTP_COUNTS = 4096
     HELLOS = 1024
@@ -2066,7 +2066,7 @@ MAPS = {
     "homes": MapSpec(1, 4, 4, 16384),
     "http_counts": MapSpec(5, 16, 208, 4096),
     "http_headers": MapSpec(1, 100, 8, 16384),
-    "http_heads": MapSpec(1, 40, 16388, 4096),
+    "http_heads": MapSpec(9, 40, 16388, 1024),
     "http_rules": MapSpec(11, 136, 712, 131072),
     "ipcache": MapSpec(11, 20, 24, 65536),
     "nat": MapSpec(9, 40, 56, 262144),
@@ -2090,4 +2090,4 @@ MAPS = {
 }
 
 
-ABI_HASH = "e9b9f9c260f70756"
+ABI_HASH = "3219e7e9923a20eb"
