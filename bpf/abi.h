@@ -664,8 +664,9 @@ struct http_judged {
 	__u32 given;	   /* the server has the client's bytes up to here; what follows, up to
 			      talk.next, is the start of a head, and kept */
 	__u32 acked;	   /* by the server */
-	__u32 content;	   /* where content begins that it was given last */
+	__u32 content;	   /* where content begins that it was given last, with its chunks' lines */
 	__u32 content_end; /* and ends */
+	__u32 lines;	   /* among that */
 	__u32 sent;	   /* of the server's bytes */
 	__u32 written;	   /* `sent` when a request was last given */
 	__u32 swallowed;   /* bytes behind the end */
@@ -679,6 +680,7 @@ struct http_judged {
 	__u8 stuck;   /* packets that fell since any was news */
 	__u8 closing; /* 1: the server has sent its last */
 	__u8 joined;  /* 1: among the recent ones are some that were kept */
+	__u8 pad[4];
 };
 
 /* Whose requests are counted together. All zero: what found no room. */

@@ -11,7 +11,6 @@
 
 #define MAX_STEPS 4096
 #define TAKE_TRIES 512
-#define MAX_WINDOW (1u << 30) /* RFC 7323, 2.3 */
 
 /* --- one packet at a time --- */
 
@@ -29,16 +28,6 @@ static long try_to_take(__u32 index __attribute__((unused)), void *context)
 }
 
 /* --- reading --- */
-
-/* The server may be given content in any order. */
-static __always_inline void note_content(struct http_judged *judged, __u32 seq, __u32 size)
-{
-	if (judged->content_end != seq)
-		judged->content = seq;
-	judged->content_end = seq + size;
-	if (judged->content_end - judged->content > MAX_WINDOW)
-		judged->content = judged->content_end - MAX_WINDOW;
-}
 
 /* Numbers come again: what is long acknowledged is no content any more. */
 static __always_inline void forget_content(struct http_judged *judged, __u32 seq)
@@ -88,9 +77,10 @@ static long read_some(__u32 index __attribute__((unused)), void *context)
 	struct http_judged *judged = reading->judged;
 	struct http_block block = {.http = &judged->talk.http, .bytes = reading->watching->bytes};
 	int content = http_is_content(&judged->talk.http);
-	__u32 skipped;
+	int line = judged->talk.http.phase >= HTTP_CHUNK_SIZE;
+	__u32 skipped, read = progress->read;
 
-	if (progress->read >= progress->size)
+	if (read >= progress->size)
 		return 1;
 	if (content) {
 		skipped = http_skip(&judged->talk.http, progress->size - progress->read,
@@ -102,10 +92,12 @@ static long read_some(__u32 index __attribute__((unused)), void *context)
 	}
 	if (progress->status)
 		return 1;
+	if (line && !content)
+		note_line(reading, read);
 	if (judged->talk.http.phase != HTTP_START && judged->talk.http.phase < HTTP_BODY)
 		return 0;
 	progress->passing = progress->read;
-	if (!content)
+	if (!content && !line)
 		progress->heads = progress->read;
 	return 0;
 }
@@ -117,7 +109,6 @@ static __noinline __u32 refuse_request(struct reading *reading, struct verdict *
 	struct watching *watching = reading->watching;
 	const struct progress *progress = &watching->progress;
 	struct http_judged *judged = reading->judged;
-	int now = progress->status != NOT_NOW;
 
 	if (progress->in_head && progress->passing) {
 		judged->stuck = 0;
@@ -126,14 +117,17 @@ static __noinline __u32 refuse_request(struct reading *reading, struct verdict *
 		forget_head(judged);
 		return 0;
 	}
-	if (progress->in_head && !now && !kept(judged) && !judged->closing) {
-		forget_head(judged);
+	if (progress->status == NOT_NOW) {
+		if (kept(judged))
+			judged->talk.http = watching->before;
+		else
+			forget_head(judged);
 		return fall(reading->skb, watching, judged);
 	}
-	if (!progress->in_head || !now)
+	if (!progress->in_head)
 		judged->talk.http.refusal = judged->talk.http.refusal ?: HTTP_OUT_OF_TURN;
 	tell_refused(watching, judged, progress->status);
-	if (!progress->in_head || !now)
+	if (!progress->in_head)
 		return cut(reading->skb, watching, judged);
 	judged->status = progress->status;
 	return hear_refused(reading->skb, watching, judged, verdict);
@@ -159,7 +153,7 @@ static __noinline __u32 hear_again(struct __sk_buff *skb, struct watching *watch
 		return keep_back(skb, watching, judged, verdict);
 	if (partly)
 		size = judged->given - segment->seq;
-	if (!may_come_again(skb, judged, segment, size))
+	if (!may_come_again(skb, watching, judged, size))
 		return fall(skb, watching, judged);
 	if (is_lost(judged, segment))
 		return give_again(skb, watching, judged) ? REASON_HTTP_ORDER : 0;
@@ -189,7 +183,7 @@ static __always_inline __u32 hear_new(struct __sk_buff *skb, struct watching *wa
 	struct progress *progress = &watching->progress;
 	__u32 before = kept(judged);
 
-	if (from && !before && !may_come_again(skb, judged, segment, from))
+	if (from && !before && !may_come_again(skb, watching, judged, from))
 		return fall(skb, watching, judged);
 	__builtin_memset(progress, 0, sizeof(*progress));
 	progress->at = segment->at + from;
@@ -199,6 +193,8 @@ static __always_inline __u32 hear_new(struct __sk_buff *skb, struct watching *wa
 	/* There is room for so much with what is kept. */
 	if (before && progress->size > HTTP_PIECE)
 		progress->size = HTTP_PIECE;
+	if (before)
+		watching->before = judged->talk.http;
 	bpf_loop(MAX_STEPS, read_some, &reading, 0);
 	if (progress->status)
 		return refuse_request(&reading, verdict);

@@ -6,19 +6,10 @@
 #pragma once
 
 #include "answer.h"
-#include "stream_judge.h"
+#include "stream_again.h"
 
 #define SUM_SIZE 256
 #define SUM_STEPS 512 /* 128 KiB */
-
-MAP(_whole, PERCPU_ARRAY, __u32, struct http_held, 1, 0);
-
-static __always_inline struct http_held *get_whole(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&_whole, &zero);
-}
 
 static __always_inline __u32 kept(const struct http_judged *judged)
 {
@@ -122,118 +113,6 @@ static __noinline int fit(struct __sk_buff *skb, struct watching *watching)
 static __always_inline int shorten(struct __sk_buff *skb, __u32 size)
 {
 	return size <= SHORTENED_MAX && bpf_skb_change_tail(skb, size, 0);
-}
-
-/* --- bytes that come again --- */
-
-static __always_inline int is_behind_or_at(__u32 seq, __u32 other)
-{
-	return (__s32)(seq - other) <= 0;
-}
-
-static __always_inline void load_recent(struct __sk_buff *skb, struct http_judged *judged, __u32 at,
-					__u32 size)
-{
-	judged->recent_size = 0;
-	barrier_var(size);
-	if (size >= 1 && size <= HTTP_RECENT && !bpf_skb_load_bytes(skb, at, judged->last, size))
-		judged->recent_size = size;
-}
-
-/* Behind what has yet to be acknowledged. Returns 0 if there was room for it. */
-static __always_inline int load_behind(struct __sk_buff *skb, struct http_judged *judged, __u32 at,
-				       __u32 size)
-{
-	__u32 known = judged->recent_size;
-
-	barrier_var(size);
-	barrier_var(known);
-	if (size < 1 || size > HTTP_RECENT / 2 || known > HTTP_RECENT / 2 ||
-	    bpf_skb_load_bytes(skb, at, judged->last + known, size))
-		return 1;
-	judged->recent_size = known + size;
-	return 0;
-}
-
-/*
- * What is given now, should the packet be lost behind this point: of `size` bytes the heads, and
- * what follows these if there is room.
- */
-static __always_inline void remember(struct __sk_buff *skb, struct http_judged *judged, __u32 at,
-				     __u32 seq, __u32 heads, __u32 size)
-{
-	__u32 end = judged->recent + judged->recent_size;
-
-	if (seq == end && !is_behind_or_at(end, judged->acked) &&
-	    !load_behind(skb, judged, at, size > HTTP_RECENT / 2 ? heads : size))
-		return;
-	judged->recent = seq;
-	judged->joined = 0;
-	load_recent(skb, judged, at, size > HTTP_RECENT ? heads : size);
-}
-
-struct comparing {
-	const __u8 *given, *bytes;
-	__u32 from, left;
-};
-
-static long compare_next(__u32 index, void *context)
-{
-	struct comparing *comparing = context;
-	__u32 at = index, there = comparing->from + index;
-
-	barrier_var(at);
-	barrier_var(there);
-	if (!comparing->left || at >= HTTP_RECENT || there >= HTTP_RECENT ||
-	    comparing->given[there] != comparing->bytes[at])
-		return 1;
-	comparing->left--;
-	return 0;
-}
-
-/* How many of the segment's bytes from `seq` on are remembered; 0 if they differ. */
-static __noinline __u32 count_same(struct __sk_buff *skb, const struct http_judged *judged,
-				   const struct said *segment, __u32 seq, __u32 size)
-{
-	struct http_held *whole = get_whole();
-	__u32 from = seq - judged->recent;
-	struct comparing comparing = {.given = judged->last, .from = from};
-
-	if (!whole || from >= judged->recent_size)
-		return 0;
-	if (size > judged->recent_size - from)
-		size = judged->recent_size - from;
-	comparing.left = size;
-	barrier_var(size);
-	if (size < 1 || size > HTTP_RECENT ||
-	    bpf_skb_load_bytes(skb, segment->at + seq - segment->seq, whole->bytes, size))
-		return 0;
-	comparing.bytes = whole->bytes;
-	bpf_loop(HTTP_RECENT, compare_next, &comparing, 0);
-	return comparing.left ? 0 : size;
-}
-
-/* Behind what the server has, or may get in any words. */
-static __always_inline __u32 skip_given(const struct http_judged *judged, __u32 seq)
-{
-	if (is_behind_or_at(seq, judged->acked))
-		seq = judged->acked;
-	if (is_behind_or_at(judged->content, seq) && is_behind_or_at(seq, judged->content_end))
-		seq = judged->content_end;
-	return seq;
-}
-
-/* The first bytes of a segment may be given again: the server has them, or they are the same. */
-static __always_inline int may_come_again(struct __sk_buff *skb, const struct http_judged *judged,
-					  const struct said *segment, __u32 size)
-{
-	__u32 end = segment->seq + size, seq = skip_given(judged, segment->seq);
-
-	if (!is_behind_or_at(end, seq)) {
-		seq += count_same(skb, judged, segment, seq, end - seq);
-		seq = skip_given(judged, seq);
-	}
-	return is_behind_or_at(end, seq);
 }
 
 /* --- heads in pieces --- */

@@ -38,6 +38,7 @@ struct watching {
 	struct ct_key key;
 	struct flow flow; /* of the client's direction */
 	struct said segment;
+	struct http_stream before; /* the packet, if the start of a head is kept */
 	struct hello hello;
 	struct http_event event;
 	struct telling telling;

@@ -33,7 +33,7 @@ from tests.e2e.mesh import Json, wait_for
 from tests.e2e.reading import PORT, Field, reading
 
 SEED = int(os.environ.get("TULLE_SEGMENTS_SEED", "1"))
-CONVERSATIONS = int(os.environ.get("TULLE_SEGMENTS", "200"))
+CONVERSATIONS = int(os.environ.get("TULLE_SEGMENTS", "150"))
 places = pytest.mark.parametrize(("where", "family"), [("here", 4), ("there", 6)])
 _STATUS = re.compile(r"HTTP/1\.1 (\d{3}) ")
 
@@ -126,6 +126,10 @@ def named() -> Iterator[Conversation]:
     body = post(DENIED * 200)
     yield one("a body in any order", body, ok, *cut_every(body, 1000, 1, 4, 3, 2, 0, 5, 7, 6))
     yield one("chunks", chunked(DENIED, b"x" * 3000) + DENIED, no)
+    several = chunked(*[b"c" * 900] * 9)
+    lost = cut_every(several, 1000, 3, 5, 0)
+    lost[2].how = lost[3].how = bad
+    yield one("chunks lost behind", several, ok, *lost)
     yield one("lost behind", head, ok, Segment(0, head, bad))
     parts = pieces(head, 9, 20)
     parts[2].how = old
@@ -171,6 +175,7 @@ def test_what_a_tcp_could_do(field: Field, where: str, family: int) -> None:
 
 @places
 def test_what_nobody_thought_of(field: Field, where: str, family: int) -> None:
+    """TULLE_SEGMENTS with a seed of the day makes a night's run."""
     asked = [by_chance(SEED + number) for number in range(CONVERSATIONS)]
     faults = hold(field, where, family, asked)
     assert not faults, "\n".join(faults)

@@ -1608,7 +1608,7 @@ class HttpTalk(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], HttpStream.unpack(v[14]))
 
 
-_HttpJudged = Struct("=424sQQIIIIIIIIII1024sHHBBBB")
+_HttpJudged = Struct("=424sQQIIIIIIIIIII1024sHHBBBB4x")
 
 
 class HttpJudged(NamedTuple):
@@ -1619,6 +1619,7 @@ class HttpJudged(NamedTuple):
     acked: int = 0
     content: int = 0
     content_end: int = 0
+    lines: int = 0
     sent: int = 0
     written: int = 0
     swallowed: int = 0
@@ -1634,12 +1635,12 @@ class HttpJudged(NamedTuple):
     joined: int = 0
 
     def pack(self) -> _Bytes:
-        return _HttpJudged.pack(self.talk.pack(), self.cookie, self.spoke_ns, self.given, self.acked, self.content, self.content_end, self.sent, self.written, self.swallowed, self.busy, self.recent, self.recent_size, self.last, self.window, self.status, self.end, self.stuck, self.closing, self.joined)
+        return _HttpJudged.pack(self.talk.pack(), self.cookie, self.spoke_ns, self.given, self.acked, self.content, self.content_end, self.lines, self.sent, self.written, self.swallowed, self.busy, self.recent, self.recent_size, self.last, self.window, self.status, self.end, self.stuck, self.closing, self.joined)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "HttpJudged":
         v = _HttpJudged.unpack(raw)
-        return cls(HttpTalk.unpack(v[0]), v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19])
+        return cls(HttpTalk.unpack(v[0]), v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20])
 
 
 _HttpRule = Struct("=I4x88s88s88s88s88s88s88s88s")
@@ -2084,10 +2085,10 @@ MAPS = {
     "sock_nat": MapSpec(9, 32, 20, 131072),
     "source_ranges": MapSpec(11, 24, 4, 16384),
     "state": MapSpec(2, 4, 96, 1),
-    "streams": MapSpec(1, 40, 1512, 65536),
+    "streams": MapSpec(1, 40, 1520, 65536),
     "talks": MapSpec(9, 40, 424, 16384),
     "wires": MapSpec(1, 4, 16, 65536),
 }
 
 
-ABI_HASH = "3219e7e9923a20eb"
+ABI_HASH = "e83c08a0a84bd0e8"
