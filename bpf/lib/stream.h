@@ -250,6 +250,8 @@ static __always_inline __u32 hear_client(struct __sk_buff *skb, struct watching 
 		return judged->status ? REASON_HTTP_ORDER : hear_ahead(judged, segment);
 	if (from >= segment->size)
 		return hear_again(skb, watching, judged, verdict);
+	if (judged->status && from && judged->acked != judged->given)
+		return hear_again(skb, watching, judged, verdict);
 	if (judged->status)
 		return hear_refused(skb, watching, judged, verdict);
 	return hear_new(skb, watching, judged, verdict, from);

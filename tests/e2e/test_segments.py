@@ -126,6 +126,9 @@ def named() -> Iterator[Conversation]:
     body = post(DENIED * 200)
     yield one("a body in any order", body, ok, *cut_every(body, 1000, 1, 4, 3, 2, 0, 5, 7, 6))
     yield one("chunks", chunked(DENIED, b"x" * 3000) + DENIED, no)
+    hole = post(DENIED * 9) + DENIED
+    late = cut_every(hole, 60)
+    yield one("a hole before a denied request", hole, no, late[0], *late[2:])
     several = chunked(*[b"c" * 900] * 9)
     lost = cut_every(several, 1000, 3, 5, 0)
     lost[2].how = lost[3].how = bad
