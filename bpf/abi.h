@@ -41,7 +41,8 @@ enum limit {
 	LIMIT_HTTP_RULES = 131072,
 	LIMIT_HTTP_HEADERS = 16384,
 	LIMIT_STREAMS = 65536,
-	LIMIT_HTTP_HEADS = 1024,
+	LIMIT_HTTP_HEADS = 4096,
+	LIMIT_HTTP_LINES = 4096,
 	LIMIT_TALKS = 16384,
 	LIMIT_HTTP_COUNTS = 4096,
 	LIMIT_HELLOS = 1024,
@@ -527,7 +528,9 @@ enum http_limit {
 	HTTP_HEX_DIGITS = 15, /* of a chunk's size */
 	HTTP_PIECE = 4096,    /* bytes that are read together with a part that is kept */
 	HTTP_WHOLE = 2 * HTTP_HEAD_MAX,
-	HTTP_RECENT = 1024, /* bytes that have been given, in case they come again */
+	HTTP_RECENT = 1024,    /* bytes that have been given, in case they come again */
+	HTTP_CHUNK_LINE = 27,  /* bytes of a chunk's size, with the ends of lines around it */
+	HTTP_CHUNK_LINES = 64, /* that are known until the server has acknowledged them */
 	HTTP_PATH_KEPT = 128,
 	HTTP_HOST_KEPT = 64,
 	HTTP_SWALLOWED = 65536, /* bytes behind a refused request, before the connection is cut */
@@ -628,6 +631,14 @@ enum talk_kind {
 	TALK_H2_REQUEST = 4, /* of an event: one of HTTP/2; without a length: not seen */
 };
 
+/* Ends are sorted, so that both directions of a connection find one entry. */
+struct ct_key {
+	struct addr addr[2];
+	__be16 port[2];
+	__u8 proto;
+	__u8 pad[3];
+};
+
 /* How a connection that is judged has ended. */
 enum judged_end {
 	JUDGED_REFUSED =
@@ -656,9 +667,22 @@ struct http_talk {
 	struct http_stream http; /* the last request */
 };
 
+/* Of a chunk's size: given to the server, and to be the same if it comes again. */
+struct http_chunk_line {
+	__u32 seq;
+	__u8 size;
+	__u8 bytes[HTTP_CHUNK_LINE];
+};
+
+struct http_lines {
+	__u32 count; /* so far, as of http_judged: if they differ, nothing is known */
+	struct http_chunk_line line[HTTP_CHUNK_LINES];
+};
+
 /* One whose requests are judged. Places are TCP's sequence numbers. */
 struct http_judged {
 	struct http_talk talk;
+	struct ct_key key; /* its own: a record may become another's while a CPU looks at it */
 	__u64 cookie;	   /* of the server's socket */
 	__u64 spoke_ns;	   /* when the server last said something */
 	__u32 given;	   /* the server has the client's bytes up to here; what follows, up to
@@ -680,7 +704,8 @@ struct http_judged {
 	__u8 stuck;   /* packets that fell since any was news */
 	__u8 closing; /* 1: the server has sent its last */
 	__u8 joined;  /* 1: among the recent ones are some that were kept */
-	__u8 pad[4];
+	__u8 gone;    /* 1: to be deleted by the CPU that works on it */
+	__u8 pad[3];
 };
 
 /* Whose requests are counted together. All zero: what found no room. */
@@ -1082,14 +1107,6 @@ struct sock_nat {
 	__u16 pad;
 };
 
-/* Ends are sorted, so that both directions of a connection find one entry. */
-struct ct_key {
-	struct addr addr[2];
-	__be16 port[2];
-	__u8 proto;
-	__u8 pad[3];
-};
-
 enum ct_flag {
 	CT_FIN_0 = 1, /* end 0 sent FIN */
 	CT_FIN_1 = 2,
@@ -1448,6 +1465,8 @@ ABI_EXPORT(struct, http_rule);
 ABI_EXPORT(struct, http_event);
 ABI_EXPORT(struct, http_talk);
 ABI_EXPORT(struct, http_judged);
+ABI_EXPORT(struct, http_chunk_line);
+ABI_EXPORT(struct, http_lines);
 ABI_EXPORT(struct, http_count_key);
 ABI_EXPORT(struct, http_count);
 ABI_EXPORT(struct, hello);

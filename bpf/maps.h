@@ -58,7 +58,8 @@ MAP(dns_asked_at, HASH, struct hearer_place, struct asked_key, LIMIT_ASKED + LIM
 
 /* Connections whose HTTP is judged, and what is kept of heads that are not complete yet. */
 MAP(streams, HASH, struct ct_key, struct http_judged, LIMIT_STREAMS, BPF_F_NO_PREALLOC);
-MAP(http_heads, LRU_HASH, struct ct_key, struct http_held, LIMIT_HTTP_HEADS, 0);
+MAP(http_heads, HASH, struct ct_key, struct http_held, LIMIT_HTTP_HEADS, BPF_F_NO_PREALLOC);
+MAP(http_lines, HASH, struct ct_key, struct http_lines, LIMIT_HTTP_LINES, BPF_F_NO_PREALLOC);
 
 /* Others whose requests are told of, and what was counted. */
 MAP(talks, LRU_HASH, struct ct_key, struct http_talk, LIMIT_TALKS, 0);

@@ -8,35 +8,11 @@
 #pragma once
 
 #include "stream_end.h"
+#include "stream_record.h"
 
 #define MAX_STEPS 4096
-#define TAKE_TRIES 512
-
-/* --- one packet at a time --- */
-
-struct taking {
-	struct http_judged *judged;
-	int taken;
-};
-
-static long try_to_take(__u32 index __attribute__((unused)), void *context)
-{
-	struct taking *taking = context;
-
-	taking->taken = !__sync_lock_test_and_set(&taking->judged->busy, 1);
-	return taking->taken;
-}
 
 /* --- reading --- */
-
-/* Numbers come again: what is long acknowledged is no content any more. */
-static __always_inline void forget_content(struct http_judged *judged, __u32 seq)
-{
-	if (seq - judged->content_end <= MAX_WINDOW)
-		return;
-	judged->content = seq;
-	judged->content_end = seq;
-}
 
 static __always_inline void read_head(struct reading *reading, struct http_block *block)
 {
@@ -47,7 +23,6 @@ static __always_inline void read_head(struct reading *reading, struct http_block
 	if (judged->talk.http.phase == HTTP_START) {
 		close_turn(&judged->talk, &watching->flow, &watching->event);
 		begin_request(reading);
-		forget_content(judged, judged->talk.next + progress->read);
 		progress->in_head = 1;
 	}
 	block->size = load_some(reading->skb, progress->at + progress->read,
@@ -198,17 +173,19 @@ static __always_inline __u32 hear_new(struct __sk_buff *skb, struct watching *wa
 	bpf_loop(MAX_STEPS, read_some, &reading, 0);
 	if (progress->status)
 		return refuse_request(&reading, verdict);
-	judged->stuck = 0;
 	if (progress->read != progress->size)
 		return cut(skb, watching, judged);
-	if (progress->passing)
+	if (progress->passing) {
+		judged->stuck = 0;
 		return give(&reading, 1) ? cut(skb, watching, judged) : 0;
+	}
 	if (keep(skb, &watching->key, progress->at, progress->size, before)) {
 		if (before)
 			return cut(skb, watching, judged);
 		forget_head(judged);
-		return REASON_HTTP_ORDER;
+		return fall(skb, watching, judged);
 	}
+	judged->stuck = 0;
 	judged->talk.next += progress->size;
 	return keep_back(skb, watching, judged, verdict);
 }
@@ -228,10 +205,12 @@ static __always_inline __u32 hear_client(struct __sk_buff *skb, struct watching 
 	if (judged->talk.http.phase == HTTP_OPAQUE)
 		return 0;
 	/* As long as no rule reads its requests, nobody does; who has missed some reads no more. */
-	if (!verdict->proxy && !kept(judged) && judged->talk.http.phase == HTTP_START)
+	if (!verdict->proxy && segment->size && !kept(judged) &&
+	    judged->talk.http.phase == HTTP_START)
 		judged->talk.lost = 1;
 	if (judged->talk.lost)
-		return verdict->proxy ? cut(skb, watching, judged) : 0;
+		return verdict->proxy && segment->size ? cut(skb, watching, judged) : 0;
+	forget_acknowledged(judged);
 	/* A head that never ends, and bytes that a server reads in another place. */
 	if ((segment->flags & TCP_FIN && !segment->size && kept(judged)) ||
 	    segment->flags & TCP_URG)
@@ -260,14 +239,13 @@ static __always_inline __u32 hear_client(struct __sk_buff *skb, struct watching 
 static __noinline __u32 hear_client_alone(struct __sk_buff *skb, struct watching *watching,
 					  struct http_judged *judged, struct verdict *verdict)
 {
-	struct taking taking = {.judged = judged};
-	__u32 reason;
+	__u32 reason = REASON_HTTP_ORDER;
 
-	bpf_loop(TAKE_TRIES, try_to_take, &taking, 0);
-	if (!taking.taken)
-		return REASON_HTTP_ORDER;
-	reason = hear_client(skb, watching, judged, verdict);
-	__sync_lock_test_and_set(&judged->busy, 0);
+	if (!occupy(judged))
+		return reason;
+	if (is_record_of(judged, &watching->key))
+		reason = hear_client(skb, watching, judged, verdict);
+	vacate(judged, &watching->key);
 	return reason;
 }
 

@@ -9,9 +9,6 @@
 
 #define MAX_WINDOW (1u << 30) /* RFC 7323, 2.3 */
 #define WALK_STEPS 256
-#define HTTP_CHUNK_LINE 27  /* bytes of a chunk's size, with the ends of lines around it */
-#define HTTP_CHUNK_LINES 64 /* that are known until the server has acknowledged them */
-#define LIMIT_HTTP_LINES 1024
 
 MAP(_whole, PERCPU_ARRAY, __u32, struct http_held, 1, 0);
 
@@ -25,6 +22,24 @@ static __always_inline struct http_held *get_whole(void)
 static __always_inline int is_behind_or_at(__u32 seq, __u32 other)
 {
 	return (__s32)(seq - other) <= 0;
+}
+
+/*
+ * What the server has is known by its number alone. Under this, whatever else is known lies within
+ * a window of numbers, which come again after 4 GiB.
+ */
+static __always_inline void forget_acknowledged(struct http_judged *judged)
+{
+	__u32 acked = judged->acked;
+
+	if (is_behind_or_at(judged->recent + judged->recent_size, acked)) {
+		judged->recent_size = 0;
+		judged->joined = 0;
+	}
+	if (is_behind_or_at(judged->content_end, acked))
+		judged->content_end = acked;
+	if (is_behind_or_at(judged->content, acked))
+		judged->content = acked;
 }
 
 /* --- heads --- */
@@ -125,31 +140,16 @@ static __always_inline void note_content(struct http_judged *judged, __u32 seq, 
 		judged->content = judged->content_end - MAX_WINDOW;
 }
 
-/* Of a chunk's size: given to the server, and to be the same if it comes again. */
-struct http_chunk_line {
-	__u32 seq;
-	__u8 size;
-	__u8 bytes[HTTP_CHUNK_LINE];
-};
-
-struct http_lines {
-	__u32 count; /* so far, as of http_judged: if they differ, nothing is known */
-	struct http_chunk_line line[HTTP_CHUNK_LINES];
-};
-
-/* If one is gone, nothing is known of its connection's content. */
-MAP(_http_lines, LRU_HASH, struct ct_key, struct http_lines, LIMIT_HTTP_LINES, 0);
-
 static const struct http_lines no_lines;
 
 static __always_inline struct http_lines *get_lines(const struct ct_key *key)
 {
-	struct http_lines *found = bpf_map_lookup_elem(&_http_lines, key);
+	struct http_lines *found = bpf_map_lookup_elem(&http_lines, key);
 
 	if (found)
 		return found;
-	bpf_map_update_elem(&_http_lines, key, &no_lines, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&_http_lines, key);
+	bpf_map_update_elem(&http_lines, key, &no_lines, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&http_lines, key);
 }
 
 /* A line takes the place of the oldest one, behind which all is known from then on. */
@@ -287,7 +287,7 @@ static __noinline int may_come_again(struct __sk_buff *skb, const struct watchin
 {
 	struct walking walking = {.skb = skb, .judged = judged, .segment = &watching->segment};
 
-	walking.lines = judged->lines ? bpf_map_lookup_elem(&_http_lines, &watching->key) : 0;
+	walking.lines = judged->lines ? bpf_map_lookup_elem(&http_lines, &watching->key) : 0;
 	if (walking.lines && walking.lines->count != judged->lines)
 		walking.lines = 0;
 	walking.seq = walking.segment->seq;

@@ -2,8 +2,8 @@
 /* Which connections are followed from their first byte: those of accepted sockets. */
 #pragma once
 
-#include "conntrack.h"
 #include "socket_flow.h"
+#include "stream_record.h"
 
 #define FIRST_WINDOW 512 /* until the server has said what it has */
 #define CLOSED 7	 /* of the kernel's include/net/tcp_states.h */
@@ -21,14 +21,16 @@ static __always_inline void key_of(const struct bpf_sock_ops *ops, struct ct_key
 /* Where both ends stand. Returns 0 if the connection is followed from here on. */
 static __always_inline int follow(struct bpf_sock_ops *ops, const struct ct_key *key)
 {
-	struct http_judged *judged;
+	struct http_judged *judged = bpf_map_lookup_elem(&streams, key);
 
-	bpf_map_delete_elem(&http_heads, key);
-	if (bpf_map_update_elem(&streams, key, &no_judged, BPF_ANY))
+	if (judged && drop_record(judged, key))
+		return 1;
+	if (bpf_map_update_elem(&streams, key, &no_judged, BPF_NOEXIST))
 		return 1;
 	judged = bpf_map_lookup_elem(&streams, key);
 	if (!judged)
 		return 1;
+	judged->key = *key;
 	judged->talk.next = ops->rcv_nxt;
 	judged->given = judged->talk.next;
 	judged->acked = judged->talk.next;
@@ -66,13 +68,11 @@ static __always_inline void enrol(struct bpf_sock_ops *ops)
 /* Its socket is gone; the next one with the same ends may already be there. */
 static __always_inline void leave_stream(struct bpf_sock_ops *ops)
 {
-	const struct http_judged *judged;
+	struct http_judged *judged;
 	struct ct_key key;
 
 	key_of(ops, &key);
 	judged = bpf_map_lookup_elem(&streams, &key);
-	if (!judged || judged->cookie != bpf_get_socket_cookie(ops))
-		return;
-	bpf_map_delete_elem(&streams, &key);
-	bpf_map_delete_elem(&http_heads, &key);
+	if (judged && judged->cookie == bpf_get_socket_cookie(ops))
+		drop_record(judged, &key);
 }

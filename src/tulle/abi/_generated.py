@@ -124,6 +124,8 @@ class HttpLimit(IntEnum):
     PIECE = 4096
     WHOLE = 16384
     RECENT = 1024
+    CHUNK_LINE = 27
+    CHUNK_LINES = 64
     PATH_KEPT = 128
     HOST_KEPT = 64
     SWALLOWED = 65536
@@ -242,7 +244,8 @@ class Limit(IntEnum):
     HTTP_RULES = 131072
     HTTP_HEADERS = 16384
     STREAMS = 65536
-    HTTP_HEADS = 1024
+    HTTP_HEADS = 4096
+    HTTP_LINES = 4096
     TALKS = 16384
     HTTP_COUNTS = 4096
     HELLOS = 1024
@@ -1476,6 +1479,23 @@ class HttpChoice(NamedTuple):
         return cls(v[0], v[1], v[2], v[3])
 
 
+_HttpChunkLine = Struct("=IB27s")
+
+
+class HttpChunkLine(NamedTuple):
+    seq: int = 0
+    size: int = 0
+    bytes: _Bytes = _Bytes(27)
+
+    def pack(self) -> _Bytes:
+        return _HttpChunkLine.pack(self.seq, self.size, self.bytes)
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpChunkLine":
+        v = _HttpChunkLine.unpack(raw)
+        return cls(v[0], v[1], v[2])
+
+
 _HttpCount = Struct("=QQQQQQQQQQQQQQQQQQQQQQQQQQ")
 
 
@@ -1608,11 +1628,12 @@ class HttpTalk(NamedTuple):
         return cls(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], HttpStream.unpack(v[14]))
 
 
-_HttpJudged = Struct("=424sQQIIIIIIIIIII1024sHHBBBB4x")
+_HttpJudged = Struct("=424s40sQQIIIIIIIIIII1024sHHBBBBB3x")
 
 
 class HttpJudged(NamedTuple):
     talk: HttpTalk = HttpTalk()
+    key: CtKey = CtKey()
     cookie: int = 0
     spoke_ns: int = 0
     given: int = 0
@@ -1633,14 +1654,31 @@ class HttpJudged(NamedTuple):
     stuck: int = 0
     closing: int = 0
     joined: int = 0
+    gone: int = 0
 
     def pack(self) -> _Bytes:
-        return _HttpJudged.pack(self.talk.pack(), self.cookie, self.spoke_ns, self.given, self.acked, self.content, self.content_end, self.lines, self.sent, self.written, self.swallowed, self.busy, self.recent, self.recent_size, self.last, self.window, self.status, self.end, self.stuck, self.closing, self.joined)
+        return _HttpJudged.pack(self.talk.pack(), self.key.pack(), self.cookie, self.spoke_ns, self.given, self.acked, self.content, self.content_end, self.lines, self.sent, self.written, self.swallowed, self.busy, self.recent, self.recent_size, self.last, self.window, self.status, self.end, self.stuck, self.closing, self.joined, self.gone)
 
     @classmethod
     def unpack(cls, raw: _Bytes) -> "HttpJudged":
         v = _HttpJudged.unpack(raw)
-        return cls(HttpTalk.unpack(v[0]), v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20])
+        return cls(HttpTalk.unpack(v[0]), CtKey.unpack(v[1]), v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22])
+
+
+_HttpLines = Struct("=I32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s32s")
+
+
+class HttpLines(NamedTuple):
+    count: int = 0
+    line: Tuple[HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine, HttpChunkLine] = (HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine(), HttpChunkLine())
+
+    def pack(self) -> _Bytes:
+        return _HttpLines.pack(self.count, self.line[0].pack(), self.line[1].pack(), self.line[2].pack(), self.line[3].pack(), self.line[4].pack(), self.line[5].pack(), self.line[6].pack(), self.line[7].pack(), self.line[8].pack(), self.line[9].pack(), self.line[10].pack(), self.line[11].pack(), self.line[12].pack(), self.line[13].pack(), self.line[14].pack(), self.line[15].pack(), self.line[16].pack(), self.line[17].pack(), self.line[18].pack(), self.line[19].pack(), self.line[20].pack(), self.line[21].pack(), self.line[22].pack(), self.line[23].pack(), self.line[24].pack(), self.line[25].pack(), self.line[26].pack(), self.line[27].pack(), self.line[28].pack(), self.line[29].pack(), self.line[30].pack(), self.line[31].pack(), self.line[32].pack(), self.line[33].pack(), self.line[34].pack(), self.line[35].pack(), self.line[36].pack(), self.line[37].pack(), self.line[38].pack(), self.line[39].pack(), self.line[40].pack(), self.line[41].pack(), self.line[42].pack(), self.line[43].pack(), self.line[44].pack(), self.line[45].pack(), self.line[46].pack(), self.line[47].pack(), self.line[48].pack(), self.line[49].pack(), self.line[50].pack(), self.line[51].pack(), self.line[52].pack(), self.line[53].pack(), self.line[54].pack(), self.line[55].pack(), self.line[56].pack(), self.line[57].pack(), self.line[58].pack(), self.line[59].pack(), self.line[60].pack(), self.line[61].pack(), self.line[62].pack(), self.line[63].pack())
+
+    @classmethod
+    def unpack(cls, raw: _Bytes) -> "HttpLines":
+        v = _HttpLines.unpack(raw)
+        return cls(v[0], (HttpChunkLine.unpack(v[1]), HttpChunkLine.unpack(v[2]), HttpChunkLine.unpack(v[3]), HttpChunkLine.unpack(v[4]), HttpChunkLine.unpack(v[5]), HttpChunkLine.unpack(v[6]), HttpChunkLine.unpack(v[7]), HttpChunkLine.unpack(v[8]), HttpChunkLine.unpack(v[9]), HttpChunkLine.unpack(v[10]), HttpChunkLine.unpack(v[11]), HttpChunkLine.unpack(v[12]), HttpChunkLine.unpack(v[13]), HttpChunkLine.unpack(v[14]), HttpChunkLine.unpack(v[15]), HttpChunkLine.unpack(v[16]), HttpChunkLine.unpack(v[17]), HttpChunkLine.unpack(v[18]), HttpChunkLine.unpack(v[19]), HttpChunkLine.unpack(v[20]), HttpChunkLine.unpack(v[21]), HttpChunkLine.unpack(v[22]), HttpChunkLine.unpack(v[23]), HttpChunkLine.unpack(v[24]), HttpChunkLine.unpack(v[25]), HttpChunkLine.unpack(v[26]), HttpChunkLine.unpack(v[27]), HttpChunkLine.unpack(v[28]), HttpChunkLine.unpack(v[29]), HttpChunkLine.unpack(v[30]), HttpChunkLine.unpack(v[31]), HttpChunkLine.unpack(v[32]), HttpChunkLine.unpack(v[33]), HttpChunkLine.unpack(v[34]), HttpChunkLine.unpack(v[35]), HttpChunkLine.unpack(v[36]), HttpChunkLine.unpack(v[37]), HttpChunkLine.unpack(v[38]), HttpChunkLine.unpack(v[39]), HttpChunkLine.unpack(v[40]), HttpChunkLine.unpack(v[41]), HttpChunkLine.unpack(v[42]), HttpChunkLine.unpack(v[43]), HttpChunkLine.unpack(v[44]), HttpChunkLine.unpack(v[45]), HttpChunkLine.unpack(v[46]), HttpChunkLine.unpack(v[47]), HttpChunkLine.unpack(v[48]), HttpChunkLine.unpack(v[49]), HttpChunkLine.unpack(v[50]), HttpChunkLine.unpack(v[51]), HttpChunkLine.unpack(v[52]), HttpChunkLine.unpack(v[53]), HttpChunkLine.unpack(v[54]), HttpChunkLine.unpack(v[55]), HttpChunkLine.unpack(v[56]), HttpChunkLine.unpack(v[57]), HttpChunkLine.unpack(v[58]), HttpChunkLine.unpack(v[59]), HttpChunkLine.unpack(v[60]), HttpChunkLine.unpack(v[61]), HttpChunkLine.unpack(v[62]), HttpChunkLine.unpack(v[63]), HttpChunkLine.unpack(v[64])))
 
 
 _HttpRule = Struct("=I4x88s88s88s88s88s88s88s88s")
@@ -2067,7 +2105,8 @@ MAPS = {
     "homes": MapSpec(1, 4, 4, 16384),
     "http_counts": MapSpec(5, 16, 208, 4096),
     "http_headers": MapSpec(1, 100, 8, 16384),
-    "http_heads": MapSpec(9, 40, 16388, 1024),
+    "http_heads": MapSpec(1, 40, 16388, 4096),
+    "http_lines": MapSpec(1, 40, 2052, 4096),
     "http_rules": MapSpec(11, 136, 712, 131072),
     "ipcache": MapSpec(11, 20, 24, 65536),
     "nat": MapSpec(9, 40, 56, 262144),
@@ -2085,10 +2124,10 @@ MAPS = {
     "sock_nat": MapSpec(9, 32, 20, 131072),
     "source_ranges": MapSpec(11, 24, 4, 16384),
     "state": MapSpec(2, 4, 96, 1),
-    "streams": MapSpec(1, 40, 1520, 65536),
+    "streams": MapSpec(1, 40, 1560, 65536),
     "talks": MapSpec(9, 40, 424, 16384),
     "wires": MapSpec(1, 4, 16, 65536),
 }
 
 
-ABI_HASH = "e83c08a0a84bd0e8"
+ABI_HASH = "ce306a12dad56650"
