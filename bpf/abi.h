@@ -675,7 +675,7 @@ struct http_chunk_line {
 };
 
 struct http_lines {
-	__u32 count; /* so far, as of http_judged: if they differ, nothing is known */
+	__u32 total; /* so far, as of http_judged: if they differ, nothing is known */
 	struct http_chunk_line line[HTTP_CHUNK_LINES];
 };
 

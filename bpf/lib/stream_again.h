@@ -161,7 +161,7 @@ static __always_inline struct http_chunk_line *next_line(struct http_judged *jud
 
 	if (judged->lines >= HTTP_CHUNK_LINES && is_behind_or_at(judged->content, end))
 		judged->content = end;
-	lines->count = ++judged->lines;
+	lines->total = ++judged->lines;
 	return line;
 }
 
@@ -177,7 +177,7 @@ static __noinline int note_line(const struct reading *reading, __u32 from)
 	barrier_var(size);
 	if (!lines || size < 1 || size > HTTP_CHUNK_LINE)
 		return 1;
-	if (judged->content_end != seq || lines->count != judged->lines) {
+	if (judged->content_end != seq || lines->total != judged->lines) {
 		judged->content = seq;
 		judged->lines = 0;
 	}
@@ -201,10 +201,10 @@ struct finding {
 static long find_line(__u32 index, void *context)
 {
 	struct finding *finding = context;
-	__u32 at = (finding->lines->count - 1 - index) % HTTP_CHUNK_LINES;
+	__u32 at = (finding->lines->total - 1 - index) % HTTP_CHUNK_LINES;
 	const struct http_chunk_line *line = &finding->lines->line[at];
 
-	if (index >= finding->lines->count)
+	if (index >= finding->lines->total)
 		return 1;
 	if (finding->seq - line->seq < line->size) {
 		finding->line = line;
@@ -288,7 +288,7 @@ static __noinline int may_come_again(struct __sk_buff *skb, const struct watchin
 	struct walking walking = {.skb = skb, .judged = judged, .segment = &watching->segment};
 
 	walking.lines = judged->lines ? bpf_map_lookup_elem(&http_lines, &watching->key) : 0;
-	if (walking.lines && walking.lines->count != judged->lines)
+	if (walking.lines && walking.lines->total != judged->lines)
 		walking.lines = 0;
 	walking.seq = walking.segment->seq;
 	walking.end = walking.seq + size;
