@@ -209,6 +209,15 @@ static __always_inline int give(const struct reading *reading, int clean)
 	       (reading->watching->progress.changed && fit(reading->skb, reading->watching));
 }
 
+/* A packet of `size` bytes from `seq` on, which is not the last one. */
+static __always_inline void plan(struct watching *watching, __u32 seq, __u32 ack, __u32 size)
+{
+	watching->progress.seq = seq;
+	watching->progress.ack = ack;
+	watching->progress.bytes = size;
+	watching->progress.flags = watching->segment.flags & ~(TCP_FIN | TCP_PSH);
+}
+
 /*
  * The server has lost what the client has been told that it got: it comes again in this packet.
  * Returns 0 if it does.
@@ -216,39 +225,29 @@ static __always_inline int give(const struct reading *reading, int clean)
 static __noinline int give_again(struct __sk_buff *skb, struct watching *watching,
 				 const struct http_judged *judged)
 {
-	struct progress *progress = &watching->progress;
 	const struct said *segment = &watching->segment;
 	__u32 size = judged->recent_size;
 
-	progress->seq = judged->recent;
-	progress->ack = segment->ack;
-	progress->bytes = size;
-	progress->flags = segment->flags & ~(TCP_FIN | TCP_PSH);
+	plan(watching, judged->recent, segment->ack, size);
 	barrier_var(size);
 	return size < 1 || size > HTTP_RECENT || bpf_skb_change_tail(skb, segment->at + size, 0) ||
 	       bpf_skb_store_bytes(skb, segment->at, judged->last, size, 0) || fit(skb, watching);
 }
 
-/* What follows the first bytes is kept. Returns 0 if they are all of the packet. */
+/* The packet goes on with its first bytes alone. Returns 0 if it does. */
 static __noinline int trim(struct __sk_buff *skb, struct watching *watching, __u32 size)
 {
-	struct progress *progress = &watching->progress;
 	const struct said *segment = &watching->segment;
 
-	progress->seq = segment->seq;
-	progress->ack = segment->ack;
-	progress->bytes = size;
-	progress->flags = segment->flags & ~(TCP_FIN | TCP_PSH);
-	return bpf_skb_change_tail(skb, segment->at + size, 0) || fit(skb, watching);
+	plan(watching, segment->seq, segment->ack, size);
+	return shorten(skb, segment->at + size) || fit(skb, watching);
 }
 
 /* The packet goes on without its bytes, to end the server's side of the connection. */
 static __always_inline int become_end(struct __sk_buff *skb, struct watching *watching,
 				      const struct http_judged *judged, __u8 flags)
 {
-	watching->progress.seq = judged->given;
-	watching->progress.ack = judged->sent; /* the refusal is not the server's */
-	watching->progress.bytes = 0;
+	plan(watching, judged->given, judged->sent, 0); /* the refusal is not the server's */
 	watching->progress.flags = flags;
 	return bpf_skb_change_tail(skb, watching->segment.at, 0) || fit(skb, watching);
 }
